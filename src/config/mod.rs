@@ -1,0 +1,1 @@
+//! The process configuration: what is read once at start.

@@ -1,0 +1,227 @@
+//! What an operator writes under `registries`: the policy as described, before it is compiled.
+//!
+//! These types are the single source of the YAML's shape: the reader, the JSON Schema and the reference page all come
+//! from them. Names are ARM's (`Microsoft.ContainerRegistry`). Texts keep their positions, so that `compile` can
+//! name file, line and column of whatever it refuses.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::origin::At;
+
+/// All registries, by name.
+pub type RegistryDocuments = BTreeMap<At<String>, RegistryDocument>;
+
+/// One registry: where clients find it, what stands behind it, and who may do what.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryDocument {
+    /// Host name, with the port that clients use unless it is 443. Chooses this registry by the Host header.
+    pub login_server: At<String>,
+    /// The URL that clients use, when TLS ends before seawall, such as `https://registry.example.com`.
+    #[serde(default)]
+    pub external_url: Option<At<String>>,
+    pub upstream: UpstreamDocument,
+    /// The admin account: one user, named like the registry, with full rights. Off by default.
+    #[serde(default)]
+    pub admin_user_enabled: bool,
+    #[serde(default)]
+    pub admin: Option<AdminDocument>,
+    /// Lets anybody whom the network rules admit pull from every repository.
+    #[serde(default)]
+    pub anonymous_pull_enabled: bool,
+    #[serde(default)]
+    pub public_network_access: PublicNetworkAccess,
+    #[serde(default)]
+    pub network_rule_set: NetworkRuleSetDocument,
+    /// Whether declared trusted services may pass the network rules.
+    #[serde(default)]
+    pub network_rule_bypass_options: NetworkRuleBypassOptions,
+    /// Not built yet: must be empty.
+    #[serde(default)]
+    pub private_endpoint_connections: Vec<At<NotYet>>,
+    /// Adds the two system-defined scope maps that ACR has had since 2024.
+    #[serde(default)]
+    pub newer_system_scope_maps: bool,
+    /// Named sets of repository permissions, shared by tokens.
+    #[serde(default)]
+    pub scope_maps: BTreeMap<At<String>, ScopeMapDocument>,
+    /// Named non-human identities, each with one scope map and at most two passwords.
+    #[serde(default)]
+    pub tokens: BTreeMap<At<String>, TokenDocument>,
+    /// Not built yet: must be empty.
+    #[serde(default)]
+    pub role_assignments: Vec<At<NotYet>>,
+}
+
+/// A place for something that a later version understands; anything written there is refused.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct NotYet(pub serde_json::Value);
+
+/// The registry behind this one.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpstreamDocument {
+    /// `http://host:port` or `https://host[:port]`, without a path.
+    pub url: At<String>,
+    /// A PEM file with the certificate authorities to trust for this upstream, instead of the system's.
+    #[serde(default)]
+    pub ca: Option<At<String>>,
+    /// The name to ask for and to verify in the upstream's certificate, when it differs from the URL's host.
+    #[serde(default)]
+    pub server_name: Option<At<String>>,
+    #[serde(default)]
+    pub credential: UpstreamCredentialDocument,
+    #[serde(default)]
+    pub timeouts: TimeoutsDocument,
+}
+
+/// How seawall identifies itself to the upstream.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpstreamCredentialDocument {
+    #[serde(rename = "type", default)]
+    pub kind: UpstreamCredentialKind,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum UpstreamCredentialKind {
+    /// The upstream asks for none: it must be reachable through seawall only.
+    #[default]
+    None,
+}
+
+/// Times after which a transfer that makes no progress is given up. There is no limit on a transfer's whole length.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TimeoutsDocument {
+    /// To open a connection, TLS included. Default 10s.
+    #[serde(default)]
+    pub connect: Option<At<String>>,
+    /// Without a byte from the upstream while a download runs. Default 60s.
+    #[serde(default)]
+    pub read: Option<At<String>>,
+    /// For the upstream's answer after the last byte of an upload. Default 15m.
+    #[serde(default)]
+    pub upload_answer: Option<At<String>>,
+    /// Without the upstream taking a byte while an upload runs. Default 60s.
+    #[serde(default)]
+    pub write: Option<At<String>>,
+    /// How long an unused connection is kept. Default 30s: keep it below the upstream's own limit.
+    #[serde(default)]
+    pub idle: Option<At<String>>,
+}
+
+/// The admin account's passwords, only where this file declares them.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdminDocument {
+    /// At most two, named `password` and `password2`.
+    #[serde(default)]
+    pub passwords: Vec<At<PasswordDocument>>,
+}
+
+/// One password: exactly one of `file`, `env` or `hash` says where it is. A clear-text password is never accepted.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PasswordDocument {
+    /// `password1` or `password2` for tokens, `password` or `password2` for the admin account.
+    pub name: At<String>,
+    /// A file that holds the password; a final line break is not part of it.
+    #[serde(default)]
+    pub file: Option<At<String>>,
+    /// An environment variable that holds the password.
+    #[serde(default)]
+    pub env: Option<At<String>>,
+    /// A hash made by `seawall hash-password`, or a bcrypt hash as htpasswd makes them.
+    #[serde(default)]
+    pub hash: Option<At<String>>,
+    /// RFC 3339; the password is refused from then on. Never, unless set.
+    #[serde(default)]
+    pub expiry: Option<At<String>>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum PublicNetworkAccess {
+    #[default]
+    Enabled,
+    /// No public address is admitted, whatever the rules say.
+    Disabled,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum NetworkRuleBypassOptions {
+    /// Declared trusted services may pass. None can be declared yet, so nothing passes.
+    #[default]
+    AzureServices,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum NetworkAction {
+    #[default]
+    Allow,
+    Deny,
+}
+
+/// Which addresses are admitted. The longest matching prefix decides; Deny wins at equal length.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkRuleSetDocument {
+    /// What happens to an address that no rule matches.
+    #[serde(default)]
+    pub default_action: NetworkAction,
+    #[serde(default)]
+    pub ip_rules: Vec<IpRuleDocument>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IpRuleDocument {
+    /// An IPv4 or IPv6 address or CIDR range.
+    pub value: At<String>,
+    #[serde(default)]
+    pub action: NetworkAction,
+    /// A name for logs and explanations.
+    #[serde(default)]
+    pub name: Option<At<String>>,
+}
+
+/// A named set of repository permissions.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScopeMapDocument {
+    /// At most 256 characters.
+    #[serde(default)]
+    pub description: Option<At<String>>,
+    /// Repository (`team/app`, `team/*` or `*`) to actions (`content/read`, `content/write`, `content/delete`,
+    /// `metadata/read`, `metadata/write`). Wildcards add up.
+    #[serde(default)]
+    pub repositories: BTreeMap<At<String>, Vec<At<String>>>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenStatus {
+    #[default]
+    Enabled,
+    /// Neither its passwords nor what they obtained are accepted.
+    Disabled,
+}
+
+/// A named non-human identity with one scope map.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenDocument {
+    /// The name of one of `scopeMaps`, or of a system-defined one such as `_repositories_pull`.
+    pub scope_map: At<String>,
+    #[serde(default)]
+    pub status: TokenStatus,
+    /// At most two, named `password1` and `password2`.
+    #[serde(default)]
+    pub passwords: Vec<At<PasswordDocument>>,
+}

@@ -1,0 +1,1 @@
+//! Which source addresses a registry admits.

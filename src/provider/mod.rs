@@ -1,0 +1,1 @@
+//! Where policy comes from: files read with positions, compiled and published.

@@ -1,0 +1,1 @@
+//! The data plane: one file per step of a request's journey.

@@ -1,0 +1,1 @@
+//! What operators see: metrics, the audit log, the process log.

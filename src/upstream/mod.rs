@@ -1,0 +1,1 @@
+//! The registries behind us: where they are and how to reach them.
