@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 /// A place in a file that a human wrote. Lines and columns count from 1.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,5 +111,48 @@ impl<T: JsonSchema> JsonSchema for At<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         T::json_schema(generator)
+    }
+}
+
+/// The struct name and the fields by which [`At`] asks a deserializer for positions.
+///
+/// A deserializer that knows them answers with the four fields in this order; no other deserializer can make an `At`.
+pub mod protocol {
+    pub const NAME: &str = "$seawall::At";
+    pub const FILE: &str = "$file";
+    pub const LINE: &str = "$line";
+    pub const COLUMN: &str = "$column";
+    pub const VALUE: &str = "$value";
+    pub const FIELDS: &[&str] = &[FILE, LINE, COLUMN, VALUE];
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct(protocol::NAME, protocol::FIELDS, AtVisitor(PhantomData))
+    }
+}
+
+struct AtVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
+    type Value = At<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value with its position")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<At<T>, A::Error> {
+        let file: String = field(&mut map, protocol::FILE)?;
+        let line = field(&mut map, protocol::LINE)?;
+        let column = field(&mut map, protocol::COLUMN)?;
+        let value = field(&mut map, protocol::VALUE)?;
+        Ok(At::new(value, Origin::new(file, line, column)))
+    }
+}
+
+fn field<'de, A: MapAccess<'de>, T: Deserialize<'de>>(map: &mut A, name: &'static str) -> Result<T, A::Error> {
+    match map.next_key::<String>()? {
+        Some(key) if key == name => map.next_value(),
+        _ => Err(A::Error::missing_field(name)),
     }
 }
