@@ -1,7 +1,9 @@
 //! Time as a parameter: everything that needs the time takes a [`Clock`], so that tests move it instead of sleeping.
 
 use std::fmt::Debug;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 pub use jiff::Timestamp;
 
@@ -9,6 +11,9 @@ pub use jiff::Timestamp;
 pub trait Clock: Debug + Send + Sync {
     /// The wall-clock time, in UTC.
     fn now(&self) -> Timestamp;
+
+    /// The time since some fixed start, for measuring durations: it never goes back.
+    fn ticks(&self) -> Duration;
 }
 
 /// The machine's own clock.
@@ -19,6 +24,13 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for the time")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for the time")]
+    fn ticks(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let now = Instant::now();
+        now.saturating_duration_since(*START.get_or_init(|| now))
     }
 }
 
@@ -43,5 +55,9 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_second(self.seconds.load(Ordering::SeqCst)).unwrap_or(Timestamp::MAX)
+    }
+
+    fn ticks(&self) -> Duration {
+        Duration::from_secs(self.seconds.load(Ordering::SeqCst).unsigned_abs())
     }
 }

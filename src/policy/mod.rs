@@ -1,6 +1,34 @@
 //! The rules, pure: what is allowed to whom, from where. No I/O, no async, no clock, no logging.
+//!
+//! Bottom up: actions and patterns make scope maps, scope maps and credentials make principals, a registry knows its
+//! principals and network rules, a snapshot holds the registries. `document` is what operators write, [`compile`] turns
+//! it into a snapshot, [`authorize`] decides.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+#![allow(clippy::match_like_matches_macro, reason = "`matches!` would hide the wildcard that the lint above forbids")]
+
+pub mod action;
+pub mod address;
+mod compile;
+pub mod credential;
+mod decide;
 pub mod document;
 pub mod network;
+mod operation;
 pub mod origin;
+mod pattern;
+pub mod principal;
 pub mod problem;
+pub mod quantity;
+mod registry;
+mod scope_map;
+mod snapshot;
+
+pub use compile::{Compiler, References, compile};
+pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, authorize, grant};
+pub use operation::{Need, Operation, OperationClass};
+pub use pattern::{PatternError, RepositoryPattern};
+pub use principal::Principal;
+pub use registry::Registry;
+pub use scope_map::{ScopeMap, ScopeRule};
+pub use snapshot::PolicySnapshot;

@@ -10,12 +10,19 @@ pub struct Problem {
     pub origin: Origin,
     pub what: String,
     pub hint: Option<String>,
+    /// A warning is reported and stops nothing.
+    pub warning: bool,
 }
 
 impl Problem {
     /// A problem without a hint.
     pub fn new(origin: &Origin, what: impl Into<String>) -> Self {
-        Self { origin: origin.clone(), what: what.into(), hint: None }
+        Self { origin: origin.clone(), what: what.into(), hint: None, warning: false }
+    }
+
+    /// Something that works but is probably not meant.
+    pub fn warning(origin: &Origin, what: impl Into<String>) -> Self {
+        Self { warning: true, ..Self::new(origin, what) }
     }
 
     /// The same problem with a hint: a sentence that says what to do.
@@ -28,7 +35,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.origin, self.what)?;
+        write!(f, "{}: {}{}", self.origin, if self.warning { "warning: " } else { "" }, self.what)?;
         if let Some(hint) = &self.hint {
             write!(f, "\n  hint: {hint}")?;
         }
@@ -58,6 +65,11 @@ impl Problems {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether anything but warnings was found, so that the file must not be used.
+    pub fn are_fatal(&self) -> bool {
+        self.0.iter().any(|problem| !problem.warning)
     }
 
     pub fn len(&self) -> usize {

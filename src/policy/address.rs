@@ -1,0 +1,220 @@
+//! Where things are: a registry's login server, the URL its clients use, the upstream behind it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Scheme;
+
+use crate::secret::Secret;
+
+/// The host, and the port unless it is the scheme's own, by which clients name a registry. Lower case.
+///
+/// It is also the audience and the `service` of every access token of the registry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LoginServer {
+    text: Arc<str>,
+    has_port: bool,
+}
+
+impl LoginServer {
+    /// Reads `host`, `host:port`, `address:port` or `[address]:port`.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let lower = text.to_ascii_lowercase();
+        let authority = lower.parse::<http::uri::Authority>().map_err(|_| "not a host name with an optional port")?;
+        if authority.as_str().contains('@') {
+            return Err("a login server has no user name in it");
+        }
+        if !is_host(authority.host()) {
+            return Err("not a host name or an IP address");
+        }
+        let has_port = authority.as_str().len() != authority.host().len();
+        if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err("the port is not a number from 1 to 65535");
+        }
+        Ok(Self { text: lower.into(), has_port })
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The host without its port.
+    pub fn host(&self) -> &str {
+        if self.has_port { self.text.rsplit_once(':').map_or(&*self.text, |(host, _)| host) } else { &self.text }
+    }
+
+    /// Every Host header that means this registry: clients leave out a port that is their scheme's own.
+    pub fn host_headers(&self) -> impl Iterator<Item = Box<str>> + '_ {
+        let own = std::iter::once(self.text.as_ref().into());
+        let default_ports: &[u16] = if self.has_port { &[] } else { &[443, 80] };
+        own.chain(default_ports.iter().map(|port| format!("{}:{port}", self.text).into()))
+    }
+}
+
+impl fmt::Display for LoginServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The scheme and authority of the URL that clients use, without a final slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalUrl(Arc<str>);
+
+impl ExternalUrl {
+    /// Reads `https://host[:port]`. A path is refused: `/v2/` must be at the root of a host.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let (tls, authority) = origin_of(text)?;
+        Ok(Self(format!("{}://{authority}", if tls { "https" } else { "http" }).into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How to reach an upstream.
+#[derive(Debug, Clone)]
+pub struct UpstreamTarget {
+    pub host: Arc<str>,
+    pub port: u16,
+    pub tls: Option<UpstreamTls>,
+    pub timeouts: Timeouts,
+}
+
+/// How an upstream's certificate is verified.
+#[derive(Debug, Clone)]
+pub struct UpstreamTls {
+    pub server_name: Arc<str>,
+    /// PEM; the system's authorities when absent.
+    pub authorities: Option<Secret>,
+}
+
+/// How long a transfer may make no progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    pub connect: Duration,
+    pub read: Duration,
+    pub upload_answer: Duration,
+    pub write: Duration,
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            read: Duration::from_secs(60),
+            upload_answer: Duration::from_mins(15),
+            write: Duration::from_secs(60),
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+impl UpstreamTarget {
+    /// Reads `http://host[:port]` or `https://host[:port]`.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
+        let (tls, authority) = origin_of(url)?;
+        let host: Arc<str> = authority.host().trim_matches(['[', ']']).into();
+        let tls = tls.then(|| UpstreamTls { server_name: Arc::clone(&host), authorities: None });
+        let port = authority.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
+        Ok(Self { host, port, tls, timeouts: Timeouts::default() })
+    }
+
+    /// The Host header to send: without a port that is the scheme's own.
+    pub fn host_header(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
+        let default = if self.tls.is_some() { 443 } else { 80 };
+        if self.port == default { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// Whether only processes on this machine reach the upstream without passing seawall.
+    pub fn is_loopback(&self) -> bool {
+        &*self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+/// Whether the URL is TLS, and its authority; nothing else may be in it.
+fn origin_of(url: &str) -> Result<(bool, http::uri::Authority), &'static str> {
+    let uri: Uri = url.parse().map_err(|_| "not a URL")?;
+    let parts = uri.into_parts();
+    let tls = match parts.scheme {
+        Some(scheme) if scheme == Scheme::HTTPS => true,
+        Some(scheme) if scheme == Scheme::HTTP => false,
+        _ => return Err("the URL must begin with http:// or https://"),
+    };
+    if parts.path_and_query.is_some_and(|path| path.as_str() != "/") {
+        return Err("the URL has a path or a query: only the scheme, the host and the port belong here");
+    }
+    let authority = parts.authority.ok_or("the URL has no host")?;
+    if authority.as_str().contains('@') {
+        return Err("the URL has a user name in it");
+    }
+    if !is_host(authority.host()) {
+        return Err("the URL's host is not a host name or an IP address");
+    }
+    Ok((tls, authority))
+}
+
+fn is_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return inner.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    !host.is_empty() && host.len() <= 253 && host.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_server_is_a_host_with_an_optional_port() {
+        for (text, host) in [
+            ("registry.example.com", "registry.example.com"),
+            ("Registry.Example.com:8443", "registry.example.com"),
+            ("127.0.0.1:8480", "127.0.0.1"),
+            ("[::1]:8480", "[::1]"),
+        ] {
+            let parsed = LoginServer::parse(text).unwrap();
+            assert_eq!((parsed.as_str(), parsed.host()), (text.to_lowercase().as_str(), host));
+        }
+        for text in ["", "https://x", "a b", "x:0", "x:99999", "x:", "u@x", "x/y", "-x", "x..y", "[zz]:1"] {
+            assert!(LoginServer::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_login_server_without_port_answers_to_both_default_ports() {
+        let hosts = |text| LoginServer::parse(text).unwrap().host_headers().collect::<Vec<_>>();
+        assert_eq!(hosts("r.test"), ["r.test".into(), "r.test:443".into(), "r.test:80".into()]);
+        assert_eq!(hosts("r.test:8443"), ["r.test:8443".into()]);
+    }
+
+    #[test]
+    fn an_upstream_is_an_origin_and_nothing_more() {
+        let target = UpstreamTarget::parse("https://registry.internal").unwrap();
+        assert_eq!((&*target.host, target.port, target.tls.is_some()), ("registry.internal", 443, true));
+        assert_eq!(UpstreamTarget::parse("http://127.0.0.1:5000/").unwrap().host_header(), "127.0.0.1:5000");
+        assert_eq!(UpstreamTarget::parse("http://[::1]:5000").unwrap().host_header(), "[::1]:5000");
+        for url in ["registry:5000", "ftp://x", "http://x/v2", "http://u:p@x", "http://x?y=1", "http://"] {
+            assert!(UpstreamTarget::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_external_url_keeps_scheme_and_authority_only() {
+        assert_eq!(ExternalUrl::parse("https://r.example.com/").unwrap().as_str(), "https://r.example.com");
+        assert!(ExternalUrl::parse("https://r.example.com/registry").is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! Passwords: where their secrets are, and what of them is kept.
+
+use crate::clock::Timestamp;
+use crate::policy::credential::{CredentialId, Verifier};
+use crate::policy::document::PasswordDocument;
+use crate::policy::origin::At;
+use crate::policy::principal::Password;
+use crate::policy::problem::{Problem, Problems};
+use crate::secret::Secret;
+
+use super::{Compiler, too_many};
+
+/// Whose passwords they are; part of every credential's id.
+pub(super) struct Owner<'a> {
+    pub(super) registry: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) name: &'a str,
+}
+
+/// At most one password of each of `names`.
+pub(super) fn compile(
+    documents: &[At<PasswordDocument>],
+    owner: &Owner<'_>,
+    names: &[&str],
+    compiler: Compiler<'_>,
+    problems: &mut Problems,
+) -> Vec<Password> {
+    let mut passwords: Vec<Password> = Vec::new();
+    for document in documents {
+        if !names.contains(&document.name.as_str()) {
+            let what = format!("`{}` is not a password name of this {}", document.name.value, owner.kind);
+            let names = names.join("` and `");
+            problems.push(Problem::new(&document.name.origin, what).hint(format!("the names are `{names}`")));
+        } else if passwords.iter().any(|password| *password.name == *document.name.value) {
+            let what = format!("`{}` is declared twice", document.name.value);
+            too_many(&document.name.origin, what, "a principal has at most two passwords", problems);
+        } else if let Some(password) = password(document, owner, compiler, problems) {
+            passwords.push(password);
+        }
+    }
+    passwords
+}
+
+fn password(
+    document: &At<PasswordDocument>,
+    owner: &Owner<'_>,
+    compiler: Compiler<'_>,
+    problems: &mut Problems,
+) -> Option<Password> {
+    let verifier = verifier(document, compiler, problems);
+    let expiry = match &document.expiry {
+        None => Some(None),
+        Some(text) => expiry(text, compiler.now, problems).map(Some),
+    };
+    let verifier = verifier?;
+    let parts =
+        [owner.registry, owner.kind, owner.name, &document.name].map(str::as_bytes).into_iter().chain([verifier.bytes()]);
+    let id = CredentialId::derive(compiler.hash_key, "credential", &parts.collect::<Vec<_>>());
+    Some(Password { name: document.name.as_str().into(), id, verifier, expiry: expiry? })
+}
+
+fn verifier(document: &At<PasswordDocument>, compiler: Compiler<'_>, problems: &mut Problems) -> Option<Verifier> {
+    let (place, found) = match (&document.file, &document.env, &document.hash) {
+        (Some(path), None, None) => (path, digest(compiler.references.file(path), compiler)),
+        (None, Some(name), None) => (name, digest(compiler.references.environment(name), compiler)),
+        (None, None, Some(hash)) => (hash, Verifier::parse_hash(hash).map_err(|error| error.to_string())),
+        _ => {
+            let what = format!("password `{}` needs exactly one of `file`, `env` and `hash`", document.name.value);
+            let hint = "a clear-text password is never accepted; `seawall hash-password` makes a hash";
+            problems.push(Problem::new(&document.origin, what).hint(hint));
+            return None;
+        }
+    };
+    found.map_err(|error| problems.push(Problem::new(&place.origin, error))).ok()
+}
+
+/// Keeps a keyed digest of the secret, never the secret. A final line break, as editors leave it, is not part of it.
+fn digest(secret: Result<Secret, String>, compiler: Compiler<'_>) -> Result<Verifier, String> {
+    let secret = secret?;
+    let text = secret.expose();
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err("the password is empty".to_owned());
+    }
+    Ok(Verifier::Digest(compiler.hash_key.digest("password", &[text.as_bytes()])))
+}
+
+fn expiry(text: &At<String>, now: Timestamp, problems: &mut Problems) -> Option<Timestamp> {
+    let Ok(expiry) = text.parse::<Timestamp>() else {
+        let what = format!("`{}` is not a date and time", text.value);
+        problems.push(Problem::new(&text.origin, what).hint("write it as 2027-12-31T12:59:59Z"));
+        return None;
+    };
+    if expiry <= now {
+        let what = "this password has expired";
+        problems.push(Problem::warning(&text.origin, what).hint("replace it, or remove it if it is not used any more"));
+    }
+    Some(expiry)
+}

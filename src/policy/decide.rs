@@ -1,0 +1,248 @@
+//! The decision: may this caller do this operation now? One function, one answer with its reason.
+
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::action::{Action, ActionSet};
+use super::credential::{CredentialId, PrincipalId};
+use super::network::Refused;
+use super::operation::{Need, Operation};
+use super::origin::Origin;
+use super::principal::{NotAccepted, Principal};
+use super::registry::Registry;
+use super::scope_map::ScopeMap;
+use crate::clock::Timestamp;
+use crate::oci::{RepositoryName, Scope};
+
+/// A principal together with how it proved itself and how much of its rights it brought along.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub principal: Principal,
+    /// The password that was presented, or by which the access token was obtained; `None` for anonymous.
+    pub credential: Option<CredentialId>,
+    pub granted: Granted,
+}
+
+/// How much of the principal's rights a credential carries.
+#[derive(Debug, Clone)]
+pub enum Granted {
+    /// A password: all of them.
+    Everything,
+    /// An access token: those it was issued for, and never more than the principal has now (E-8).
+    Access(Arc<AccessList>),
+}
+
+/// What an access token was issued for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccessList {
+    pub catalog: bool,
+    pub repositories: Vec<(RepositoryName, ActionSet)>,
+}
+
+impl AccessList {
+    fn actions(&self, repository: &RepositoryName) -> ActionSet {
+        let of_repository = self.repositories.iter().filter(|(name, _)| name == repository);
+        of_repository.fold(ActionSet::EMPTY, |set, (_, actions)| set.union(*actions))
+    }
+}
+
+/// Proof that a request may go on. Only [`authorize`] makes one.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    principal: Option<PrincipalId>,
+    rule: PermitRule,
+}
+
+impl Permit {
+    /// Whom the permit is for; `None` for anonymous.
+    pub const fn principal(&self) -> Option<PrincipalId> {
+        self.principal
+    }
+
+    /// The rule that allowed it.
+    pub const fn rule(&self) -> &PermitRule {
+        &self.rule
+    }
+}
+
+/// What allowed a request. `Display` is the sentence in the audit log.
+#[derive(Debug, Clone)]
+pub enum PermitRule {
+    LoggedIn,
+    Admin(Origin),
+    AnonymousPull(Origin),
+    ScopeMap { map: Arc<ScopeMap>, repository: RepositoryName, wanted: ActionSet },
+}
+
+impl fmt::Display for PermitRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LoggedIn => f.write_str("any accepted credential may ask for the API version"),
+            Self::Admin(origin) => write!(f, "the admin account may do everything ({origin})"),
+            Self::AnonymousPull(origin) => write!(f, "anonymous pull is enabled ({origin})"),
+            Self::ScopeMap { map, repository, wanted } => match map.deciding_rule(repository, *wanted) {
+                Some(rule) => write!(f, "scope map {} ({})", map.name, rule.origin),
+                None => write!(f, "scope map {}", map.name),
+            },
+        }
+    }
+}
+
+/// A correct answer that says no. `Display` is the sentence an operator reads; clients get fixed texts.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Denial {
+    #[error("the source address is refused: {0}")]
+    Network(Refused),
+    #[error("no credential was presented")]
+    CredentialRequired,
+    #[error("the Authorization header is malformed")]
+    CredentialMalformed,
+    #[error("no principal has this user name and password")]
+    CredentialInvalid,
+    #[error("the access token is not valid: {0}")]
+    AccessTokenInvalid(&'static str),
+    #[error("the access token has expired")]
+    AccessTokenExpired,
+    #[error("the refresh token is not valid: {0}")]
+    RefreshTokenInvalid(&'static str),
+    #[error("the principal is not accepted: {}", not_accepted(*.0))]
+    NotAccepted(NotAccepted),
+    #[error("anonymous pull is not enabled")]
+    AnonymousNotAllowed,
+    #[error("the principal may not {} on repository {repository}", names(*.wanted))]
+    ActionNotGranted { repository: RepositoryName, wanted: ActionSet },
+    #[error("the access token was not issued for {} on repository {repository}", names(*.wanted))]
+    ScopeNotGranted { repository: RepositoryName, wanted: ActionSet },
+    #[error("the catalog is not available to this principal")]
+    CatalogNotGranted,
+}
+
+impl Denial {
+    /// A short stable word for metrics and the audit log.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Network(_) => "network_refused",
+            Self::CredentialRequired => "credential_required",
+            Self::CredentialMalformed => "credential_malformed",
+            Self::CredentialInvalid => "credential_invalid",
+            Self::AccessTokenInvalid(_) => "access_token_invalid",
+            Self::AccessTokenExpired => "access_token_expired",
+            Self::RefreshTokenInvalid(_) => "refresh_token_invalid",
+            Self::NotAccepted(NotAccepted::AdminDisabled) => "admin_disabled",
+            Self::NotAccepted(NotAccepted::TokenDisabled) => "token_disabled",
+            Self::NotAccepted(NotAccepted::PasswordReplaced) => "password_replaced",
+            Self::NotAccepted(NotAccepted::PasswordExpired) => "password_expired",
+            Self::AnonymousNotAllowed => "anonymous_not_allowed",
+            Self::ActionNotGranted { .. } => "action_not_granted",
+            Self::ScopeNotGranted { .. } => "scope_not_granted",
+            Self::CatalogNotGranted => "catalog_not_granted",
+        }
+    }
+}
+
+const fn not_accepted(reason: NotAccepted) -> &'static str {
+    match reason {
+        NotAccepted::AdminDisabled => "the admin account is disabled",
+        NotAccepted::TokenDisabled => "the token is disabled",
+        NotAccepted::PasswordReplaced => "the password was replaced or deleted",
+        NotAccepted::PasswordExpired => "the password has expired",
+    }
+}
+
+fn names(actions: ActionSet) -> String {
+    actions.iter().map(Action::name).collect::<Vec<_>>().join(" or ")
+}
+
+/// Decides whether `caller` may do `operation` in `registry` at `now`.
+///
+/// The principal is judged as it is in this snapshot, whatever its access token says: what was taken away since the
+/// token was issued is refused here (S3-71, S3-93, S3-95, E-8).
+pub fn authorize(
+    registry: &Registry,
+    caller: &Caller,
+    operation: &Operation,
+    now: Timestamp,
+) -> Result<Permit, Denial> {
+    still_accepted(registry, caller, now)?;
+    let mut rule = PermitRule::LoggedIn;
+    for need in operation.needs.iter().rev() {
+        rule = satisfy(registry, caller, need)?;
+    }
+    Ok(Permit { principal: caller.principal.id(), rule })
+}
+
+fn still_accepted(registry: &Registry, caller: &Caller, now: Timestamp) -> Result<(), Denial> {
+    match (&caller.principal, caller.credential) {
+        (Principal::Anonymous, _) if registry.anonymous_pull => Ok(()),
+        (Principal::Anonymous, _) => Err(Denial::AnonymousNotAllowed),
+        (Principal::Admin(_) | Principal::Token(_), Some(credential)) => {
+            caller.principal.accepts(credential, now).map(|_| ()).map_err(Denial::NotAccepted)
+        }
+        (Principal::Admin(_) | Principal::Token(_), None) => Err(Denial::NotAccepted(NotAccepted::PasswordReplaced)),
+    }
+}
+
+fn satisfy(registry: &Registry, caller: &Caller, need: &Need) -> Result<PermitRule, Denial> {
+    match need {
+        Need::LoggedIn => Ok(PermitRule::LoggedIn),
+        Need::Catalog => {
+            let granted = match &caller.granted {
+                Granted::Everything => true,
+                Granted::Access(list) => list.catalog,
+            };
+            if granted && caller.principal.may_list_catalog() {
+                Ok(rule(registry, &caller.principal, None))
+            } else {
+                Err(Denial::CatalogNotGranted)
+            }
+        }
+        Need::Repository { name, any_of, .. } => {
+            if !caller.principal.actions(name).intersects(*any_of) {
+                return Err(Denial::ActionNotGranted { repository: name.clone(), wanted: *any_of });
+            }
+            if let Granted::Access(list) = &caller.granted
+                && !list.actions(name).intersection(caller.principal.actions(name)).intersects(*any_of)
+            {
+                return Err(Denial::ScopeNotGranted { repository: name.clone(), wanted: *any_of });
+            }
+            Ok(rule(registry, &caller.principal, Some((name, *any_of))))
+        }
+    }
+}
+
+fn rule(registry: &Registry, principal: &Principal, on: Option<(&RepositoryName, ActionSet)>) -> PermitRule {
+    match (principal, on) {
+        (Principal::Token(token), Some((repository, wanted))) => PermitRule::ScopeMap {
+            map: Arc::clone(&token.scope_map),
+            repository: repository.clone(),
+            wanted,
+        },
+        (Principal::Token(_), None) => PermitRule::LoggedIn,
+        (Principal::Admin(admin), _) => PermitRule::Admin(admin.origin.clone()),
+        (Principal::Anonymous, _) => PermitRule::AnonymousPull(registry.origin.clone()),
+    }
+}
+
+/// What of the scopes that a client asks for the principal may have: the intersection, never an error (wire 1.2).
+///
+/// `*` on a repository stands for all that the principal may do there.
+pub fn grant(principal: &Principal, asked: &[Scope]) -> Vec<Scope> {
+    asked.iter().filter_map(|scope| grant_one(principal, scope)).collect()
+}
+
+fn grant_one(principal: &Principal, asked: &Scope) -> Option<Scope> {
+    let asks = |action: &str| asked.actions.iter().any(|asked| asked == action);
+    let actions: Vec<String> = match asked.kind.as_str() {
+        "repository" => {
+            let held = principal.actions(&RepositoryName::parse(&asked.name).ok()?);
+            let every = asks("*");
+            held.iter().map(Action::scope_name).filter(|name| every || asks(name)).map(str::to_owned).collect()
+        }
+        "registry" if asked.name == "catalog" && asks("*") && principal.may_list_catalog() => vec!["*".to_owned()],
+        _ => Vec::new(),
+    };
+    let class = None;
+    (!actions.is_empty()).then(|| Scope { kind: asked.kind.clone(), class, name: asked.name.clone(), actions })
+}

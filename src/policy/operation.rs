@@ -1,0 +1,138 @@
+//! Operations: what one request needs before it may go on.
+
+use super::action::{Action, ActionSet};
+use crate::oci::{Method, Mount, RepositoryName, Route, Scope};
+
+/// The classes of requests that metrics and the audit log tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OperationClass {
+    Base,
+    Catalog,
+    Tags,
+    ManifestRead,
+    ManifestWrite,
+    ManifestDelete,
+    BlobRead,
+    BlobDelete,
+    Upload,
+    Mount,
+    Referrers,
+}
+
+impl OperationClass {
+    /// The name in metrics and in the audit log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Catalog => "catalog",
+            Self::Tags => "tags",
+            Self::ManifestRead => "manifest_read",
+            Self::ManifestWrite => "manifest_write",
+            Self::ManifestDelete => "manifest_delete",
+            Self::BlobRead => "blob_read",
+            Self::BlobDelete => "blob_delete",
+            Self::Upload => "upload",
+            Self::Mount => "mount",
+            Self::Referrers => "referrers",
+        }
+    }
+}
+
+/// One thing that a caller must be allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// Any accepted principal: `GET /v2/`.
+    LoggedIn,
+    /// To list all repositories.
+    Catalog,
+    /// At least one of `any_of` on the repository.
+    Repository { name: RepositoryName, any_of: ActionSet, ask: &'static [Action] },
+}
+
+impl Need {
+    /// The scope to ask for in a challenge; `None` where the challenge carries none (wire contract R3).
+    pub fn scope(&self) -> Option<Scope> {
+        match self {
+            Self::LoggedIn => None,
+            Self::Catalog => Some(scope("registry", "catalog", vec!["*".to_owned()])),
+            Self::Repository { name, ask, .. } => {
+                let actions = ask.iter().map(|action| action.scope_name().to_owned()).collect();
+                Some(scope("repository", name.as_str(), actions))
+            }
+        }
+    }
+}
+
+fn scope(kind: &str, name: &str, actions: Vec<String>) -> Scope {
+    Scope { kind: kind.to_owned(), class: None, name: name.to_owned(), actions }
+}
+
+/// What one request needs: everything in `needs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    pub class: OperationClass,
+    pub needs: Vec<Need>,
+}
+
+impl Operation {
+    /// What `route` needs, as the table of requirements B.1-10 says.
+    ///
+    /// A HEAD of a manifest or blob is how a client looks before it pushes, so `content/write` is enough for it (E-6).
+    /// A mount needs two things; see [`Operation::without_mount`] for what happens when the second is missing.
+    pub fn of(method: Method, route: &Route) -> Self {
+        use Action::{ContentDelete, ContentRead, ContentWrite, MetadataRead};
+        const PULL: &[Action] = &[ContentRead];
+        const PUSH: &[Action] = &[ContentRead, ContentWrite];
+        let read = ActionSet::from(ContentRead);
+        let write = ActionSet::from(ContentWrite);
+        let look = if method == Method::Head { read.union(write) } else { read };
+        match route {
+            Route::Base => Self { class: OperationClass::Base, needs: vec![Need::LoggedIn] },
+            Route::Catalog(_) => Self { class: OperationClass::Catalog, needs: vec![Need::Catalog] },
+            Route::Tags { repository, .. } => {
+                Self::one(OperationClass::Tags, repository, MetadataRead.into(), &[MetadataRead])
+            }
+            Route::Manifest { repository, .. } => match method {
+                Method::Get | Method::Head => Self::one(OperationClass::ManifestRead, repository, look, PULL),
+                Method::Delete => {
+                    Self::one(OperationClass::ManifestDelete, repository, ContentDelete.into(), &[ContentDelete])
+                }
+                Method::Put | Method::Post | Method::Patch => {
+                    Self::one(OperationClass::ManifestWrite, repository, write, PUSH)
+                }
+            },
+            Route::Blob { repository, .. } => match method {
+                Method::Get | Method::Head => Self::one(OperationClass::BlobRead, repository, look, PULL),
+                Method::Delete | Method::Put | Method::Post | Method::Patch => {
+                    Self::one(OperationClass::BlobDelete, repository, ContentDelete.into(), &[ContentDelete])
+                }
+            },
+            Route::UploadStart { repository, mount: Some(Mount { from, .. }), .. } => {
+                let mut operation = Self::one(OperationClass::Mount, repository, write, PUSH);
+                operation.needs.push(Need::Repository { name: from.clone(), any_of: read, ask: PULL });
+                operation
+            }
+            Route::UploadStart { repository, .. } | Route::Upload { repository, .. } => {
+                Self::one(OperationClass::Upload, repository, write, PUSH)
+            }
+            Route::Referrers { repository, .. } => Self::one(OperationClass::Referrers, repository, read, PULL),
+        }
+    }
+
+    /// The same push without its mount: what remains when the source may not be read.
+    ///
+    /// The specification lets a registry answer a mount that it will not do with a plain upload session, and clients
+    /// then send the blob: neither a refusal nor another repository's data (threat class F).
+    pub fn without_mount(&self) -> Option<Self> {
+        match (self.class, self.needs.first()) {
+            (OperationClass::Mount, Some(write)) => {
+                Some(Self { class: OperationClass::Upload, needs: vec![write.clone()] })
+            }
+            _ => None,
+        }
+    }
+
+    fn one(class: OperationClass, name: &RepositoryName, any_of: ActionSet, ask: &'static [Action]) -> Self {
+        Self { class, needs: vec![Need::Repository { name: name.clone(), any_of, ask }] }
+    }
+}

@@ -1,0 +1,44 @@
+//! Answers of our own: status, headers and a small body, before anything is written to a socket.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+/// A complete answer that does not come from an upstream.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// JSON with this status.
+    pub(crate) fn json(status: StatusCode, body: String) -> Self {
+        let content_type = HeaderValue::from_static("application/json; charset=utf-8");
+        Self { status, headers: vec![(header::CONTENT_TYPE, content_type)], body: Bytes::from(body) }
+    }
+
+    /// The same answer with one more header. A value that no header can hold is left out.
+    #[must_use]
+    pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+}
+
+/// The headers of every answer, ours or the upstream's (requirements B.1-1).
+pub(crate) fn common_headers(request_id: &str, tls: bool) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    const EXPOSED: &str = "Docker-Content-Digest, WWW-Authenticate, Link, X-Ms-Correlation-Request-Id";
+    let fixed = [
+        (HeaderName::from_static("docker-distribution-api-version"), HeaderValue::from_static("registry/2.0")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED)),
+    ];
+    let request_id = HeaderValue::from_str(request_id).ok();
+    let request_id = request_id.map(|id| (HeaderName::from_static("x-ms-correlation-request-id"), id));
+    let strict = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+    let strict = tls.then_some((header::STRICT_TRANSPORT_SECURITY, strict));
+    fixed.into_iter().chain(request_id).chain(strict)
+}

@@ -1,0 +1,284 @@
+//! The journey of a request: who is calling, from where, for what, and may they.
+//!
+//! [`examine`] is the one function to read: steps 2 to 8 of `docs/request-journey.md`, top down. Each step either hands
+//! the next one something that cannot be wrong any more, or ends the journey with a [`Refusal`]. The pingora hooks in
+//! `gate` call it and do what it says; nothing else decides.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header;
+use http::request::Parts;
+
+use super::forward::{Forward, MANIFEST_LIMIT, declared_length};
+use super::reject::Refusal;
+use super::source::{ForwardedHeader, TrustedProxies, forwarded};
+use super::trail::Trail;
+use super::upload::Binding;
+use crate::auth::{Authenticator, Failure};
+use crate::clock::Timestamp;
+use crate::oci::{self, Credential, Endpoint, ErrorCode, Method, Parsed, Route};
+use crate::policy::network::SourceAddress;
+use crate::policy::{Caller, Denial, Operation, OperationClass, PolicySnapshot, Registry, authorize};
+use crate::secret::Secret;
+
+/// How long after its end an access token may still finish an upload that the same principal began (moby#33558).
+const UPLOAD_GRACE_SECONDS: i64 = 3600;
+
+/// How a listener knows who is calling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceMode {
+    /// The other end of the socket.
+    Peer,
+    /// What the PROXY protocol header said; the listener has checked who sent it.
+    ProxyProtocol,
+    /// A header of the request, believed from these proxies only.
+    Forwarded { header: ForwardedHeader, trusted: TrustedProxies },
+}
+
+/// What the listener knows about the connection a request came on (step 1).
+#[derive(Debug)]
+pub(crate) struct Connection<'a> {
+    pub(crate) mode: &'a SourceMode,
+    /// The other end of the socket, or what the PROXY protocol header put in its place.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) tls: bool,
+}
+
+/// A request as it arrived.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) connection: Connection<'a>,
+    pub(crate) head: &'a Parts,
+    /// The request target, byte for byte.
+    pub(crate) target: &'a [u8],
+    pub(crate) now: Timestamp,
+}
+
+/// Where an admitted request goes.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// To the upstream, with a permit.
+    Forward(Box<Forward>),
+    /// To the token endpoint, with its query.
+    Token { registry: Arc<Registry>, method: Method, query: String },
+    /// To the published signing keys.
+    SigningKeys,
+}
+
+/// Steps 2 to 8. What becomes known on the way is noted in `trail` for the audit record.
+pub(crate) async fn examine(
+    authenticator: &Authenticator,
+    policy: &PolicySnapshot,
+    request: &Request<'_>,
+    trail: &mut Trail,
+) -> Result<Next, Refusal> {
+    let source = source(request)?;
+    trail.source = Some(source);
+    let registry = registry(policy, request)?;
+    trail.registry = Some(Arc::clone(registry));
+    admit(registry, source)?;
+    let Parsed { method, endpoint, query } = parse(request)?;
+    let route = match endpoint {
+        Endpoint::Token => return Ok(Next::Token { registry: Arc::clone(registry), method, query }),
+        Endpoint::SigningKeys => return Ok(Next::SigningKeys),
+        Endpoint::Registry(route) => route,
+    };
+    let operation = Operation::of(method, &route);
+    trail.operation = Some((operation.class, method, route.clone()));
+    let desk = Desk { registry, realm: realm(registry, request.connection.tls), asked: &operation };
+    let caller = caller(authenticator, &desk, request, &route, trail).await?;
+    trail.caller = Some(caller.clone());
+    let forward = permitted(authenticator, &desk, &caller, method, route, request)?;
+    trail.permit = Some(forward.permit.clone());
+    Ok(Next::Forward(Box::new(forward)))
+}
+
+/// Step 2. No address, no service: what cannot be judged is refused.
+fn source(request: &Request<'_>) -> Result<SourceAddress, Refusal> {
+    let address = request.connection.address.ok_or(Refusal::NoSource)?;
+    Ok(match request.connection.mode {
+        SourceMode::Peer | SourceMode::ProxyProtocol => SourceAddress::new(address),
+        SourceMode::Forwarded { header, trusted } => {
+            let lines = request.head.headers.get_all(header.name()).iter().map(http::HeaderValue::as_bytes);
+            forwarded::source_address(address, *header, lines, trusted)
+        }
+    })
+}
+
+/// Step 3. The Host chooses the registry; two different hosts in one request choose none.
+fn registry<'p>(policy: &'p PolicySnapshot, request: &Request<'_>) -> Result<&'p Arc<Registry>, Refusal> {
+    let mut lines = request.head.headers.get_all(header::HOST).iter();
+    let line = lines.next().map(|value| value.to_str().map_err(|_| Refusal::UnknownHost)).transpose()?;
+    let authority = request.head.uri.authority().map(http::uri::Authority::as_str);
+    let host = match (line, authority) {
+        (Some(line), Some(authority)) if !line.eq_ignore_ascii_case(authority) => None,
+        (Some(host), _) | (None, Some(host)) => Some(host),
+        (None, None) => None,
+    };
+    if lines.next().is_some() {
+        return Err(Refusal::UnknownHost);
+    }
+    host.and_then(|host| policy.registry_for_host(host)).ok_or(Refusal::UnknownHost)
+}
+
+/// Step 4. Before any credential is looked at, on every path.
+fn admit(registry: &Registry, source: SourceAddress) -> Result<(), Refusal> {
+    match registry.network.admit(source) {
+        Ok(_admitted) => Ok(()),
+        Err(refused) => {
+            Err(Refusal::Network { source_address: source.address(), reason: refused.to_string() })
+        }
+    }
+}
+
+/// Step 5. The request line in the grammar of the protocol, or nothing.
+fn parse(request: &Request<'_>) -> Result<Parsed, Refusal> {
+    let malformed = Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason: "the path is not text" };
+    let target = std::str::from_utf8(request.target).map_err(|_| malformed)?;
+    Ok(oci::parse(request.head.method.as_str(), target)?)
+}
+
+/// Where a registry's 401s are made: they all need its name and what was asked for.
+pub(crate) struct Desk<'a> {
+    pub(crate) registry: &'a Arc<Registry>,
+    pub(crate) realm: String,
+    pub(crate) asked: &'a Operation,
+}
+
+impl Desk<'_> {
+    fn deny(&self, denial: Denial) -> Refusal {
+        let asked = self.asked.needs.iter().filter_map(crate::policy::Need::scope).collect();
+        Refusal::Denied { denial, asked, realm: self.realm.clone(), service: self.registry.login_server.to_string() }
+    }
+
+    fn fail(&self, failure: Failure) -> Refusal {
+        match failure {
+            Failure::Denied(denial) => self.deny(denial),
+            Failure::Busy => Refusal::Busy,
+        }
+    }
+}
+
+/// The URL of the token endpoint, as clients reach it.
+pub(crate) fn realm(registry: &Registry, tls: bool) -> String {
+    match &registry.external_url {
+        Some(url) => format!("{}/oauth2/token", url.as_str()),
+        None => format!("{}://{}/oauth2/token", if tls { "https" } else { "http" }, registry.login_server),
+    }
+}
+
+/// Steps 6 and 7. Malformed is never anonymous; neither is absent, which gets the challenge (field: mixed public and
+/// private works with the Docker engine only so).
+async fn caller(
+    authenticator: &Authenticator,
+    desk: &Desk<'_>,
+    request: &Request<'_>,
+    route: &Route,
+    trail: &mut Trail,
+) -> Result<Caller, Refusal> {
+    let lines = request.head.headers.get_all(header::AUTHORIZATION).iter().map(http::HeaderValue::as_bytes);
+    let credential = oci::credential(lines).map_err(|_| desk.deny(Denial::CredentialMalformed))?;
+    match credential {
+        None => Err(desk.deny(Denial::CredentialRequired)),
+        Some(Credential::Basic { user, password }) => {
+            trail.claimed_user = Some(user.clone());
+            let caller = authenticator.by_password(desk.registry, &user, &password, request.now).await;
+            caller.map_err(|failure| desk.fail(failure))
+        }
+        Some(Credential::Bearer(token)) => bearer(authenticator, desk, request, route, &token),
+    }
+}
+
+/// An access token; one that has just expired still finishes an upload, if the location was sealed for its principal.
+fn bearer(
+    authenticator: &Authenticator,
+    desk: &Desk<'_>,
+    request: &Request<'_>,
+    route: &Route,
+    token: &Secret,
+) -> Result<Caller, Refusal> {
+    let grace = if matches!(route, Route::Upload { .. }) { UPLOAD_GRACE_SECONDS } else { 0 };
+    let caller = authenticator.by_access_token(desk.registry, token, request.now, grace);
+    caller.map_err(|failure| desk.fail(failure))
+}
+
+/// Step 8, and what the permit is for.
+fn permitted(
+    authenticator: &Authenticator,
+    desk: &Desk<'_>,
+    caller: &Caller,
+    method: Method,
+    route: Route,
+    request: &Request<'_>,
+) -> Result<Forward, Refusal> {
+    let (permit, route) = match authorize(desk.registry, caller, desk.asked, request.now) {
+        Ok(permit) => (permit, route),
+        Err(denial) => {
+            // A mount whose source may not be read becomes a plain upload, as the specification allows.
+            let plain = desk.asked.without_mount().ok_or(denial);
+            let permit = plain.and_then(|plain| authorize(desk.registry, caller, &plain, request.now));
+            (permit.map_err(|denial| desk.deny(denial))?, without_mount(route))
+        }
+    };
+    check_body(method, &route, request)?;
+    let (route, upload_state) = open_upload(authenticator, desk.registry, caller, route)?;
+    Ok(Forward { permit, registry: Arc::clone(desk.registry), method, route, upload_state })
+}
+
+fn without_mount(route: Route) -> Route {
+    match route {
+        Route::UploadStart { repository, digest, digest_algorithm, .. } => {
+            Route::UploadStart { repository, mount: None, digest, digest_algorithm }
+        }
+        other => other,
+    }
+}
+
+/// A manifest that says it is too large is refused before it is sent.
+fn check_body(method: Method, route: &Route, request: &Request<'_>) -> Result<(), Refusal> {
+    let bad_length =
+        Refusal::BadRequest { code: ErrorCode::SizeInvalid, status: 400, reason: "Content-Length is not a number" };
+    let length = declared_length(&request.head.headers).map_err(|_| bad_length)?;
+    let is_manifest = method == Method::Put && matches!(route, Route::Manifest { .. });
+    if is_manifest && length.is_some_and(|length| length > MANIFEST_LIMIT) {
+        return Err(too_large());
+    }
+    Ok(())
+}
+
+/// What a manifest over the limit is answered with.
+pub(crate) const fn too_large() -> Refusal {
+    Refusal::BadRequest { code: ErrorCode::ManifestInvalid, status: 413, reason: "the manifest is over 4 MiB" }
+}
+
+/// Opens the sealed location of an upload session; what does not open does not exist.
+fn open_upload(
+    authenticator: &Authenticator,
+    registry: &Registry,
+    caller: &Caller,
+    route: Route,
+) -> Result<(Route, Option<String>), Refusal> {
+    let Route::Upload { repository, session, state, digest } = route else { return Ok((route, None)) };
+    let unknown = Refusal::BadRequest {
+        code: ErrorCode::BlobUploadUnknown,
+        status: 404,
+        reason: "the upload location was not made for this principal and repository",
+    };
+    let binding = Binding {
+        registry: &registry.name,
+        repository: &repository,
+        session: &session,
+        principal: caller.principal.id(),
+    };
+    let upstream = state.and_then(|state| binding.open(authenticator.hash_key(), &state)).ok_or(unknown)?;
+    Ok((Route::Upload { repository, session, state: None, digest }, Some(upstream)))
+}
+
+/// The class that metrics count a request under, known or not.
+pub(crate) const fn class_name(operation: Option<OperationClass>) -> &'static str {
+    match operation {
+        Some(class) => class.name(),
+        None => "other",
+    }
+}

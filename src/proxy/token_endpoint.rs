@@ -1,0 +1,217 @@
+//! The token endpoint: a login becomes an access token for what was asked and may be had.
+//!
+//! A function of a parsed request and a bounded body; no socket is known here. `GET` with Basic is what Docker and
+//! containers/image send, `POST` with a form what containerd, BuildKit and Microsoft's clients send (wire contract 1.2,
+//! 1.3, 2.3, 2.4). Partial or no rights are not an error: the answer is the intersection.
+
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+
+use super::answer::Answer;
+use super::journey::realm;
+use super::reject::Refusal;
+use super::trail::Trail;
+use crate::auth::{Authenticator, Failure, Issued};
+use crate::clock::Timestamp;
+use crate::oci::{self, Credential, ErrorCode, Method, Scope, query};
+use crate::policy::{Caller, Denial, Principal, Registry, grant};
+use crate::secret::Secret;
+
+/// Largest form, in bytes.
+pub(crate) const FORM_LIMIT: usize = 64 * 1024;
+
+/// The user name that says that the password is a token of ours (S1-31).
+const NULL_GUID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// A request to the token endpoint.
+#[derive(Debug)]
+pub(crate) struct TokenRequest<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) method: Method,
+    pub(crate) query: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) form: &'a [u8],
+    pub(crate) tls: bool,
+    pub(crate) now: Timestamp,
+}
+
+/// How the caller proves itself.
+enum Login {
+    Anonymous,
+    Password { user: String, password: Secret },
+    RefreshToken(Secret),
+}
+
+/// The fields that matter, wherever they stood.
+#[derive(Default)]
+struct Fields {
+    service: Option<String>,
+    scopes: Vec<Scope>,
+    grant_type: Option<String>,
+    username: Option<String>,
+    password: Option<Secret>,
+    refresh_token: Option<Secret>,
+}
+
+/// Answers one request.
+pub(crate) async fn answer(
+    authenticator: &Authenticator,
+    request: &TokenRequest<'_>,
+    trail: &mut Trail,
+) -> Result<Answer, Refusal> {
+    let fields = fields(request)?;
+    if fields.service.as_ref().is_some_and(|service| service != request.registry.login_server.as_str()) {
+        return Err(bad_request("the service is not this registry"));
+    }
+    let lines = request.headers.get_all(header::AUTHORIZATION).iter().map(http::HeaderValue::as_bytes);
+    let header = oci::credential(lines).map_err(|_| deny(request, Denial::CredentialMalformed))?;
+    let login = login(request, header, &fields)?;
+    if let Login::Password { user, .. } = &login {
+        trail.claimed_user = Some(user.clone());
+    }
+    let caller = caller(authenticator, request, login).await?;
+    trail.caller = Some(caller.clone());
+    let granted = grant(&caller.principal, &fields.scopes);
+    let issued = authenticator.issue(request.registry, &caller, &granted, request.now).await;
+    let issued = issued.map_err(|_| Refusal::Internal("the access token could not be signed"))?;
+    respond(&issued, &granted, request.now)
+}
+
+fn fields(request: &TokenRequest<'_>) -> Result<Fields, Refusal> {
+    let text = match request.method {
+        Method::Post if is_form(request.headers) => {
+            std::str::from_utf8(request.form).map_err(|_| bad_request("the form is not text"))?
+        }
+        Method::Post => return Err(bad_request("the body is not a form")),
+        Method::Get | Method::Head | Method::Put | Method::Patch | Method::Delete => request.query,
+    };
+    let mut fields = Fields::default();
+    for (key, value) in query::pairs(text)? {
+        match key.as_str() {
+            "service" => once(&mut fields.service, value)?,
+            "grant_type" => once(&mut fields.grant_type, value)?,
+            "username" => once(&mut fields.username, value)?,
+            "password" => once(&mut fields.password, Secret::new(value))?,
+            "refresh_token" => once(&mut fields.refresh_token, Secret::new(value))?,
+            "scope" => {
+                let scopes = Scope::parse_list(&value).map_err(|_| bad_request("a scope is malformed"))?;
+                fields.scopes.extend(scopes);
+            }
+            _ => {}
+        }
+    }
+    fields.scopes = Scope::merge(fields.scopes);
+    Ok(fields)
+}
+
+/// Two values for one field would be read differently by different readers: refused.
+fn once<T>(field: &mut Option<T>, value: T) -> Result<(), Refusal> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(bad_request("a field is given twice")),
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// Which login the request means. No user name and no password is anonymous in each of the three shapes that SDKs send
+/// it (wire contract 2.3); an empty user name with a password is not (BuildKit, parts: real clients).
+fn login(request: &TokenRequest<'_>, header: Option<Credential>, fields: &Fields) -> Result<Login, Refusal> {
+    let form = form_login(request, fields)?;
+    match (header, form) {
+        (None, login) => Ok(login),
+        (Some(Credential::Basic { user, password }), Login::Anonymous) => Ok(Login::Password { user, password }),
+        (Some(Credential::Basic { .. }), _) => Err(bad_request("a credential in the header and one in the form")),
+        (Some(Credential::Bearer(_)), _) => Err(deny(request, Denial::CredentialMalformed)),
+    }
+}
+
+fn form_login(request: &TokenRequest<'_>, fields: &Fields) -> Result<Login, Refusal> {
+    if request.method != Method::Post {
+        return Ok(Login::Anonymous);
+    }
+    match fields.grant_type.as_deref() {
+        Some("password") => match (&fields.username, &fields.password) {
+            (None, None) => Ok(Login::Anonymous),
+            (Some(user), Some(password)) if user.is_empty() && password.expose().is_empty() => Ok(Login::Anonymous),
+            (Some(user), Some(password)) => Ok(Login::Password { user: user.clone(), password: password.clone() }),
+            _ => Err(deny(request, Denial::CredentialMalformed)),
+        },
+        Some("refresh_token") => {
+            let token = fields.refresh_token.clone().filter(|token| !token.expose().is_empty());
+            token.map(Login::RefreshToken).ok_or_else(|| deny(request, Denial::CredentialMalformed))
+        }
+        Some(_) => Err(bad_request("the grant type is not known")),
+        None => Err(bad_request("the grant type is missing")),
+    }
+}
+
+async fn caller(
+    authenticator: &Authenticator,
+    request: &TokenRequest<'_>,
+    login: Login,
+) -> Result<Caller, Refusal> {
+    let (registry, now) = (request.registry, request.now);
+    let caller = match login {
+        Login::Anonymous if registry.anonymous_pull => Ok(Caller::anonymous()),
+        Login::Anonymous => Err(Failure::Denied(Denial::CredentialRequired)),
+        Login::Password { user, password } if user == NULL_GUID => {
+            authenticator.by_own_token(registry, &password, now)
+        }
+        Login::Password { user, password } => authenticator.by_password(registry, &user, &password, now).await,
+        Login::RefreshToken(token) => authenticator.by_refresh_token(registry, &token, now),
+    };
+    caller.map_err(|failure| match failure {
+        Failure::Denied(denial) => deny(request, denial),
+        Failure::Busy => Refusal::Busy,
+    })
+}
+
+fn deny(request: &TokenRequest<'_>, denial: Denial) -> Refusal {
+    Refusal::Denied {
+        denial,
+        asked: Vec::new(),
+        realm: realm(request.registry, request.tls),
+        service: request.registry.login_server.to_string(),
+    }
+}
+
+const fn bad_request(reason: &'static str) -> Refusal {
+    Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason }
+}
+
+/// The answer that every client family can read: both names of the token, and when it ends.
+#[derive(Serialize)]
+struct TokenAnswer<'a> {
+    access_token: &'a str,
+    token: &'a str,
+    scope: String,
+    expires_in: i64,
+    issued_at: String,
+}
+
+fn respond(issued: &Issued, granted: &[Scope], now: Timestamp) -> Result<Answer, Refusal> {
+    let scope = granted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let token = issued.token.expose();
+    let body = TokenAnswer {
+        access_token: token,
+        token,
+        scope,
+        expires_in: issued.expires_in,
+        issued_at: now.to_string(),
+    };
+    let body = serde_json::to_string(&body).map_err(|_| Refusal::Internal("the answer could not be written"))?;
+    Ok(Answer::json(StatusCode::OK, body).with(header::CACHE_CONTROL, "no-store"))
+}
+
+/// Whether a caller is nobody in particular, for the audit record.
+pub(crate) const fn is_anonymous(principal: &Principal) -> bool {
+    match principal {
+        Principal::Anonymous => true,
+        Principal::Admin(_) | Principal::Token(_) => false,
+    }
+}
