@@ -1,0 +1,282 @@
+//! What a refused request is told: the codes, their fixed texts, and the body that carries them.
+//!
+//! The texts are those that ACR and Distribution send, because people and tools match on them; what an operator needs
+//! beyond them goes to the log and the audit record under the request id.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use thiserror::Error;
+
+use super::name::RepositoryName;
+use super::scope::Scope;
+
+/// A code of the OCI distribution spec ("Error Codes"), of Distribution or of ACR.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ErrorCode {
+    BlobUnknown,
+    BlobUploadInvalid,
+    BlobUploadUnknown,
+    DigestInvalid,
+    ManifestBlobUnknown,
+    ManifestInvalid,
+    ManifestUnknown,
+    NameInvalid,
+    NameUnknown,
+    SizeInvalid,
+    /// Distribution's, for a tag outside the grammar.
+    TagInvalid,
+    /// Distribution's, for an `n` that is no number.
+    PaginationNumberInvalid,
+    /// Distribution's, for a chunk that does not follow the last one.
+    RangeInvalid,
+    Unauthorized,
+    Denied,
+    Unsupported,
+    TooManyRequests,
+    Unavailable,
+    Unknown,
+    /// ACR's, for what a lock forbids.
+    RegistryDisallowedOperation,
+}
+
+impl ErrorCode {
+    /// The code as it is written on the wire.
+    pub const fn code(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status that goes with the code unless a [`RouteError`] says otherwise.
+    pub const fn status(self) -> u16 {
+        self.row().1
+    }
+
+    /// The text that clients show.
+    pub const fn message(self) -> &'static str {
+        self.row().2
+    }
+
+    const fn row(self) -> (&'static str, u16, &'static str) {
+        match self {
+            Self::BlobUnknown => ("BLOB_UNKNOWN", 404, "blob unknown to registry"),
+            Self::BlobUploadInvalid => ("BLOB_UPLOAD_INVALID", 400, "blob upload invalid"),
+            Self::BlobUploadUnknown => ("BLOB_UPLOAD_UNKNOWN", 404, "blob upload unknown to registry"),
+            Self::DigestInvalid => ("DIGEST_INVALID", 400, "provided digest did not match uploaded content"),
+            Self::ManifestBlobUnknown => {
+                ("MANIFEST_BLOB_UNKNOWN", 404, "manifest references a manifest or blob unknown to registry")
+            }
+            Self::ManifestInvalid => ("MANIFEST_INVALID", 400, "manifest invalid"),
+            Self::ManifestUnknown => ("MANIFEST_UNKNOWN", 404, "manifest unknown"),
+            Self::NameInvalid => ("NAME_INVALID", 400, "invalid repository name"),
+            Self::NameUnknown => ("NAME_UNKNOWN", 404, "repository name not known to registry"),
+            Self::SizeInvalid => ("SIZE_INVALID", 400, "provided length did not match content length"),
+            Self::TagInvalid => ("TAG_INVALID", 400, "manifest tag did not match URI"),
+            Self::PaginationNumberInvalid => ("PAGINATION_NUMBER_INVALID", 400, "invalid number of results requested"),
+            Self::RangeInvalid => ("RANGE_INVALID", 416, "invalid content range"),
+            Self::Unauthorized => (
+                "UNAUTHORIZED",
+                401,
+                "authentication required, visit https://aka.ms/acr/authorization for more information.",
+            ),
+            Self::Denied => ("DENIED", 403, "requested access to the resource is denied"),
+            Self::Unsupported => ("UNSUPPORTED", 405, "The operation is unsupported."),
+            Self::TooManyRequests => ("TOOMANYREQUESTS", 429, "too many requests"),
+            Self::Unavailable => ("UNAVAILABLE", 503, "service unavailable"),
+            Self::Unknown => ("UNKNOWN", 500, "unknown error"),
+            Self::RegistryDisallowedOperation => (
+                "REGISTRY_DISALLOWED_OPERATION",
+                405,
+                "The operation is disallowed on this registry, repository or image. View troubleshooting steps at \
+                 https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation",
+            ),
+        }
+    }
+}
+
+/// Why a request is outside the protocol's grammar, and what it is answered with.
+///
+/// The reason is for the log and the audit record; it never quotes the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("{reason}")]
+pub struct RouteError {
+    code: ErrorCode,
+    status: u16,
+    reason: &'static str,
+    allow: Option<&'static str>,
+}
+
+impl RouteError {
+    /// Answered with 400 and `code`.
+    pub(super) const fn malformed(code: ErrorCode, reason: &'static str) -> Self {
+        Self { code, status: 400, reason, allow: None }
+    }
+
+    /// Answered with 404 and `code`.
+    pub(super) const fn not_found(code: ErrorCode, reason: &'static str) -> Self {
+        Self { code, status: 404, reason, allow: None }
+    }
+
+    /// Answered with 405: the path is known, but only with the methods in `allow`.
+    pub(super) const fn method(allow: &'static str) -> Self {
+        let reason = "the path is not served with this method";
+        Self { code: ErrorCode::Unsupported, status: 405, reason, allow: Some(allow) }
+    }
+
+    /// The code of the body.
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The HTTP status, which for [`ErrorCode::Unsupported`] may be 400, 404 or 405.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// What is wrong, in a sentence without any byte of the request.
+    pub const fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    /// The value of the `Allow` header that RFC 9110 §15.5.6 asks of a 405.
+    pub const fn allow(&self) -> Option<&'static str> {
+        self.allow
+    }
+}
+
+/// The body of a refusal: `{"errors":[{"code":…,"message":…,"detail":…}]}` with exactly one error.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ErrorBody {
+    code: ErrorCode,
+    message: Cow<'static, str>,
+    /// JSON text, or empty for none.
+    detail: String,
+}
+
+impl ErrorBody {
+    /// A body with the fixed text of `code` and no detail.
+    pub fn new(code: ErrorCode) -> Self {
+        Self { code, message: Cow::Borrowed(code.message()), detail: String::new() }
+    }
+
+    /// A body with another text than the fixed one, where ACR sends another.
+    pub fn with_message(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), ..Self::new(code) }
+    }
+
+    /// UNAUTHORIZED, naming in its detail every action that was needed, in the order of `scopes` (requirements B.1.2).
+    pub fn unauthorized(scopes: &[Scope]) -> Self {
+        let mut detail = String::new();
+        for scope in scopes {
+            for action in &scope.actions {
+                let (kind, name, action) = (quoted(&scope.kind), quoted(&scope.name), quoted(action));
+                detail.push(if detail.is_empty() { '[' } else { ',' });
+                // Writing to a `String` cannot fail.
+                let _ = write!(detail, r#"{{"Type":{kind},"Name":{name},"Action":{action}}}"#);
+            }
+        }
+        if !detail.is_empty() {
+            detail.push(']');
+        }
+        Self { detail, ..Self::new(ErrorCode::Unauthorized) }
+    }
+
+    /// DENIED by the network rules, naming the source address as ACR does (requirements B.10).
+    pub fn denied_address(source: IpAddr) -> Self {
+        let message = format!(
+            "client with IP '{}' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.",
+            source.to_canonical()
+        );
+        Self::with_message(ErrorCode::Denied, message)
+    }
+
+    /// NAME_UNKNOWN with ACR's detail.
+    pub fn name_unknown(repository: &RepositoryName) -> Self {
+        let detail = format!(r#"{{"name":{}}}"#, quoted(repository.as_str()));
+        Self { detail, ..Self::new(ErrorCode::NameUnknown) }
+    }
+
+    /// The code of the one error.
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The body as JSON; `'`, `<`, `>` and `&` are escaped as .NET, and so ACR, escapes them.
+    pub fn json(&self) -> String {
+        let (code, message) = (quoted(self.code.code()), quoted(&self.message));
+        let detail = if self.detail.is_empty() { String::new() } else { format!(r#","detail":{}"#, self.detail) };
+        format!(r#"{{"errors":[{{"code":{code},"message":{message}{detail}}}]}}"#)
+    }
+}
+
+impl From<&RouteError> for ErrorBody {
+    fn from(error: &RouteError) -> Self {
+        Self::new(error.code)
+    }
+}
+
+/// `text` as a JSON string.
+fn quoted(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    json.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\'' | '<' | '>' | '&' | '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+                // Writing to a `String` cannot fail.
+                let _ = write!(json, "\\u{:04x}", u32::from(character));
+            }
+            other => json.push(other),
+        }
+    }
+    json.push('"');
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn denial_by_address_is_acrs_to_the_byte() {
+        let expected = r#"{"errors":[{"code":"DENIED","message":"client with IP \u0027203.0.113.9\u0027 is not allowed access. Refer https://aka.ms/acr/firewall to grant access."}]}"#;
+        assert_eq!(ErrorBody::denied_address("203.0.113.9".parse().unwrap()).json(), expected);
+        assert_eq!(ErrorBody::denied_address("::ffff:203.0.113.9".parse().unwrap()).json(), expected);
+    }
+
+    #[test]
+    fn unauthorized_lists_every_action_in_acrs_key_order() {
+        let scopes = Scope::parse_list("repository:a/b:pull,push registry:catalog:*").unwrap();
+        let expected = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required, visit https://aka.ms/acr/authorization for more information.","detail":[{"Type":"repository","Name":"a/b","Action":"pull"},{"Type":"repository","Name":"a/b","Action":"push"},{"Type":"registry","Name":"catalog","Action":"*"}]}]}"#;
+        assert_eq!(ErrorBody::unauthorized(&scopes).json(), expected);
+        assert!(!ErrorBody::unauthorized(&[]).json().contains("detail"));
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_back() {
+        let name = RepositoryName::parse("a/b").unwrap();
+        let expected = r#"{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry","detail":{"name":"a/b"}}]}"#;
+        assert_eq!(ErrorBody::name_unknown(&name).json(), expected);
+    }
+
+    #[test]
+    fn a_locked_image_is_refused_in_acrs_words() {
+        let json = ErrorBody::new(ErrorCode::RegistryDisallowedOperation).json();
+        assert!(json.contains(
+            "repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation\""
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_survives_a_json_parser(message in ".*") {
+            let json = ErrorBody::with_message(ErrorCode::Unknown, message.clone()).json();
+            let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(parsed["errors"][0]["message"].as_str(), Some(message.as_str()));
+            prop_assert_eq!(parsed["errors"][0]["code"].as_str(), Some("UNKNOWN"));
+        }
+    }
+}
