@@ -12,7 +12,8 @@ use http::request::Parts;
 
 use super::forward::{Forward, MANIFEST_LIMIT, declared_length};
 use super::reject::Refusal;
-use super::source::{ForwardedHeader, TrustedProxies, forwarded};
+use super::listener::SourceMode;
+use super::source::source_address;
 use super::trail::Trail;
 use super::upload::Binding;
 use crate::auth::{Authenticator, Failure};
@@ -24,17 +25,6 @@ use crate::secret::Secret;
 
 /// How long after its end an access token may still finish an upload that the same principal began (moby#33558).
 const UPLOAD_GRACE_SECONDS: i64 = 3600;
-
-/// How a listener knows who is calling.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SourceMode {
-    /// The other end of the socket.
-    Peer,
-    /// What the PROXY protocol header said; the listener has checked who sent it.
-    ProxyProtocol,
-    /// A header of the request, believed from these proxies only.
-    Forwarded { header: ForwardedHeader, trusted: TrustedProxies },
-}
 
 /// What the listener knows about the connection a request came on (step 1).
 #[derive(Debug)]
@@ -98,10 +88,10 @@ pub(crate) async fn examine(
 fn source(request: &Request<'_>) -> Result<SourceAddress, Refusal> {
     let address = request.connection.address.ok_or(Refusal::NoSource)?;
     Ok(match request.connection.mode {
-        SourceMode::Peer | SourceMode::ProxyProtocol => SourceAddress::new(address),
+        SourceMode::Peer | SourceMode::ProxyProtocol { .. } => SourceAddress::new(address),
         SourceMode::Forwarded { header, trusted } => {
             let lines = request.head.headers.get_all(header.name()).iter().map(http::HeaderValue::as_bytes);
-            forwarded::source_address(address, *header, lines, trusted)
+            source_address(address, *header, lines, trusted)
         }
     })
 }
@@ -127,7 +117,7 @@ fn admit(registry: &Registry, source: SourceAddress) -> Result<(), Refusal> {
     match registry.network.admit(source) {
         Ok(_admitted) => Ok(()),
         Err(refused) => {
-            Err(Refusal::Network { source_address: source.address(), reason: refused.to_string() })
+            Err(Refusal::Network { source_address: source.ip(), reason: refused.to_string() })
         }
     }
 }

@@ -1,0 +1,383 @@
+//! The pingora side of the journey: thin hooks around [`examine`](super::journey::examine).
+//!
+//! A request that was not permitted has no [`Forward`], and without one [`Gate::upstream_peer`] refuses to run: a
+//! forgotten check fails closed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use super::answer::{Answer, common_headers};
+use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
+use super::journey::{self, Next, Request, examine, too_large};
+use super::listener::Connection;
+use super::peer::Peers;
+use super::record;
+use super::reject::{Refusal, UpstreamFailure};
+use super::rewrite::{self, Body};
+use super::token_endpoint::{self, FORM_LIMIT, TokenRequest};
+use super::trail::Trail;
+use crate::auth::Authenticator;
+use crate::clock::{Clock, Timestamp};
+use crate::current::Current;
+use crate::oci::{ErrorCode, Method};
+use crate::policy::{PolicySnapshot, Registry};
+use crate::telemetry::{AuditLog, Metrics};
+
+/// How much of a refused request's body is read so that the client sees the answer (design: requests).
+const DRAIN_LIMIT: usize = 8 * 1024 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// How long a client may send or take no byte.
+const CLIENT_SILENCE: Duration = Duration::from_secs(60);
+
+/// What the data plane needs from the rest of the house.
+#[derive(Debug)]
+pub struct Shared {
+    pub current: Arc<Current>,
+    pub authenticator: Arc<Authenticator>,
+    pub metrics: Arc<Metrics>,
+    pub audit: AuditLog,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The `ProxyHttp` of every listener.
+#[derive(Debug)]
+pub struct Gate {
+    pub(super) shared: Shared,
+    peers: Peers,
+}
+
+/// What one request carries through the hooks.
+#[derive(Debug)]
+pub struct Passage {
+    pub(super) id: String,
+    pub(super) began: Duration,
+    pub(super) began_at: Timestamp,
+    pub(super) policy: Option<Arc<PolicySnapshot>>,
+    pub(super) trail: Trail,
+    pub(super) forward: Option<Box<Forward>>,
+    pub(super) body: Body,
+    pub(super) body_bytes: u64,
+    pub(super) sent_upstream: Option<Duration>,
+    pub(super) upstream_took: Option<Duration>,
+    pub(super) status: u16,
+    /// Why the upstream's answer was not passed on.
+    pub(super) failure: Option<Refusal>,
+    tls: bool,
+}
+
+impl Gate {
+    /// A gate for all listeners.
+    pub fn new(shared: Shared) -> Self {
+        Self { shared, peers: Peers::default() }
+    }
+
+    /// Steps 2 to 8, and the answer when it is ours to give. `None`: go on to the upstream.
+    async fn respond(&self, session: &mut Session, passage: &mut Passage) -> Result<Option<Answer>, Refusal> {
+        let policy = passage.policy.clone().ok_or(Refusal::NotReady)?;
+        let connection = Connection::of(session.as_downstream()).cloned().ok_or(Refusal::NoSource)?;
+        let header = session.req_header();
+        let request = Request {
+            connection: journey::Connection {
+                mode: &connection.listener().source,
+                address: session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip),
+                tls: passage.tls,
+            },
+            head: header,
+            target: header.raw_path(),
+            now: passage.began_at,
+        };
+        match examine(&self.shared.authenticator, &policy, &request, &mut passage.trail).await? {
+            Next::Forward(forward) => {
+                passage.forward = Some(forward);
+                Ok(None)
+            }
+            Next::SigningKeys => Ok(Some(Answer::json(http::StatusCode::OK, self.shared.authenticator.jwks()))),
+            Next::Token { registry, method, query } => {
+                let form = read_form(session, method).await?;
+                self.token(session, passage, &registry, (method, &query, &form)).await.map(Some)
+            }
+        }
+    }
+
+    async fn token(
+        &self,
+        session: &Session,
+        passage: &mut Passage,
+        registry: &Registry,
+        (method, query, form): (Method, &str, &[u8]),
+    ) -> Result<Answer, Refusal> {
+        let headers = &session.req_header().headers;
+        let (tls, now) = (passage.tls, passage.began_at);
+        let request = TokenRequest { registry, method, query, headers, form, tls, now };
+        token_endpoint::answer(&self.shared.authenticator, &request, &mut passage.trail).await
+    }
+
+    /// Writes an answer of ours.
+    async fn write(&self, session: &mut Session, passage: &mut Passage, answer: &Answer) -> Result<()> {
+        let mut header = ResponseHeader::build(answer.status, Some(12))?;
+        let common = common_headers(&passage.id, passage.tls);
+        for (name, value) in common.chain(answer.headers.iter().cloned()) {
+            header.insert_header(name, value)?;
+        }
+        header.insert_header(http::header::CONTENT_LENGTH, answer.body.len().to_string())?;
+        passage.status = answer.status.as_u16();
+        let head_only = session.req_header().method == http::Method::HEAD || answer.body.is_empty();
+        session.write_response_header(Box::new(header), head_only).await?;
+        if !head_only {
+            session.write_response_body(Some(answer.body.clone()), true).await?;
+        }
+        Ok(())
+    }
+
+    async fn refuse(&self, session: &mut Session, passage: &mut Passage, refusal: &Refusal) -> Result<()> {
+        passage.trail.refused(refusal);
+        if !refusal.drains_body() || !drained(session).await {
+            session.set_keepalive(None);
+        }
+        self.write(session, passage, &refusal.answer()).await
+    }
+}
+
+/// The form of a `POST` to the token endpoint, bounded.
+async fn read_form(session: &mut Session, method: Method) -> Result<BytesMut, Refusal> {
+    let mut form = BytesMut::new();
+    if method != Method::Post {
+        return Ok(form);
+    }
+    let unreadable =
+        || Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason: "the form could not be read" };
+    while let Some(piece) = session.as_downstream_mut().read_request_body().await.map_err(|_| unreadable())? {
+        if form.len() + piece.len() > FORM_LIMIT {
+            return Err(Refusal::BadRequest {
+                code: ErrorCode::Unsupported,
+                status: 413,
+                reason: "the form is over 64 KiB",
+            });
+        }
+        form.extend_from_slice(&piece);
+    }
+    Ok(form)
+}
+
+/// Reads what is left of the body, within bounds; whether that was all of it. A client that waits for `100 Continue` sends
+/// none.
+async fn drained(session: &mut Session) -> bool {
+    if session.req_header().headers.contains_key(http::header::EXPECT) {
+        return session.as_downstream_mut().is_body_empty();
+    }
+    let drain = async {
+        let mut read = 0;
+        while let Ok(piece) = session.as_downstream_mut().read_request_body().await {
+            let Some(piece) = piece else { return true };
+            read += piece.len();
+            if read > DRAIN_LIMIT {
+                return false;
+            }
+        }
+        false
+    };
+    tokio::time::timeout(DRAIN_TIME, drain).await.unwrap_or(false)
+}
+
+#[async_trait]
+impl ProxyHttp for Gate {
+    type CTX = Passage;
+
+    fn new_ctx(&self) -> Passage {
+        Passage {
+            id: uuid::Uuid::new_v4().to_string(),
+            began: self.shared.clock.ticks(),
+            began_at: self.shared.clock.now(),
+            policy: self.shared.current.load(),
+            trail: Trail::default(),
+            forward: None,
+            body: Body::Pass,
+            body_bytes: 0,
+            sent_upstream: None,
+            upstream_took: None,
+            status: 0,
+            failure: None,
+            tls: false,
+        }
+    }
+
+    /// No module may touch a registry's bytes: a compressed manifest has another digest.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<()> {
+        if let Some(connection) = Connection::of(session.as_downstream()) {
+            connection.head_received();
+        }
+        passage.tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        session.as_downstream_mut().set_read_timeout(Some(CLIENT_SILENCE));
+        session.as_downstream_mut().set_write_timeout(Some(CLIENT_SILENCE));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+        match self.respond(session, passage).await {
+            Ok(None) => return Ok(false),
+            Ok(Some(answer)) => self.write(session, passage, &answer).await?,
+            Err(refusal) => self.refuse(session, passage, &refusal).await?,
+        }
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+        let Some(forward) = &passage.forward else {
+            return Error::e_explain(ErrorType::InternalError, "a request without a permit");
+        };
+        passage.sent_upstream = Some(self.shared.clock.ticks());
+        self.peers.peer(&forward.registry.upstream, forward.is_upload(), self.shared.clock.as_ref()).await
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        let Some(forward) = &passage.forward else {
+            return Error::e_explain(ErrorType::InternalError, "a request without a permit");
+        };
+        *request = forward.request(session.req_header())?;
+        Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        let Some(rule) = passage.forward.as_ref().map(|forward| forward.body()) else { return Ok(()) };
+        if rule == BodyRule::Empty {
+            // Not `None` before the end: that would tell pingora that the client is done.
+            *body = (!end).then(Bytes::new);
+            return Ok(());
+        }
+        passage.body_bytes += body.as_ref().map_or(0, |piece| piece.len() as u64);
+        if rule == BodyRule::Manifest && passage.body_bytes > MANIFEST_LIMIT {
+            passage.failure = Some(too_large());
+            return Error::e_explain(ErrorType::HTTPStatus(413), "the manifest is over 4 MiB");
+        }
+        if end && body.as_ref().is_some_and(Bytes::is_empty) {
+            // An HTTP/2 client may end its body with an empty frame; written to a chunked HTTP/1 upstream it would be a
+            // second last chunk, and so the start of the next request (pingora#935).
+            *body = None;
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        let Some(forward) = &passage.forward else {
+            return Error::e_explain(ErrorType::InternalError, "an answer without a permit");
+        };
+        let now = self.shared.clock.ticks();
+        passage.upstream_took = passage.sent_upstream.map(|sent| now.saturating_sub(sent));
+        match rewrite::answer(forward, self.shared.authenticator.hash_key(), response)? {
+            Ok(body) => passage.body = body,
+            Err(failure) => {
+                passage.failure = Some(Refusal::Upstream(failure));
+                return Error::e_explain(ErrorType::HTTPStatus(502), "the answer may not be passed on");
+            }
+        }
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        passage.status = response.status.as_u16();
+        for (name, value) in common_headers(&passage.id, passage.tls) {
+            response.insert_header(name, value)?;
+        }
+        Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        passage: &mut Passage,
+    ) -> Result<Option<Duration>> {
+        if let (Body::Replace { status, read }, Some(forward)) = (&mut passage.body, &passage.forward) {
+            Body::take(read, body.as_deref().unwrap_or_default());
+            *body = end.then(|| Bytes::from(Body::replacement(&forward.route, *status, read)));
+        }
+        Ok(None)
+    }
+
+    /// Only what changes nothing is tried again, and only when a kept connection had been closed under us.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        _passage: &mut Passage,
+        reused: bool,
+    ) -> Box<Error> {
+        if session.req_header().method.is_safe() {
+            error.retry.decide_reuse(reused);
+        } else {
+            error.set_retry(false);
+        }
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
+        let refusal = passage.failure.take().unwrap_or_else(|| failure(error));
+        passage.trail.refused(&refusal);
+        let gone = *error.esource() == ErrorSource::Downstream
+            && matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed);
+        if !gone && session.response_written().is_none() {
+            let answer = refusal.answer();
+            session.set_keepalive(None);
+            if self.write(session, passage, &answer).await.is_err() {
+                tracing::debug!(request_id = %passage.id, "the client left before its error was written");
+            }
+        }
+        FailToProxy { error_code: passage.status, can_reuse_downstream: false }
+    }
+
+    /// pingora's own lines name hosts and targets; the audit record says what is to be said.
+    fn suppress_error_log(&self, _session: &Session, passage: &Passage, error: &Error) -> bool {
+        tracing::debug!(request_id = %passage.id, error = %error, "a request failed");
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
+        record::finish(&self.shared, session, error, passage);
+    }
+}
+
+/// What an error on the way to or from the upstream means for the client.
+fn failure(error: &Error) -> Refusal {
+    use ErrorType::{
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, InvalidCert, ReadTimedout, TLSHandshakeFailure,
+        TLSHandshakeTimedout, WriteTimedout,
+    };
+    if *error.esource() == ErrorSource::Downstream {
+        return Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason: "the client broke off" };
+    }
+    Refusal::Upstream(match error.etype() {
+        ConnectRefused | ConnectNoRoute | ConnectError | InvalidCert | TLSHandshakeFailure => {
+            UpstreamFailure::Unreachable
+        }
+        ConnectTimedout | TLSHandshakeTimedout | ReadTimedout | WriteTimedout => UpstreamFailure::TimedOut,
+        _ => UpstreamFailure::Broken,
+    })
+}

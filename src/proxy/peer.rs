@@ -1,0 +1,113 @@
+//! The upstream as a pingora peer: where to connect, whom to trust, how long to wait.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pingora::protocols::ALPN;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::HttpUpstreamRequestPolicy;
+use pingora::utils::tls::WrappedX509;
+use pingora::{Error, ErrorType, OrErr, Result};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::clock::Clock;
+use crate::policy::address::UpstreamTarget;
+use crate::secret::Secret;
+
+/// How long a resolved address is used before it is asked for again.
+const RESOLVED_FOR: Duration = Duration::from_secs(5);
+
+/// Certificate authorities as pingora takes them.
+type Authorities = Arc<[WrappedX509]>;
+
+/// Makes peers, remembering what is costly: addresses of host names and parsed certificate authorities.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    resolved: Mutex<HashMap<(Arc<str>, u16), (SocketAddr, Duration)>>,
+    authorities: Mutex<HashMap<u64, Authorities>>,
+}
+
+impl Peers {
+    /// The peer for one request. `upload` waits longer for the answer, not for the bytes.
+    pub(crate) async fn peer(
+        &self,
+        target: &UpstreamTarget,
+        upload: bool,
+        clock: &dyn Clock,
+    ) -> Result<Box<HttpPeer>> {
+        let address = self.resolve(target, clock).await?;
+        let name = target.tls.as_ref().map(|tls| tls.server_name.to_string());
+        let mut peer = HttpPeer::new(address, name.is_some(), name.unwrap_or_default());
+        let timeouts = &target.timeouts;
+        peer.options.connection_timeout = Some(timeouts.connect);
+        peer.options.total_connection_timeout = Some(timeouts.connect);
+        // Both restart with every piece that moves (pingora's select drops the read while a body is being sent), so
+        // they bound silence, never a transfer's length (field 3.1).
+        peer.options.read_timeout = Some(if upload { timeouts.upload_answer } else { timeouts.read });
+        peer.options.write_timeout = Some(timeouts.write);
+        peer.options.idle_timeout = Some(timeouts.idle);
+        peer.options.alpn = ALPN::H1;
+        peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+        if let Some(pem) = target.tls.as_ref().and_then(|tls| tls.authorities.as_ref()) {
+            let (key, authorities) = self.authorities(pem)?;
+            peer.options.ca = Some(authorities);
+            // pingora's pool does not know which authorities a connection was verified against.
+            peer.group_key = key;
+        }
+        Ok(Box::new(peer))
+    }
+
+    async fn resolve(&self, target: &UpstreamTarget, clock: &dyn Clock) -> Result<SocketAddr> {
+        if let Ok(address) = target.host.parse() {
+            return Ok(SocketAddr::new(address, target.port));
+        }
+        let key = (Arc::clone(&target.host), target.port);
+        let now = clock.ticks();
+        if let Some((address, until)) = self.resolved.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && now < *until
+        {
+            return Ok(*address);
+        }
+        let found = tokio::time::timeout(target.timeouts.connect, tokio::net::lookup_host((&*key.0, key.1))).await;
+        let found = found.or_err(ErrorType::ConnectTimedout, "resolving the upstream's name")?;
+        let mut found = found.or_err(ErrorType::ConnectNoRoute, "resolving the upstream's name")?;
+        let address = found
+            .next()
+            .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "the upstream's name has no address"))?;
+        let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        resolved.insert(key, (address, now + RESOLVED_FOR));
+        Ok(address)
+    }
+
+    fn authorities(&self, pem: &Secret) -> Result<(u64, Authorities)> {
+        let mut hasher = DefaultHasher::new();
+        pem.expose().hash(&mut hasher);
+        let key = hasher.finish();
+        let mut known = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(authorities) = known.get(&key) {
+            return Ok((key, Arc::clone(authorities)));
+        }
+        let authorities: Authorities = parse(pem)?;
+        known.insert(key, Arc::clone(&authorities));
+        Ok((key, authorities))
+    }
+}
+
+fn parse(pem: &Secret) -> Result<Authorities> {
+    let certificates = CertificateDer::pem_slice_iter(pem.expose().as_bytes());
+    let parsed: Result<Vec<_>> = certificates
+        .map(|der| {
+            let der = der.map_err(|_| Error::explain(ErrorType::InvalidCert, "the authorities are not PEM"))?;
+            Ok(WrappedX509::new(der.to_vec(), pingora::utils::tls::parse_x509))
+        })
+        .collect();
+    let parsed = parsed?;
+    if parsed.is_empty() {
+        return Error::e_explain(ErrorType::InvalidCert, "no certificate authority in the file");
+    }
+    Ok(Arc::from(parsed))
+}
