@@ -1,5 +1,7 @@
 //! What holds of every request line, accepted or refused, and not only of those somebody thought of.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use proptest::{collection, sample};
 
@@ -100,7 +102,11 @@ proptest! {
         let plain = full(target);
         let mut encoded = String::from("/");
         for (byte, encode) in plain.bytes().skip(1).zip(which) {
-            encoded += &if encode { format!("%{byte:02x}") } else { char::from(byte).to_string() };
+            if encode {
+                write!(encoded, "%{byte:02x}").unwrap();
+            } else {
+                encoded.push(char::from(byte));
+            }
         }
         prop_assert_eq!(parse(method, &encoded), parse(method, &plain));
         prop_assert!(parse(method, &plain).is_ok());

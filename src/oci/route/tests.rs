@@ -179,6 +179,7 @@ fn path_shapes_that_others_normalise_are_refused() {
         "/v2/a/manifests/v1#",
         "/v2/#/a",
         "/v2/_catalog?#",
+        "/v2/_catalog?last=a\\b",
         "/v2/a\\b/tags/list",
         "/v2/a%5cb/tags/list",
         "/v2/%5c..%5c/tags/list",
@@ -369,6 +370,16 @@ fn a_mount_that_parsers_read_differently_is_refused() {
         ("digest=sha256:0", DigestInvalid),
     ] {
         refused("POST", &format!("/v2/mine/app/blobs/uploads/?{query}"), 400, code);
+    }
+}
+
+#[test]
+fn a_session_is_one_plain_path_segment() {
+    for text in ["a", "...", "0a-F_.=", "uploads"] {
+        assert_eq!(UploadSession::parse(text).map(|session| session.to_string()).as_deref(), Some(text));
+    }
+    for text in ["", ".", "..", "a/b", "a?b", "a%2f", "a b", "a+b", "é"] {
+        assert_eq!(UploadSession::parse(text), None, "{text}");
     }
 }
 
