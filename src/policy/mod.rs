@@ -1,5 +1,6 @@
 //! The rules, pure: what is allowed to whom, from where. No I/O, no async, no clock, no logging.
 
+pub mod credential;
 pub mod document;
 pub mod network;
 pub mod origin;
