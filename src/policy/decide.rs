@@ -7,7 +7,6 @@ use thiserror::Error;
 
 use super::action::{Action, ActionSet};
 use super::credential::{CredentialId, PrincipalId};
-use super::network::Refused;
 use super::operation::{Need, Operation};
 use super::origin::Origin;
 use super::principal::{NotAccepted, Principal};
@@ -41,7 +40,32 @@ pub struct AccessList {
     pub repositories: Vec<(RepositoryName, ActionSet)>,
 }
 
+impl Caller {
+    /// Nobody in particular; [`authorize`] accepts it where anonymous pull is on.
+    pub const fn anonymous() -> Self {
+        Self { principal: Principal::Anonymous, credential: None, granted: Granted::Everything }
+    }
+}
+
 impl AccessList {
+    /// Reads the `access` claim: what is not of our grammar grants nothing.
+    pub fn from_scopes(scopes: &[Scope]) -> Self {
+        let mut list = Self::default();
+        for scope in scopes {
+            match (scope.kind.as_str(), RepositoryName::parse(&scope.name)) {
+                ("repository", Ok(name)) => {
+                    let actions = ActionSet::from_scope_names(scope.actions.iter().map(String::as_str));
+                    list.repositories.push((name, actions));
+                }
+                ("registry", _) if scope.name == "catalog" => {
+                    list.catalog |= scope.actions.iter().any(|action| action == "*");
+                }
+                _ => {}
+            }
+        }
+        list
+    }
+
     fn actions(&self, repository: &RepositoryName) -> ActionSet {
         let of_repository = self.repositories.iter().filter(|(name, _)| name == repository);
         of_repository.fold(ActionSet::EMPTY, |set, (_, actions)| set.union(*actions))
@@ -93,8 +117,6 @@ impl fmt::Display for PermitRule {
 /// A correct answer that says no. `Display` is the sentence an operator reads; clients get fixed texts.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Denial {
-    #[error("the source address is refused: {0}")]
-    Network(Refused),
     #[error("no credential was presented")]
     CredentialRequired,
     #[error("the Authorization header is malformed")]
@@ -123,7 +145,6 @@ impl Denial {
     /// A short stable word for metrics and the audit log.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Network(_) => "network_refused",
             Self::CredentialRequired => "credential_required",
             Self::CredentialMalformed => "credential_malformed",
             Self::CredentialInvalid => "credential_invalid",

@@ -13,6 +13,7 @@ mod compile;
 pub mod credential;
 mod decide;
 pub mod document;
+pub mod nearest;
 pub mod network;
 mod operation;
 pub mod origin;

@@ -43,7 +43,7 @@ impl ScopeMap {
     }
 
     /// The rule that gives one of `wanted` on `repository`, for the audit log.
-    pub fn deciding_rule(&self, repository: &RepositoryName, wanted: ActionSet) -> Option<&ScopeRule> {
+    pub fn deciding_rule<'a>(&'a self, repository: &'a RepositoryName, wanted: ActionSet) -> Option<&'a ScopeRule> {
         self.rules.matching(repository).find(|rule| rule.actions.intersects(wanted))
     }
 

@@ -131,8 +131,7 @@ const fn challenge_error(denial: &Denial) -> Option<ChallengeError> {
         Denial::AccessTokenInvalid(_) | Denial::AccessTokenExpired | Denial::NotAccepted(_) => {
             Some(ChallengeError::InvalidToken)
         }
-        Denial::Network(_)
-        | Denial::CredentialRequired
+        Denial::CredentialRequired
         | Denial::CredentialMalformed
         | Denial::CredentialInvalid
         | Denial::RefreshTokenInvalid(_)

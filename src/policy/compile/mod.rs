@@ -16,6 +16,7 @@ use self::passwords::Owner;
 use super::address::{ExternalUrl, LoginServer};
 use super::credential::PrincipalId;
 use super::document::{RegistryDocument, RegistryDocuments, TokenDocument};
+use super::nearest::nearest;
 use super::network::NetworkRules;
 use super::origin::{At, Origin};
 use super::principal::{Admin, Token};
@@ -208,15 +209,6 @@ fn find_scope_map(
         });
     }
     found.cloned()
-}
-
-/// The candidate that `text` was probably meant to be.
-fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|candidate| (strsim::damerau_levenshtein(text, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len() / 3)
-        .min()
-        .map(|(_, candidate)| candidate)
 }
 
 /// Reports a text that does not parse, quoting it.

@@ -53,9 +53,9 @@ fn password(
         Some(text) => expiry(text, compiler.now, problems).map(Some),
     };
     let verifier = verifier?;
-    let parts =
-        [owner.registry, owner.kind, owner.name, &document.name].map(str::as_bytes).into_iter().chain([verifier.bytes()]);
-    let id = CredentialId::derive(compiler.hash_key, "credential", &parts.collect::<Vec<_>>());
+    let kept = verifier.hash_text();
+    let parts = [owner.registry, owner.kind, owner.name, &document.name, &kept].map(str::as_bytes);
+    let id = CredentialId::derive(compiler.hash_key, "credential", &parts);
     Some(Password { name: document.name.as_str().into(), id, verifier, expiry: expiry? })
 }
 
@@ -83,7 +83,7 @@ fn digest(secret: Result<Secret, String>, compiler: Compiler<'_>) -> Result<Veri
     if text.is_empty() {
         return Err("the password is empty".to_owned());
     }
-    Ok(Verifier::Digest(compiler.hash_key.digest("password", &[text.as_bytes()])))
+    Ok(Verifier::of_secret(compiler.hash_key, &Secret::new(text)))
 }
 
 fn expiry(text: &At<String>, now: Timestamp, problems: &mut Problems) -> Option<Timestamp> {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::policy::action::{Action, ActionSet};
+use crate::policy::nearest::nearest;
 use crate::policy::document::{RegistryDocument, ScopeMapDocument};
 use crate::policy::origin::At;
 use crate::policy::pattern::RepositoryPattern;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::scope_map::{ScopeMap, ScopeRule, system_defined};
 
-use super::{check_name, nearest, too_many};
+use super::{check_name, too_many};
 
 /// A registry's scope maps by name.
 pub(super) type ByName = BTreeMap<Arc<str>, Arc<ScopeMap>>;
