@@ -1,1 +1,0 @@
-//! Which source addresses a registry admits.
