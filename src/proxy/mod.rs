@@ -1,1 +1,3 @@
 //! The data plane: one file per step of a request's journey.
+
+pub mod source;

@@ -16,30 +16,38 @@ const WIDTH: usize = 8;
 pub(super) struct Steps<T> {
     /// The distinct upper halves of the places.
     uppers: Tree,
-    /// Where the group of each upper half begins in `lowers`; and, one more, where the last ends.
-    groups: Vec<usize>,
-    /// The lower half of each place.
-    lowers: Vec<u64>,
-    /// What holds from each place on.
-    values: Vec<Option<T>>,
+    /// The places of each upper half; and, one more, the end.
+    groups: Vec<Group<T>>,
+    /// The lower half of each place, and what holds from there on.
+    places: Vec<(u64, Option<T>)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Group<T> {
+    /// The position of its first place.
+    start: usize,
+    /// What holds behind its last place.
+    last: Option<T>,
 }
 
 impl<T: Copy> Steps<T> {
     /// The function with these steps; below the first of them there is no value.
-    pub(super) fn new(mut places: BTreeMap<u128, Option<T>>) -> Self {
-        places.entry(0).or_insert(None);
-        let (mut uppers, mut groups, mut lowers, mut values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (place, value) in places {
+    pub(super) fn new(mut steps: BTreeMap<u128, Option<T>>) -> Self {
+        steps.entry(0).or_insert(None);
+        let (mut uppers, mut groups, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, value) in steps {
             let (upper, lower) = halves(place);
             if uppers.last() != Some(&upper) {
                 uppers.push(upper);
-                groups.push(lowers.len());
+                groups.push(Group { start: places.len(), last: None });
             }
-            lowers.push(lower);
-            values.push(value);
+            if let Some(group) = groups.last_mut() {
+                group.last = value;
+            }
+            places.push((lower, value));
         }
-        groups.push(lowers.len());
-        Self { uppers: Tree::new(&uppers), groups, lowers, values }
+        groups.push(Group { start: places.len(), last: None });
+        Self { uppers: Tree::new(&uppers), groups, places }
     }
 
     /// The value at `number`.
@@ -47,20 +55,20 @@ impl<T: Copy> Steps<T> {
     pub(super) fn at(&self, number: u128) -> Option<T> {
         let (upper, lower) = halves(number);
         let (group, found) = self.uppers.last_up_to(upper);
-        let (start, end) = (self.groups[group], self.groups[group + 1]);
-        let behind = if found == upper {
-            // Before the first of the group the last place of the group before it holds; place 0 is always there.
-            start + self.lowers[start..end].partition_point(|place| *place <= lower)
-        } else {
-            end
-        };
-        self.values[behind - 1]
+        let (Group { start, last }, Group { start: end, .. }) = (self.groups[group], self.groups[group + 1]);
+        if found < upper {
+            return last;
+        }
+        // Before the first of its group the last place of the group before it holds; place 0 is always there.
+        let behind = start + self.places[start..end].partition_point(|(place, _)| *place <= lower);
+        let (_, value) = self.places[behind - 1];
+        value
     }
 
     /// The number of steps.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.values.len()
+        self.places.len()
     }
 }
 

@@ -259,7 +259,7 @@ proptest! {
         let expected = hops.iter().rev().map(|(address, ..)| *address).find(|address| !trusted.contains(*address));
         // With only trusted hops the stranger's text would be read next; that case has its own tests.
         prop_assume!(expected.is_some());
-        let lines = lines.iter().map(|line| line.as_bytes());
+        let lines = lines.iter().map(String::as_bytes);
         let found = source_address(PEER.parse().unwrap(), header, lines, &trusted);
         prop_assert_eq!(Some(found), expected.map(SourceAddress::new));
     }
