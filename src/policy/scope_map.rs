@@ -88,7 +88,7 @@ fn key(pattern: &RepositoryPattern) -> &str {
 }
 
 /// The system-defined scope maps: three as in the seed (S3-84), five with `newer` (ACR since 2024).
-pub fn system_defined(newer: bool) -> Vec<ScopeMap> {
+pub(super) fn system_defined(newer: bool) -> Vec<ScopeMap> {
     use Action::{ContentDelete, ContentRead, ContentWrite, MetadataRead, MetadataWrite};
     let mut maps = vec![
         system_map(

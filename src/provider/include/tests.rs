@@ -1,0 +1,139 @@
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::policy::document::RegistryDocuments;
+
+const REGISTRY: &str = "{loginServer: a.example.com, upstream: {url: 'http://127.0.0.1:5000'}}";
+
+/// A directory with these files; `@` stands for a whole registry.
+fn directory(files: &[(&str, &str)]) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text.replace('@', REGISTRY)).unwrap();
+    }
+    directory
+}
+
+fn gathered(directory: &TempDir) -> (Sources, Vec<String>) {
+    let mut problems = Problems::new();
+    let sources = gather(&directory.path().join("root.yaml"), &mut problems);
+    let here = format!("{}/", directory.path().display());
+    let shown = problems.sorted().iter().map(|problem| problem.to_string().replace(&here, "")).collect();
+    (sources, shown)
+}
+
+fn names(sources: Sources) -> Vec<String> {
+    let registries = reader::read::<RegistryDocuments>(sources.registries.unwrap(), &mut Problems::new()).unwrap();
+    registries.keys().map(|name| format!("{} in {}", **name, file_name(Path::new(&*name.origin.file)))).collect()
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn registries_of_all_files_are_one_mapping() {
+    let directory = directory(&[
+        ("root.yaml", "version: 1\ninclude: [more/one.yaml, conf.d]\nregistries: {root: @}"),
+        ("more/one.yaml", "include: [two.yaml]\nregistries: {one: @}"),
+        ("more/two.yaml", "registries: {two: @}"),
+        ("conf.d/b.yaml", "registries: {b: @}"),
+        ("conf.d/a.yaml", "registries: {a: @}"),
+        ("conf.d/.hidden.yaml", "nonsense"),
+        ("conf.d/readme.txt", "nonsense"),
+    ]);
+    let (mut sources, problems) = gathered(&directory);
+    assert_eq!(problems, Vec::<String>::new());
+    let files: Vec<_> = sources.files.iter().map(|path| file_name(path)).collect();
+    assert_eq!(files, ["root.yaml", "one.yaml", "two.yaml", "conf.d", "a.yaml", "b.yaml"]);
+    let mut process = sources.process.take().unwrap();
+    assert!(process.take("version").is_some());
+    assert!(process.take("registries").is_none() && process.take("include").is_none());
+    assert_eq!(
+        names(sources),
+        ["a in a.yaml", "b in b.yaml", "one in one.yaml", "root in root.yaml", "two in two.yaml"]
+    );
+}
+
+#[test]
+fn what_includes_cannot_do_is_a_problem_at_the_place_that_says_it() {
+    let cases: &[(&[(&str, &str)], &[&str])] = &[
+        (&[("root.yaml", "include: [root.yaml]")], &["root.yaml:1:11: root.yaml includes itself"]),
+        (
+            &[("root.yaml", "include: [a.yaml]"), ("a.yaml", "include: [b.yaml]"), ("b.yaml", "include: [a.yaml]")],
+            &["b.yaml:1:11: a.yaml includes itself"],
+        ),
+        (
+            &[("root.yaml", "include: [a.yaml, ./a.yaml]"), ("a.yaml", "registries: {a: @}")],
+            &["root.yaml:1:19: ./a.yaml is included twice, first at root.yaml:1:11"],
+        ),
+        (
+            &[("root.yaml", "include: [a.yaml]\nregistries: {x: @}"), ("a.yaml", "registries: {x: @, y: @}")],
+            &["a.yaml:1:14: registry \"x\" is declared twice\n  hint: it is declared at root.yaml:2:14 too"],
+        ),
+        (
+            &[("root.yaml", "include: [a.yaml]"), ("a.yaml", "store: x")],
+            &[
+                "a.yaml:1:1: key \"store\" in an included file\n  hint: an included file holds registries and include; move the rest to the root",
+            ],
+        ),
+        (
+            &[("root.yaml", "include: [gone.yaml]")],
+            &["root.yaml:1:11: cannot read gone.yaml: No such file or directory (os error 2)"],
+        ),
+        (&[("root.yaml", "include: a.yaml")], &["root.yaml:1:10: expected a list, found text \"a.yaml\""]),
+        (&[("root.yaml", "include: [a.yaml]"), ("a.yaml", "[]")], &["a.yaml:1:1: expected a mapping, found a list"]),
+        (&[("root.yaml", "registries: []")], &["root.yaml:1:13: expected a mapping, found a list"]),
+        (&[], &["root.yaml:1:1: cannot read root.yaml: No such file or directory (os error 2)"]),
+    ];
+    for (files, expected) in cases {
+        assert_eq!(gathered(&directory(files)).1, *expected, "{files:?}");
+    }
+}
+
+#[test]
+fn files_may_include_files_eight_deep() {
+    for (depth, allowed) in [(8, true), (9, false)] {
+        let files: Vec<_> = (0..=depth)
+            .map(|n| {
+                let name = if n == 0 { "root.yaml".into() } else { format!("{n}.yaml") };
+                let text = if n == depth { "registries: {}".into() } else { format!("include: [{}.yaml]", n + 1) };
+                (name, text)
+            })
+            .collect();
+        let files: Vec<_> = files.iter().map(|(name, text): &(String, String)| (&**name, &**text)).collect();
+        let (sources, problems) = gathered(&directory(&files));
+        assert_eq!((sources.registries.is_some(), problems.is_empty()), (allowed, allowed), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_names_the_line() {
+    let directory = directory(&[]);
+    fs::write(directory.path().join("root.yaml"), b"version: 1\nx: \xff\n").unwrap();
+    let problems = gathered(&directory).1;
+    assert_eq!(problems, ["root.yaml:1:1: cannot read root.yaml: line 2 is not UTF-8"]);
+}
+
+#[test]
+fn registries_are_withheld_when_a_file_is_missing() {
+    let directory = directory(&[("root.yaml", "include: [gone.yaml]\nregistries: {a: @}")]);
+    assert!(gathered(&directory).0.registries.is_none());
+}
+
+#[test]
+fn relative_paths_start_beside_the_file_that_names_them() {
+    let origin = |file: &str| Origin::new(file, 1, 1);
+    for (file, path, meant) in [
+        ("conf/a.yaml", "tls.crt", "conf/tls.crt"),
+        ("a.yaml", "tls.crt", "tls.crt"),
+        ("/etc/a.yaml", "../x", "/etc/../x"),
+        ("conf/a.yaml", "/run/x", "/run/x"),
+    ] {
+        assert_eq!(beside(&origin(file), path), Path::new(meant));
+    }
+}

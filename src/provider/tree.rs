@@ -1,0 +1,152 @@
+//! A YAML document as a tree in which every node knows where it was written.
+//!
+//! It is separate from serde's data model because that has no room for positions, and because the reader repairs the
+//! tree while it collects problems. Scalars stay text: what they are is decided by who reads them, so that a registry
+//! may be called `12345`.
+
+use crate::policy::origin::Origin;
+use crate::policy::problem::Problem;
+
+/// Longer texts are not repeated in problems: they say nothing to a reader, and they are the likelier secrets.
+const LONGEST_ECHO: usize = 32;
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub origin: Origin,
+    pub kind: Kind,
+    /// Written below a key that is named like a secret: no problem may repeat the content.
+    pub secret: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum Kind {
+    Scalar(Scalar),
+    Sequence(Vec<Node>),
+    Mapping(Vec<Entry>),
+    /// Stands where something was refused; its problem is recorded. It reads as whatever is wanted, so that the reading
+    /// goes on, and whoever reads one throws the whole result away.
+    Placeholder,
+}
+
+/// The text of a scalar after YAML's escapes.
+#[derive(Debug, Clone)]
+pub struct Scalar {
+    pub text: Box<str>,
+    /// Neither quoted nor a block. Only such a scalar can be nothing, a boolean or a number (YAML 1.2 core schema).
+    pub plain: bool,
+}
+
+/// One key of a mapping with its value.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub key: Key,
+    pub value: Node,
+    /// The key was refused and its problem recorded: nobody reads the entry any more.
+    pub refused: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Key {
+    pub origin: Origin,
+    pub text: Box<str>,
+}
+
+impl Node {
+    /// A mapping without entries.
+    pub fn empty_mapping(origin: Origin) -> Self {
+        Self { origin, kind: Kind::Mapping(Vec::new()), secret: false }
+    }
+
+    /// The stand-in for something refused at `origin`.
+    pub fn placeholder(origin: Origin) -> Self {
+        Self { origin, kind: Kind::Placeholder, secret: false }
+    }
+
+    /// Takes the entry `key` out of a mapping; anything else has none.
+    pub fn take(&mut self, key: &str) -> Option<Entry> {
+        let Kind::Mapping(entries) = &mut self.kind else { return None };
+        let index = entries.iter().position(|entry| &*entry.key.text == key)?;
+        Some(entries.remove(index))
+    }
+
+    /// The problem of finding this node where `wanted` is expected.
+    pub fn unlike(&self, wanted: &str) -> Problem {
+        let problem = Problem::new(&self.origin, format!("expected {wanted}, found {}", self.described()));
+        match &self.kind {
+            Kind::Scalar(scalar) if scalar.is_null() => problem.hint("give it a value or remove the key"),
+            _ => problem,
+        }
+    }
+
+    /// Whether a problem may repeat this scalar.
+    pub fn echoes(&self) -> bool {
+        match &self.kind {
+            Kind::Scalar(scalar) => !self.secret && scalar.text.chars().count() <= LONGEST_ECHO,
+            _ => false,
+        }
+    }
+
+    fn described(&self) -> String {
+        let scalar = match &self.kind {
+            Kind::Sequence(_) => return "a list".into(),
+            Kind::Mapping(_) => return "a mapping".into(),
+            Kind::Placeholder => return "something refused".into(),
+            Kind::Scalar(scalar) => scalar,
+        };
+        let echo = self.echoes();
+        match scalar.resolved() {
+            Resolved::Null => "nothing".into(),
+            Resolved::Bool(value) => value.to_string(),
+            Resolved::Integer(_) | Resolved::Float(_) if echo => format!("the number {}", scalar.text),
+            Resolved::Integer(_) | Resolved::Float(_) => "a number".into(),
+            Resolved::Text if echo => format!("text {:?}", scalar.text),
+            Resolved::Text => "text".into(),
+        }
+    }
+}
+
+/// What a scalar is where no type is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Resolved {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text,
+}
+
+impl Scalar {
+    /// The YAML 1.2 core schema, decimal numbers only: `yes`, `on` and `0x1F` are texts.
+    pub fn resolved(&self) -> Resolved {
+        if !self.plain {
+            return Resolved::Text;
+        }
+        match &*self.text {
+            "" | "~" | "null" | "Null" | "NULL" => return Resolved::Null,
+            "true" | "True" | "TRUE" => return Resolved::Bool(true),
+            "false" | "False" | "FALSE" => return Resolved::Bool(false),
+            _ => {}
+        }
+        if let Ok(number) = self.text.parse() {
+            return Resolved::Integer(number);
+        }
+        // Rust reads "inf", "nan" and "infinity" as numbers; YAML does not.
+        let numeric = self.text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E'));
+        match self.text.parse() {
+            Ok(number) if numeric => Resolved::Float(number),
+            _ => Resolved::Text,
+        }
+    }
+
+    /// Nothing was written here.
+    pub fn is_null(&self) -> bool {
+        self.resolved() == Resolved::Null
+    }
+}
+
+/// Whether what stands below `key` may be a secret.
+pub fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["password", "secret", "hash"].iter().any(|word| key.contains(word))
+}
