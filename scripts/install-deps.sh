@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Installs what seawall's own commands need on Debian and Ubuntu; quick and silent where all of it is there.
+#
+#   scripts/install-deps.sh build       a C compiler and cmake
+#   scripts/install-deps.sh quickstart  the above, a registry to stand behind seawall, skopeo, parts of a tiny image
+#   scripts/install-deps.sh lint        build, and cargo-deny
+#   scripts/install-deps.sh test        everything the tests start: registries, clients, proxies
+#
+# Nothing that is installed gets started. Tools that no distribution packages go to target/tools.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly distribution_3=v3.1.2
+readonly cargo_deny=0.20.2
+readonly tools=$PWD/target/tools
+readonly not_checked=$tools/not-checked
+
+# What provides each command, as `command:package`.
+readonly build_parts="cc:gcc cc:libc6-dev cmake:cmake make:make git:git"
+readonly quickstart_parts="docker-registry:docker-registry skopeo:skopeo busybox:busybox-static curl:curl jq:jq"
+readonly test_parts="htpasswd:apache2-utils podman:podman crun:crun conmon:conmon buildah:buildah
+  containerd:containerd ctr:containerd dockerd:docker.io docker:docker.io umoci:umoci
+  haproxy:haproxy nginx:nginx-light /usr/lib/podman/netavark:netavark"
+
+say() { printf 'deps: %s\n' "$*"; }
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    say "root is needed to run: $*" >&2
+    exit 1
+  fi
+}
+
+# True when a command is there; /usr/sbin is looked at too, where users often have no path to.
+have() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; }
+
+missing_packages() {
+  local part
+  for part in "$@"; do
+    have "${part%%:*}" || printf '%s\n' "${part#*:}"
+  done | sort -u
+}
+
+# Debian's docker-registry and docker.io would start on installation, the registry on all interfaces and without a
+# password: a policy that refuses every start is put in place for as long as apt runs, and what came new is disabled.
+install_packages() {
+  local policy=/usr/sbin/policy-rc.d placed= package
+  say "installing: $*"
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    placed=yes
+  fi
+  local status=0
+  {
+    as_root apt-get -o DPkg::Lock::Timeout=300 update -q >/dev/null &&
+      as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q \
+        --no-install-recommends "$@" </dev/null
+  } || status=$?
+  if [ -n "$placed" ]; then as_root rm -f "$policy"; fi
+  [ "$status" -eq 0 ] || { say "apt-get failed with status $status" >&2; exit "$status"; }
+  if [ -d /run/systemd/system ]; then
+    for package in docker-registry:docker-registry docker.io:docker haproxy:haproxy nginx-light:nginx; do
+      case " $* " in *" ${package%%:*} "*) as_root systemctl disable --quiet "${package#*:}" || true ;; esac
+    done
+  fi
+}
+
+packages() {
+  local wanted
+  mapfile -t wanted < <(missing_packages "$@")
+  if [ "${#wanted[@]}" -gt 0 ]; then install_packages "${wanted[@]}"; fi
+}
+
+# Distribution 3.x is in no Debian or Ubuntu release. Where Go is missing the tests that need it say so by name.
+distribution() {
+  mkdir -p "$tools"
+  rm -f "$not_checked"
+  if [ -x "$tools/registry" ] && [ "$(cat "$tools/registry.version" 2>/dev/null)" = "$distribution_3" ]; then return; fi
+  if ! command -v go >/dev/null; then
+    echo "not checked: Distribution $distribution_3 as upstream (Go is needed to install it)" | tee "$not_checked"
+    return
+  fi
+  say "installing Distribution $distribution_3 by Go (about a minute)"
+  GOBIN=$tools GOFLAGS=-mod=mod go install "github.com/distribution/distribution/v3/cmd/registry@$distribution_3"
+  echo "$distribution_3" >"$tools/registry.version"
+}
+
+deny() {
+  if [ -x "$tools/bin/cargo-deny" ] || [ -n "${CARGO_DENY:-}" ] || command -v cargo-deny >/dev/null; then return; fi
+  say "installing cargo-deny $cargo_deny by cargo (some minutes, once)"
+  cargo install --locked --quiet --root "$tools" "cargo-deny@$cargo_deny"
+}
+
+case "${1:-}" in
+  build) packages $build_parts ;;
+  quickstart) packages $build_parts $quickstart_parts ;;
+  lint) packages $build_parts; deny ;;
+  test) packages $build_parts $quickstart_parts $test_parts; distribution ;;
+  all) packages $build_parts $quickstart_parts $test_parts; distribution; deny ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac

@@ -1,0 +1,30 @@
+//! The parts that tests are made of: registries, seawall, clients, images and plain HTTP.
+
+pub(crate) mod client;
+pub(crate) mod containers;
+pub(crate) mod daemons;
+pub(crate) mod http;
+pub(crate) mod image;
+pub(crate) mod ports;
+pub(crate) mod process;
+pub(crate) mod registry;
+pub(crate) mod seawall;
+pub(crate) mod session;
+
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Asks `ready` every 50 ms until it says yes, for at most 30 s.
+///
+/// # Panics
+///
+/// When the time is over, naming `what` was waited for.
+pub(crate) fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
+    for _ in 0..600 {
+        if ready() {
+            return;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    panic!("waited 30 s in vain: {what}");
+}

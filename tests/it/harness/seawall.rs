@@ -1,0 +1,122 @@
+//! The real seawall: started with the file that a test gives, reloaded by editing that file, ended with the test.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::process::{Process, Stop};
+use super::{http, ports, wait_until};
+
+/// Where a seawall is going to run: its folder and addresses, known before its file is written.
+pub(crate) struct Place {
+    directory: TempDir,
+    public: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { directory: TempDir::new().unwrap(), public: ports::free(), metrics: ports::free() }
+    }
+
+    /// For `loginServer`: what clients put before a repository's name.
+    pub(crate) fn login_server(&self) -> String {
+        self.public.to_string()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Keeps a secret in a file that only its owner may read, for `file:`.
+    pub(crate) fn secret(&self, name: &str, value: &str) -> PathBuf {
+        let path = self.path().join(format!("{name}.secret"));
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path).unwrap();
+        file.write_all(value.as_bytes()).unwrap();
+        path
+    }
+
+    /// A whole file: one plain listener, and `registries` as written by the test, the word `registries:` included.
+    pub(crate) fn document(&self, registries: &str) -> String {
+        let path = self.path().display();
+        format!(
+            "version: 1\n\
+             listeners: [{{name: public, address: \"{}\", source: {{mode: peer}}}}]\n\
+             metrics: {{address: \"{}\"}}\n\
+             audit: {{output: \"file:{path}/audit.jsonl\"}}\n\
+             signing: {{directory: \"{path}/keys\"}}\n\
+             {registries}",
+            self.public, self.metrics
+        )
+    }
+
+    /// Starts seawall with a whole file, such as `document` makes; returns when it is ready.
+    pub(crate) fn start(self, document: &str) -> Seawall {
+        fs::create_dir_all(self.path().join("keys")).unwrap();
+        write(self.path(), document);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
+        command.arg("serve").arg("--config").arg(self.path().join("seawall.yaml")).current_dir(self.path());
+        let mut process = Process::start("seawall", &mut command, self.path(), Stop::Kill);
+        wait_until("seawall is ready", || {
+            process.expect_running();
+            http::get(self.metrics, "/readyz").is_some_and(|response| response.status == 200)
+        });
+        Seawall { process, place: self }
+    }
+}
+
+/// By rename, as editors and configuration managers do: no reader ever sees half a file.
+fn write(directory: &Path, document: &str) {
+    let draft = directory.join("seawall.yaml.draft");
+    fs::write(&draft, document).unwrap();
+    fs::rename(draft, directory.join("seawall.yaml")).unwrap();
+}
+
+/// A running seawall.
+pub(crate) struct Seawall {
+    // The process first: it must have ended when its folder is removed.
+    process: Process,
+    place: Place,
+}
+
+impl Seawall {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.place.public
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Still the process that was started.
+    pub(crate) fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// The value of a metric without labels, such as `seawall_policy_version`.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = http::get(self.place.metrics, "/metrics").unwrap().expect(200).text();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no metric {name} in:\n{text}"))
+    }
+
+    /// Replaces the file and waits until its policy is in force.
+    pub(crate) fn edit(&self, document: &str) {
+        let before = self.metric("seawall_policy_version");
+        write(self.place.path(), document);
+        wait_until("the edited policy is in force", || self.metric("seawall_policy_version") > before);
+    }
+
+    /// The audit records so far, oldest first.
+    pub(crate) fn audit(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.place.path().join("audit.jsonl")).unwrap_or_default();
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        whole.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+}

@@ -1,0 +1,15 @@
+//! Integration tests: the real seawall in front of real registries, driven by real clients.
+//!
+//! One binary, so that everything is linked once. Every test starts what it needs on free ports of the loopback and
+//! in temporary folders of its own; nothing of the machine's own configuration is read or changed. A tool that is
+//! missing fails the test: `make test` installs them.
+
+#[cfg(test)]
+mod harness;
+
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod walkthrough;
