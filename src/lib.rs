@@ -16,7 +16,7 @@ pub mod auth;
 pub mod provider;
 pub mod upstream;
 
-// pub mod proxy;
+pub mod proxy;
 
 pub mod config;
 pub mod server;

@@ -1,12 +1,215 @@
-//! From a credential to a caller: the join of what was presented with what the policy knows.
+//! From a credential to a caller: what was presented, joined with what the policy knows.
 
 use std::sync::Arc;
 
-use super::access_token::AccessTokens;
+use super::access_token::{Access, AccessClaims, AccessTokens, VerifiedAccess};
 use super::keys::SigningKeys;
-use super::password::{Attempt, Passwords};
+use super::password::{Attempt, PasswordLimits, Passwords};
 use super::refresh_token::RefreshTokens;
+use super::signed_token::{MintError, Minted, TokenRejection};
+use super::CacheOutcome;
 use crate::clock::Timestamp;
 use crate::oci::Scope;
+use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
+use crate::policy::principal::Password;
 use crate::policy::{AccessList, Caller, Denial, Granted, Principal, Registry};
 use crate::secret::{HashKey, Secret};
+use crate::telemetry::Cache;
+use crate::telemetry::metrics::Metrics;
+
+/// Why there is no caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// A decision.
+    Denied(Denial),
+    /// Not decided: too many passwords are being checked.
+    Busy,
+}
+
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+/// Checks credentials and issues access tokens: one per process.
+pub struct Authenticator {
+    keys: Arc<SigningKeys>,
+    passwords: Passwords,
+    access_tokens: AccessTokens,
+    refresh_tokens: RefreshTokens,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authenticator")
+    }
+}
+
+impl Authenticator {
+    /// `issuer` is the `iss` of every token that is issued or accepted.
+    pub fn new(keys: SigningKeys, issuer: &str, metrics: Arc<Metrics>) -> Self {
+        let keys = Arc::new(keys);
+        Self {
+            passwords: Passwords::new(keys.hash_key().clone(), PasswordLimits::default()),
+            access_tokens: AccessTokens::new(Arc::clone(&keys), issuer),
+            refresh_tokens: RefreshTokens::new(Arc::clone(&keys), issuer),
+            keys,
+            metrics,
+        }
+    }
+
+    /// The key under which secrets and upload locations are digested.
+    pub fn hash_key(&self) -> &HashKey {
+        self.keys.hash_key()
+    }
+
+    /// The published signing keys (RFC 7517).
+    pub fn jwks(&self) -> String {
+        self.keys.jwks().to_string()
+    }
+
+    /// Who logs in with this user name and password (S3-60, S1-53).
+    ///
+    /// A password that is right but does not count any more is told apart for the operator only after it was found right.
+    pub async fn by_password(
+        &self,
+        registry: &Registry,
+        user: &str,
+        password: &Secret,
+        now: Timestamp,
+    ) -> Result<Caller, Failure> {
+        let principal = registry.principal_named(user).filter(|_| !user.is_empty());
+        let known: &[Password] = principal.as_ref().map_or(&[], Principal::passwords);
+        let candidates: Vec<(CredentialId, &Verifier)> =
+            known.iter().map(|password| (password.id, &password.verifier)).collect();
+        let attempt = Attempt { user, password, candidates: &candidates, decoy: registry.decoy() };
+        let verdict = self.passwords.verify(attempt).await.map_err(|_| Failure::Busy)?;
+        if let Some(outcome) = verdict.cache {
+            self.metrics.cache_looked_up(Cache::Password, outcome == CacheOutcome::Hit);
+        }
+        let (Some(principal), Some(credential)) = (principal, verdict.credential) else {
+            return Err(Denial::CredentialInvalid.into());
+        };
+        principal.accepts(credential, now).map_err(Denial::NotAccepted)?;
+        Ok(Caller { principal, credential: Some(credential), granted: Granted::Everything })
+    }
+
+    /// Who holds this access token, and what it was issued for; `grace` seconds after its end too.
+    ///
+    /// The principal is the one of `registry` as it is now: an access token of a principal that is gone is refused.
+    pub fn by_access_token(
+        &self,
+        registry: &Registry,
+        presented: &Secret,
+        now: Timestamp,
+        grace: i64,
+    ) -> Result<Caller, Failure> {
+        let audience = registry.login_server.as_str();
+        let verified = match self.access_tokens.verify(presented, audience, now) {
+            Ok((verified, outcome)) => {
+                self.metrics.cache_looked_up(Cache::AccessToken, outcome == CacheOutcome::Hit);
+                verified
+            }
+            Err(TokenRejection::Expired { since, claims }) if now.as_second() < since.as_second() + grace => claims,
+            Err(TokenRejection::Expired { .. }) => return Err(Denial::AccessTokenExpired.into()),
+            Err(TokenRejection::Invalid(_)) => return Err(Denial::AccessTokenInvalid.into()),
+        };
+        let principal = self.principal(registry, verified.principal, verified.credential)?;
+        Ok(Caller { principal, credential: verified.credential, granted: Granted::Access(Arc::new(access(&verified))) })
+    }
+
+    /// Who holds this refresh token.
+    pub fn by_refresh_token(
+        &self,
+        registry: &Registry,
+        presented: &Secret,
+        now: Timestamp,
+    ) -> Result<Caller, Failure> {
+        let verified = self.refresh_tokens.verify(presented, registry.login_server.as_str(), now);
+        let verified = verified.map_err(|_| Denial::RefreshTokenInvalid)?;
+        let principal = self.principal(registry, verified.principal, verified.credential)?;
+        Self::accepted(principal, verified.credential, Granted::Everything, now)
+    }
+
+    /// Who presents a token of ours as a password, under the null GUID: a refresh token, or an access token, which
+    /// then cannot obtain more than it says (requirements B.1-7).
+    pub fn by_own_token(&self, registry: &Registry, presented: &Secret, now: Timestamp) -> Result<Caller, Failure> {
+        match self.by_refresh_token(registry, presented, now) {
+            Ok(caller) => Ok(caller),
+            Err(_) => {
+                let caller = self.by_access_token(registry, presented, now, 0)?;
+                Self::accepted(caller.principal, caller.credential, caller.granted, now)
+            }
+        }
+    }
+
+    /// An access token for `granted`, for 75 minutes.
+    ///
+    /// # Errors
+    /// See [`MintError`].
+    pub async fn issue(
+        &self,
+        registry: &Registry,
+        caller: &Caller,
+        granted: &[Scope],
+        now: Timestamp,
+    ) -> Result<Minted, MintError> {
+        let access = granted
+            .iter()
+            .map(|scope| Access {
+                kind: scope.kind.clone(),
+                name: scope.name.clone(),
+                actions: scope.actions.clone(),
+            })
+            .collect();
+        let claims = AccessClaims {
+            subject: caller.principal.name().to_owned(),
+            audience: registry.login_server.to_string(),
+            principal: caller.principal.id().unwrap_or_else(|| self.nobody(registry)),
+            credential: caller.credential,
+            access,
+        };
+        self.access_tokens.mint(claims, now).await
+    }
+
+    fn principal(
+        &self,
+        registry: &Registry,
+        id: PrincipalId,
+        credential: Option<CredentialId>,
+    ) -> Result<Principal, Failure> {
+        if credential.is_none() && id == self.nobody(registry) {
+            return Ok(Principal::Anonymous);
+        }
+        registry.principal(id).cloned().ok_or(Failure::Denied(Denial::PrincipalGone))
+    }
+
+    /// The id that stands for the anonymous principal in access tokens.
+    fn nobody(&self, registry: &Registry) -> PrincipalId {
+        PrincipalId::derive(self.hash_key(), "anonymous", &[registry.name.as_bytes()])
+    }
+
+    fn accepted(
+        principal: Principal,
+        credential: Option<CredentialId>,
+        granted: Granted,
+        now: Timestamp,
+    ) -> Result<Caller, Failure> {
+        if let Some(credential) = credential {
+            principal.accepts(credential, now).map_err(Denial::NotAccepted)?;
+        }
+        Ok(Caller { principal, credential, granted })
+    }
+}
+
+fn access(verified: &VerifiedAccess) -> AccessList {
+    let scope = |access: &Access| Scope {
+        kind: access.kind.clone(),
+        class: None,
+        name: access.name.clone(),
+        actions: access.actions.clone(),
+    };
+    AccessList::from_scopes(&verified.access.iter().map(scope).collect::<Vec<_>>())
+}

@@ -1,1 +1,53 @@
 //! Commands; the only place that prints.
+
+mod check;
+mod hash_password;
+mod output;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An authenticating reverse proxy that gives any container registry the access control that ACR documents.
+#[derive(Debug, Parser)]
+#[command(name = "seawall", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the registries that a configuration file describes, until SIGTERM.
+    Serve {
+        /// The configuration file.
+        #[arg(long, env = "SEAWALL_CONFIG", value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Report every problem in a configuration file, with file:line:column and a hint. Exit code 1 if there is any.
+    Check {
+        /// The configuration file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of the configuration file, for editors.
+    Schema,
+    /// Make the hash of a password for `hash:`. The password is asked for, or read from standard input.
+    HashPassword {
+        /// Generate a password of 256 random bits instead, and print it above its hash, once.
+        #[arg(long)]
+        generate: bool,
+    },
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve { config } => serve::run(&config),
+        Command::Check { file } => check::run(&file),
+        Command::Schema => output::json(&crate::config::schema()),
+        Command::HashPassword { generate } => hash_password::run(generate),
+    }
+}

@@ -42,6 +42,34 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    const ALL: [Self; 20] = [
+        Self::BlobUnknown,
+        Self::BlobUploadInvalid,
+        Self::BlobUploadUnknown,
+        Self::DigestInvalid,
+        Self::ManifestBlobUnknown,
+        Self::ManifestInvalid,
+        Self::ManifestUnknown,
+        Self::NameInvalid,
+        Self::NameUnknown,
+        Self::SizeInvalid,
+        Self::TagInvalid,
+        Self::PaginationNumberInvalid,
+        Self::RangeInvalid,
+        Self::Unauthorized,
+        Self::Denied,
+        Self::Unsupported,
+        Self::TooManyRequests,
+        Self::Unavailable,
+        Self::Unknown,
+        Self::RegistryDisallowedOperation,
+    ];
+
+    /// The code `text` as another registry writes it; `None` for one that is not known here.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.code() == text)
+    }
+
     /// The code as it is written on the wire.
     pub const fn code(self) -> &'static str {
         self.row().0

@@ -123,12 +123,14 @@ pub enum Denial {
     CredentialMalformed,
     #[error("no principal has this user name and password")]
     CredentialInvalid,
-    #[error("the access token is not valid: {0}")]
-    AccessTokenInvalid(&'static str),
+    #[error("the access token is not valid here")]
+    AccessTokenInvalid,
     #[error("the access token has expired")]
     AccessTokenExpired,
-    #[error("the refresh token is not valid: {0}")]
-    RefreshTokenInvalid(&'static str),
+    #[error("the refresh token is not valid here, or has expired")]
+    RefreshTokenInvalid,
+    #[error("the principal that the token was issued to does not exist any more")]
+    PrincipalGone,
     #[error("the principal is not accepted: {}", not_accepted(*.0))]
     NotAccepted(NotAccepted),
     #[error("anonymous pull is not enabled")]
@@ -148,9 +150,10 @@ impl Denial {
             Self::CredentialRequired => "credential_required",
             Self::CredentialMalformed => "credential_malformed",
             Self::CredentialInvalid => "credential_invalid",
-            Self::AccessTokenInvalid(_) => "access_token_invalid",
+            Self::AccessTokenInvalid => "access_token_invalid",
             Self::AccessTokenExpired => "access_token_expired",
-            Self::RefreshTokenInvalid(_) => "refresh_token_invalid",
+            Self::RefreshTokenInvalid => "refresh_token_invalid",
+            Self::PrincipalGone => "principal_gone",
             Self::NotAccepted(NotAccepted::AdminDisabled) => "admin_disabled",
             Self::NotAccepted(NotAccepted::TokenDisabled) => "token_disabled",
             Self::NotAccepted(NotAccepted::PasswordReplaced) => "password_replaced",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::address::{ExternalUrl, LoginServer, UpstreamTarget};
-use super::credential::PrincipalId;
+use super::credential::{PrincipalId, Verifier};
 use super::network::NetworkRules;
 use super::origin::Origin;
 use super::principal::{Admin, Principal, Token};
@@ -24,6 +24,7 @@ pub struct Registry {
     pub origin: Origin,
     tokens: HashMap<Arc<str>, Arc<Token>>,
     principals: HashMap<PrincipalId, Principal>,
+    decoy: Option<Verifier>,
 }
 
 /// What a registry is made of, before its indexes are built.
@@ -48,6 +49,10 @@ impl Registry {
         let mut principals: HashMap<_, _> =
             tokens.values().map(|token| (token.id, Principal::Token(Arc::clone(token)))).collect();
         principals.insert(admin.id, Principal::Admin(Arc::clone(&admin)));
+        let decoy = principals.values().flat_map(Principal::passwords).find_map(|password| match &password.verifier {
+            Verifier::Digest(_) => None,
+            slow @ (Verifier::Argon2(_) | Verifier::Bcrypt(_)) => Some(slow.clone()),
+        });
         Self {
             name: parts.name,
             login_server: parts.login_server,
@@ -60,6 +65,7 @@ impl Registry {
             origin: parts.origin,
             tokens,
             principals,
+            decoy,
         }
     }
 
@@ -74,6 +80,11 @@ impl Registry {
     /// The principal with this id, if it still exists.
     pub fn principal(&self, id: PrincipalId) -> Option<&Principal> {
         self.principals.get(&id)
+    }
+
+    /// Some slow verifier of the registry, if it has any: the work to do in vain for unknown users (threat class Q).
+    pub fn decoy(&self) -> Option<&Verifier> {
+        self.decoy.as_ref()
     }
 
     /// The tokens, in no order.

@@ -3,5 +3,11 @@
 mod access;
 pub mod include;
 pub mod reader;
+mod references;
+mod reload;
 pub mod tree;
+pub mod watch;
 pub mod yaml;
+
+pub use references::MachineReferences;
+pub use reload::{Described, FileProvider, Published, Read, Refused};

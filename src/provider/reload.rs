@@ -20,8 +20,16 @@ pub struct Described {
     pub files: Vec<PathBuf>,
 }
 
+/// A reload that changed nothing.
+#[derive(Debug)]
+pub struct Refused {
+    pub problems: Problems,
+    /// The files that were read or should have been: mending one of them is worth another try.
+    pub files: Vec<PathBuf>,
+}
+
 /// Reads the files anew.
-pub type Read = dyn Fn() -> Result<Described, Problems> + Send + Sync;
+pub type Read = dyn Fn() -> Result<Described, Refused> + Send + Sync;
 
 /// Publishes what the files say.
 pub struct FileProvider {
@@ -55,7 +63,7 @@ impl FileProvider {
     }
 
     /// Reads, compiles and publishes; with any problem but warnings the policy in force stays as it is.
-    pub fn reload(&self) -> Result<Published, Problems> {
+    pub fn reload(&self) -> Result<Published, Refused> {
         let mut version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         let (snapshot, published) = self.compile(*version + 1)?;
         self.current.publish(snapshot);
@@ -63,14 +71,15 @@ impl FileProvider {
         Ok(published)
     }
 
-    fn compile(&self, version: u64) -> Result<(PolicySnapshot, Published), Problems> {
-        let described = (self.read)()?;
+    fn compile(&self, version: u64) -> Result<(PolicySnapshot, Published), Refused> {
+        let Described { registries, mut files } = (self.read)()?;
         let references = MachineReferences::default();
         let compiler = Compiler { hash_key: &self.hash_key, references: &references, now: self.clock.now() };
-        let (snapshot, warnings) = compile(&described.registries, compiler, version);
-        let Some(snapshot) = snapshot else { return Err(warnings) };
-        let mut files = described.files;
+        let (snapshot, problems) = compile(&registries, compiler, version);
         files.extend(references.into_files());
-        Ok((snapshot, Published { version, warnings, files }))
+        match snapshot {
+            Some(snapshot) => Ok((snapshot, Published { version, warnings: problems, files })),
+            None => Err(Refused { problems, files }),
+        }
     }
 }

@@ -29,7 +29,8 @@ use crate::clock::{Clock, Timestamp};
 use crate::current::Current;
 use crate::oci::{ErrorCode, Method};
 use crate::policy::{PolicySnapshot, Registry};
-use crate::telemetry::{AuditLog, Metrics};
+use crate::telemetry::audit::AuditLog;
+use crate::telemetry::metrics::Metrics;
 
 /// How much of a refused request's body is read so that the client sees the answer (design: requests).
 const DRAIN_LIMIT: usize = 8 * 1024 * 1024;
@@ -359,8 +360,8 @@ impl ProxyHttp for Gate {
         true
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
-        record::finish(&self.shared, session, error, passage);
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, passage: &mut Passage) {
+        record::finish(&self.shared, session, passage);
     }
 }
 

@@ -20,8 +20,9 @@ use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
 use crate::oci::{self, Credential, Endpoint, ErrorCode, Method, Parsed, Route};
 use crate::policy::network::SourceAddress;
-use crate::policy::{Caller, Denial, Operation, OperationClass, PolicySnapshot, Registry, authorize};
+use crate::policy::{Caller, Denial, Operation, PolicySnapshot, Registry, authorize};
 use crate::secret::Secret;
+use crate::telemetry::OperationClass;
 
 /// How long after its end an access token may still finish an upload that the same principal began (moby#33558).
 const UPLOAD_GRACE_SECONDS: i64 = 3600;
@@ -70,12 +71,18 @@ pub(crate) async fn examine(
     admit(registry, source)?;
     let Parsed { method, endpoint, query } = parse(request)?;
     let route = match endpoint {
-        Endpoint::Token => return Ok(Next::Token { registry: Arc::clone(registry), method, query }),
-        Endpoint::SigningKeys => return Ok(Next::SigningKeys),
+        Endpoint::Token => {
+            trail.class = OperationClass::Token;
+            return Ok(Next::Token { registry: Arc::clone(registry), method, query });
+        }
+        Endpoint::SigningKeys => {
+            trail.class = OperationClass::Keys;
+            return Ok(Next::SigningKeys);
+        }
         Endpoint::Registry(route) => route,
     };
     let operation = Operation::of(method, &route);
-    trail.operation = Some((operation.class, method, route.clone()));
+    trail.asked(operation.class, &route);
     let desk = Desk { registry, realm: realm(registry, request.connection.tls), asked: &operation };
     let caller = caller(authenticator, &desk, request, &route, trail).await?;
     trail.caller = Some(caller.clone());
@@ -117,7 +124,7 @@ fn admit(registry: &Registry, source: SourceAddress) -> Result<(), Refusal> {
     match registry.network.admit(source) {
         Ok(_admitted) => Ok(()),
         Err(refused) => {
-            Err(Refusal::Network { source_address: source.ip(), reason: refused.to_string() })
+            Err(Refusal::Network { source_address: source.ip(), reason: refused.reason().to_string() })
         }
     }
 }
@@ -263,12 +270,4 @@ fn open_upload(
     };
     let upstream = state.and_then(|state| binding.open(authenticator.hash_key(), &state)).ok_or(unknown)?;
     Ok((Route::Upload { repository, session, state: None, digest }, Some(upstream)))
-}
-
-/// The class that metrics count a request under, known or not.
-pub(crate) const fn class_name(operation: Option<OperationClass>) -> &'static str {
-    match operation {
-        Some(class) => class.name(),
-        None => "other",
-    }
 }

@@ -75,8 +75,9 @@ impl Peers {
         let found = tokio::time::timeout(target.timeouts.connect, tokio::net::lookup_host((&*key.0, key.1))).await;
         let found = found.or_err(ErrorType::ConnectTimedout, "resolving the upstream's name")?;
         let mut found = found.or_err(ErrorType::ConnectNoRoute, "resolving the upstream's name")?;
-        let address = found
-            .next()
+        let address = found.next();
+        drop(found);
+        let address = address
             .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "the upstream's name has no address"))?;
         let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
         resolved.insert(key, (address, now + RESOLVED_FOR));

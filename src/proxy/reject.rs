@@ -128,13 +128,13 @@ const fn challenge_error(denial: &Denial) -> Option<ChallengeError> {
         Denial::ActionNotGranted { .. } | Denial::ScopeNotGranted { .. } | Denial::CatalogNotGranted => {
             Some(ChallengeError::InsufficientScope)
         }
-        Denial::AccessTokenInvalid(_) | Denial::AccessTokenExpired | Denial::NotAccepted(_) => {
+        Denial::AccessTokenInvalid | Denial::AccessTokenExpired | Denial::PrincipalGone | Denial::NotAccepted(_) => {
             Some(ChallengeError::InvalidToken)
         }
         Denial::CredentialRequired
         | Denial::CredentialMalformed
         | Denial::CredentialInvalid
-        | Denial::RefreshTokenInvalid(_)
+        | Denial::RefreshTokenInvalid
         | Denial::AnonymousNotAllowed => None,
     }
 }

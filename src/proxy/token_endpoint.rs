@@ -11,10 +11,10 @@ use super::answer::Answer;
 use super::journey::realm;
 use super::reject::Refusal;
 use super::trail::Trail;
-use crate::auth::{Authenticator, Failure, Issued};
+use crate::auth::{Authenticator, Failure, MintError, Minted};
 use crate::clock::Timestamp;
 use crate::oci::{self, Credential, ErrorCode, Method, Scope, query};
-use crate::policy::{Caller, Denial, Principal, Registry, grant};
+use crate::policy::{Caller, Denial, Registry, grant};
 use crate::secret::Secret;
 
 /// Largest form, in bytes.
@@ -73,8 +73,14 @@ pub(crate) async fn answer(
     trail.caller = Some(caller.clone());
     let granted = grant(&caller.principal, &fields.scopes);
     let issued = authenticator.issue(request.registry, &caller, &granted, request.now).await;
-    let issued = issued.map_err(|_| Refusal::Internal("the access token could not be signed"))?;
-    respond(&issued, &granted, request.now)
+    let issued = issued.map_err(|error| match error {
+        MintError::TooLarge => bad_request("so many scopes that the access token would be too large"),
+        MintError::Overloaded(_) => Refusal::Busy,
+        MintError::Random(_) | MintError::Claims(_) | MintError::Signing(_) => {
+            Refusal::Internal("the access token could not be signed")
+        }
+    })?;
+    respond(&issued, &granted)
 }
 
 fn fields(request: &TokenRequest<'_>) -> Result<Fields, Refusal> {
@@ -190,11 +196,11 @@ struct TokenAnswer<'a> {
     access_token: &'a str,
     token: &'a str,
     scope: String,
-    expires_in: i64,
+    expires_in: u32,
     issued_at: String,
 }
 
-fn respond(issued: &Issued, granted: &[Scope], now: Timestamp) -> Result<Answer, Refusal> {
+fn respond(issued: &Minted, granted: &[Scope]) -> Result<Answer, Refusal> {
     let scope = granted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let token = issued.token.expose();
     let body = TokenAnswer {
@@ -202,16 +208,8 @@ fn respond(issued: &Issued, granted: &[Scope], now: Timestamp) -> Result<Answer,
         token,
         scope,
         expires_in: issued.expires_in,
-        issued_at: now.to_string(),
+        issued_at: issued.issued_at.to_string(),
     };
     let body = serde_json::to_string(&body).map_err(|_| Refusal::Internal("the answer could not be written"))?;
     Ok(Answer::json(StatusCode::OK, body).with(header::CACHE_CONTROL, "no-store"))
-}
-
-/// Whether a caller is nobody in particular, for the audit record.
-pub(crate) const fn is_anonymous(principal: &Principal) -> bool {
-    match principal {
-        Principal::Anonymous => true,
-        Principal::Admin(_) | Principal::Token(_) => false,
-    }
 }

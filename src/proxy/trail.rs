@@ -5,16 +5,18 @@
 use std::sync::Arc;
 
 use super::reject::Refusal;
-use crate::oci::{Method, Route};
+use crate::oci::Route;
 use crate::policy::network::SourceAddress;
-use crate::policy::{Caller, OperationClass, Permit, Registry};
+use crate::policy::{Caller, OperationClass as Needed, Permit, Registry};
+use crate::telemetry::OperationClass;
 
 /// Notes on one request. Everything is optional: a journey may end at its first step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Trail {
     pub(crate) source: Option<SourceAddress>,
     pub(crate) registry: Option<Arc<Registry>>,
-    pub(crate) operation: Option<(OperationClass, Method, Route)>,
+    pub(crate) class: OperationClass,
+    pub(crate) route: Option<Route>,
     /// The user name that was presented, whether or not it is anybody's.
     pub(crate) claimed_user: Option<String>,
     pub(crate) caller: Option<Caller>,
@@ -30,10 +32,41 @@ pub(crate) struct Noted {
     pub(crate) is_denial: bool,
 }
 
+impl Default for Trail {
+    fn default() -> Self {
+        Self {
+            source: None,
+            registry: None,
+            class: OperationClass::Other,
+            route: None,
+            claimed_user: None,
+            caller: None,
+            permit: None,
+            refusal: None,
+        }
+    }
+}
+
 impl Trail {
+    /// Notes what was asked of the registry.
+    pub(crate) fn asked(&mut self, needed: Needed, route: &Route) {
+        self.class = match needed {
+            Needed::Base => OperationClass::Base,
+            Needed::Catalog => OperationClass::Catalog,
+            Needed::Tags => OperationClass::Tags,
+            Needed::ManifestRead => OperationClass::ManifestRead,
+            Needed::ManifestWrite => OperationClass::ManifestWrite,
+            Needed::ManifestDelete => OperationClass::ManifestDelete,
+            Needed::BlobRead => OperationClass::BlobRead,
+            Needed::BlobDelete => OperationClass::BlobDelete,
+            Needed::Upload | Needed::Mount => OperationClass::Upload,
+            Needed::Referrers => OperationClass::Referrers,
+        };
+        self.route = Some(route.clone());
+    }
+
     /// Notes why the request went no further.
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
-        self.refusal =
-            Some(Noted { code: refusal.code(), text: refusal.to_string(), is_denial: refusal.is_denial() });
+        self.refusal = Some(Noted { code: refusal.code(), text: refusal.to_string(), is_denial: refusal.is_denial() });
     }
 }

@@ -1,0 +1,43 @@
+//! Printing. A closed pipe is not an error worth a panic: whoever read enough has read enough.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::policy::problem::Problems;
+
+/// One line on standard output.
+pub(super) fn line(text: impl Display) -> ExitCode {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// One line on standard error.
+pub(super) fn complain(text: impl Display) {
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Pretty JSON on standard output.
+pub(super) fn json(value: &serde_json::Value) -> ExitCode {
+    line(format_args!("{value:#}"))
+}
+
+/// Every problem on standard error, in the order of the files, and how many there were.
+pub(super) fn problems(problems: Problems) {
+    let problems = problems.sorted();
+    for problem in &problems {
+        complain(problem);
+    }
+    let warnings = problems.iter().filter(|problem| problem.warning).count();
+    match (problems.len() - warnings, warnings) {
+        (0, 0) => {}
+        (fatal, warnings) => complain(format_args!("{}, {}", count(fatal, "problem"), count(warnings, "warning"))),
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,127 @@
+//! Step 11, audit: exactly one record for every request, and the metrics of it.
+
+use std::time::Duration;
+
+use pingora::proxy::Session;
+
+use super::gate::{Passage, Shared};
+use super::listener::Connection;
+use super::trail::Trail;
+use crate::oci::Route;
+use crate::policy::Principal;
+use crate::telemetry::audit::{AuditRecord, Bounded, PrincipalRecord};
+use crate::telemetry::metrics::FinishedRequest;
+use crate::telemetry::{OperationClass, Outcome};
+
+/// Writes down a request that is over.
+pub(super) fn finish(shared: &Shared, session: &Session, passage: &Passage) {
+    let took = shared.clock.ticks().saturating_sub(passage.began);
+    let uploaded = session.as_downstream().body_bytes_read() as u64;
+    let downloaded = session.body_bytes_sent() as u64;
+    let registry = passage.trail.registry.as_ref().map(|registry| registry.name.to_string());
+    let (outcome, reason) = verdict(&passage.trail);
+    shared.metrics.decided(registry.as_deref(), outcome, reason);
+    shared.metrics.request_finished(&FinishedRequest {
+        registry: registry.as_deref(),
+        operation: passage.trail.class,
+        status: passage.status,
+        duration: took,
+        upstream: passage.upstream_took,
+        uploaded,
+        downloaded,
+    });
+    if reason == "malformed" {
+        shared.metrics.request_malformed();
+    }
+    let connection = Connection::of(session.as_downstream());
+    let (repository, reference) = target(passage.trail.route.as_ref());
+    shared.audit.record(AuditRecord {
+        time: passage.began_at,
+        request_id: passage.id.clone(),
+        registry,
+        listener: connection.map(|connection| connection.listener().name.clone()).unwrap_or_default(),
+        peer_address: connection.map(|connection| connection.peer()),
+        source_address: passage.trail.source,
+        principal: principal(&passage.trail),
+        credential: credential(&passage.trail),
+        operation: passage.trail.class,
+        method: session.req_header().method.to_string(),
+        repository,
+        reference,
+        decision: outcome,
+        reason,
+        rule: rule(&passage.trail),
+        policy_version: passage.policy.as_ref().map_or(0, |policy| policy.version()),
+        status: passage.status,
+        request_bytes: uploaded,
+        response_bytes: downloaded,
+        duration_ms: milliseconds(took),
+        upstream_ms: passage.upstream_took.map(milliseconds),
+        user_agent: session.req_header().headers.get(http::header::USER_AGENT).map(|value| Bounded::new(value.as_bytes())),
+    });
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// How the journey ended. A permitted request whose upstream failed was permitted, and then failed.
+fn verdict(trail: &Trail) -> (Outcome, &'static str) {
+    match (&trail.refusal, &trail.permit) {
+        (Some(refusal), _) if refusal.is_denial => (Outcome::Deny, refusal.code),
+        (Some(refusal), _) => (Outcome::Error, refusal.code),
+        (None, Some(_)) => (Outcome::Permit, "permitted"),
+        (None, None) => match trail.class {
+            OperationClass::Token => (Outcome::Permit, "token_issued"),
+            OperationClass::Keys => (Outcome::Permit, "public"),
+            _ => (Outcome::Error, "client_left"),
+        },
+    }
+}
+
+/// The rule or the reason, in a sentence with its place in the file.
+fn rule(trail: &Trail) -> Option<String> {
+    match (&trail.refusal, &trail.permit) {
+        (Some(refusal), _) => Some(refusal.text.clone()),
+        (None, permit) => permit.as_ref().map(|permit| permit.rule().to_string()),
+    }
+}
+
+/// Who it was; when nobody was recognised, who it claimed to be.
+fn principal(trail: &Trail) -> Option<PrincipalRecord> {
+    match (&trail.caller, &trail.claimed_user) {
+        (Some(caller), _) => {
+            let name = match &caller.principal {
+                Principal::Anonymous => None,
+                known @ (Principal::Admin(_) | Principal::Token(_)) => Some(known.name().to_owned()),
+            };
+            Some(PrincipalRecord { kind: caller.principal.kind(), name })
+        }
+        (None, Some(claimed)) => {
+            let name = Bounded::new(claimed.as_bytes()).as_str().to_owned();
+            Some(PrincipalRecord { kind: "claimed", name: Some(name) })
+        }
+        (None, None) => None,
+    }
+}
+
+fn credential(trail: &Trail) -> Option<String> {
+    let caller = trail.caller.as_ref()?;
+    let id = caller.credential?;
+    let password = caller.principal.passwords().iter().find(|password| password.id == id)?;
+    Some(password.name.to_string())
+}
+
+fn target(route: Option<&Route>) -> (Option<String>, Option<String>) {
+    let Some(route) = route else { return (None, None) };
+    let reference = match route {
+        Route::Manifest { reference, .. } => Some(reference.to_string()),
+        Route::Blob { digest, .. }
+        | Route::Referrers { digest, .. }
+        | Route::Upload { digest: Some(digest), .. }
+        | Route::UploadStart { digest: Some(digest), .. } => Some(digest.to_string()),
+        Route::UploadStart { mount: Some(mount), .. } => Some(format!("{}@{}", mount.from, mount.digest)),
+        Route::Base | Route::Catalog(_) | Route::Tags { .. } | Route::UploadStart { .. } | Route::Upload { .. } => None,
+    };
+    (route.repository().map(ToString::to_string), reference)
+}

@@ -1,0 +1,117 @@
+//! Reloading while serving: on SIGHUP and when a file changes. A mistake is told and changes nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crate::clock::{Clock, SystemClock};
+use crate::policy::problem::Problems;
+use crate::provider::watch::Watcher;
+use crate::provider::{FileProvider, Published};
+use crate::proxy::listener::Certificates;
+use crate::telemetry::Reload;
+use crate::telemetry::metrics::Metrics;
+
+/// A handle on the reloading of one process.
+pub(super) struct Reloader(Arc<Reloading>);
+
+struct Reloading {
+    provider: FileProvider,
+    certificates: Vec<Arc<Certificates>>,
+    /// Watched whatever happens, so that a broken or missing file is noticed when it is mended.
+    path: PathBuf,
+    metrics: Arc<Metrics>,
+    watcher: Mutex<Option<Watcher>>,
+}
+
+impl Reloader {
+    /// Begins to watch. `first` is what the start published.
+    pub(super) fn start(
+        provider: FileProvider,
+        certificates: Vec<Arc<Certificates>>,
+        path: &Path,
+        first: Published,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
+        let reloading =
+            Arc::new(Reloading { provider, certificates, path: path.to_owned(), metrics, watcher: Mutex::default() });
+        reloading.told(&first);
+        let watched = Arc::downgrade(&reloading);
+        let watcher = Watcher::start(reloading.paths(&first.files), move || {
+            if let Some(reloading) = watched.upgrade() {
+                reloading.reload();
+            }
+        })?;
+        *reloading.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
+        Ok(Self(reloading))
+    }
+
+    /// Reloads soon, on a thread of its own: whoever asks must go on listening for signals.
+    pub(super) fn request(&self) {
+        let reloading = Arc::clone(&self.0);
+        let started = thread::Builder::new().name("reload".to_owned()).spawn(move || reloading.reload());
+        if let Err(error) = started {
+            tracing::error!(%error, "cannot reload");
+        }
+    }
+}
+
+impl Reloading {
+    fn reload(&self) {
+        self.reload_certificates();
+        match self.provider.reload() {
+            Ok(published) => {
+                self.told(&published);
+                self.watch(&published.files);
+            }
+            Err(refused) => {
+                self.metrics.reloaded(Reload::Failed, SystemClock.now());
+                self.watch(&refused.files);
+                tell(refused.problems);
+                tracing::error!("the policy was not reloaded: the one in force stays");
+            }
+        }
+    }
+
+    fn watch(&self, files: &[PathBuf]) {
+        if let Some(watcher) = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            watcher.set_paths(self.paths(files));
+        }
+    }
+
+    fn told(&self, published: &Published) {
+        tell(published.warnings.clone());
+        self.metrics.policy_published(published.version);
+        self.metrics.reloaded(Reload::Ok, SystemClock.now());
+        tracing::info!(version = published.version, "policy published");
+    }
+
+    fn reload_certificates(&self) {
+        for certificates in &self.certificates {
+            match certificates.reload(SystemClock.now()) {
+                Ok(warnings) => warnings.iter().for_each(|warning| tracing::warn!("{warning}")),
+                Err(errors) => {
+                    for error in errors {
+                        tracing::error!(%error, "the certificates in use stay");
+                    }
+                }
+            }
+        }
+    }
+
+    fn paths(&self, files: &[PathBuf]) -> Vec<PathBuf> {
+        let certificates = self.certificates.iter().flat_map(|certificates| certificates.paths().map(Path::to_owned));
+        std::iter::once(self.path.clone()).chain(files.iter().cloned()).chain(certificates).collect()
+    }
+}
+
+fn tell(problems: Problems) {
+    for problem in problems.sorted() {
+        if problem.warning {
+            tracing::warn!("{problem}");
+        } else {
+            tracing::error!("{problem}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! `serve`: from a file to a running server. Whatever can fail fails before anything is served.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::{io, num::NonZeroUsize};
+
+use pingora::server::Server;
+use thiserror::Error;
+
+use super::lifecycle::Lifecycle;
+use super::probes::{Probes, Readiness, Status};
+use super::reload::Reloader;
+use crate::auth::Authenticator;
+use crate::auth::keys::{KeysError, SigningAlgorithm, SigningKeys};
+use crate::clock::{Clock, SystemClock};
+use crate::config::document::{self, ForwardedHeader as ForwardedName};
+use crate::config::{self, AuditOutput, Config, Loaded, Reading, Source, Tls};
+use crate::current::Current;
+use crate::policy::problem::Problems;
+use crate::provider::reader::Draft;
+use crate::provider::{Described, FileProvider, Refused};
+use crate::proxy::listener::{
+    Bound, CertificateError, CertificateFiles, Certificates, InFlight, ListenError, Listener, Serving, SourceMode,
+    server_configuration, services,
+};
+use crate::proxy::source::ForwardedHeader;
+use crate::proxy::{Gate, Shared};
+use crate::telemetry::audit::{AuditError, AuditLog, AuditSink};
+use crate::telemetry::metrics::{Metrics, MetricsError};
+use crate::telemetry::RefusedConnection;
+use crate::telemetry::log::{self, LogError, LogFormat, LogLevel};
+
+/// Why a server could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration cannot be used; every problem is in it.
+    #[error("the configuration has problems")]
+    Configuration(Problems),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error("{}", list(.0))]
+    Certificates(Vec<CertificateError>),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("cannot listen on {address} for metrics: {source}")]
+    Metrics { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Counting(#[from] MetricsError),
+    #[error("cannot start a thread or hear signals: {0}")]
+    Machine(#[from] io::Error),
+}
+
+fn list(errors: &[CertificateError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Serves what the file at `path` describes. Returns when a drain has ended.
+pub fn serve(path: &Path) -> Result<(), StartError> {
+    let Loaded { config, .. } = load(path)?;
+    log::install(level(&config), format(&config))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let keys = SigningKeys::open_or_create(&config.signing.directory, algorithm(&config), clock.now())?;
+    let metrics = Arc::new(Metrics::new()?);
+    let audit = audit(&config, &metrics, &clock)?;
+    let current = Arc::new(Current::new());
+    let provider = provider(path, &config, &keys, &current, &clock);
+    let first = provider.reload().map_err(|refused| StartError::Configuration(refused.problems))?;
+
+    let in_flight = InFlight::default();
+    let life = Lifecycle::new(in_flight.clone(), config.shutdown_grace);
+    let threads = config.threads.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let serving = Serving { in_flight, stop: life.stop_watch(), threads };
+    let (listeners, certificates) = listeners(&config, &metrics, clock.as_ref())?;
+    let probes = Probes::bind(config.metrics)
+        .map_err(|source| StartError::Metrics { address: config.metrics, source })?;
+
+    let authenticator = Arc::new(Authenticator::new(keys, &config.signing.issuer, Arc::clone(&metrics)));
+    let shared = Shared { current: Arc::clone(&current), authenticator, metrics: Arc::clone(&metrics), audit, clock };
+    let audit = shared.audit.clone();
+    let mut server = Server::new_with_opt_and_conf(None, server_configuration(threads));
+    for service in services(&server.configuration, Gate::new(shared), listeners, &serving)? {
+        server.add_boxed_service(service);
+    }
+    let reloader = Reloader::start(provider, certificates, path, first, Arc::clone(&metrics))?;
+    life.listen_for_signals(move || reloader.request())?;
+    start_probes(probes, &metrics, &current, &life)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "seawall is ready");
+    let ending = life.run(server);
+    tracing::info!(?ending, "seawall has ended");
+    audit.close();
+    Ok(())
+}
+
+fn load(path: &Path) -> Result<Loaded, StartError> {
+    let loaded = config::load(path).map_err(StartError::Configuration)?;
+    let missing = config::missing_files(&loaded.config);
+    if missing.is_empty() { Ok(loaded) } else { Err(StartError::Configuration(missing)) }
+}
+
+fn algorithm(config: &Config) -> SigningAlgorithm {
+    match config.signing.algorithm {
+        document::SigningAlgorithm::RS256 => SigningAlgorithm::Rs256,
+        document::SigningAlgorithm::ES256 => SigningAlgorithm::Es256,
+    }
+}
+
+fn level(config: &Config) -> LogLevel {
+    match config.log.level {
+        document::LogLevel::Error => LogLevel::Error,
+        document::LogLevel::Warn => LogLevel::Warn,
+        document::LogLevel::Info => LogLevel::Info,
+        document::LogLevel::Debug => LogLevel::Debug,
+        document::LogLevel::Trace => LogLevel::Trace,
+    }
+}
+
+fn format(config: &Config) -> LogFormat {
+    match config.log.format {
+        document::LogFormat::Text => LogFormat::Text,
+        document::LogFormat::Json => LogFormat::Json,
+    }
+}
+
+fn audit(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> Result<AuditLog, AuditError> {
+    let sink = match &config.audit {
+        AuditOutput::Stdout => AuditSink::Stdout,
+        AuditOutput::File(path) => AuditSink::File(path.clone()),
+    };
+    AuditLog::open(sink, Arc::clone(metrics), Arc::clone(clock))
+}
+
+/// The policy from the files, read anew at each reload. A change of the process part is told, not made.
+fn provider(
+    path: &Path,
+    config: &Config,
+    keys: &SigningKeys,
+    current: &Arc<Current>,
+    clock: &Arc<dyn Clock>,
+) -> FileProvider {
+    let (path, started): (PathBuf, Config) = (path.to_owned(), config.clone());
+    let read = move || {
+        let Reading { config, registries, files, problems } = config::read(&path);
+        let registries = registries.and_then(Draft::whole);
+        let (Some(config), Some(registries), false) = (config, registries, problems.are_fatal()) else {
+            return Err(Refused { problems, files });
+        };
+        if config != started {
+            tracing::warn!("the process configuration changed: restart to apply it; the policy is reloaded");
+        }
+        Ok(Described { registries, files })
+    };
+    FileProvider::new(Box::new(read), keys.hash_key().clone(), Arc::clone(current), Arc::clone(clock))
+}
+
+type Bindings = (Vec<Bound>, Vec<Arc<Certificates>>);
+
+fn listeners(config: &Config, metrics: &Arc<Metrics>, clock: &dyn Clock) -> Result<Bindings, StartError> {
+    let mut bound = Vec::new();
+    let mut all = Vec::new();
+    for listener in &config.listeners {
+        let tls = listener.tls.as_ref().map(|tls| certificates(tls, clock)).transpose()?;
+        all.extend(tls.clone());
+        let counted = Arc::clone(metrics);
+        bound.push(Bound::bind(Listener {
+            name: listener.name.clone(),
+            address: listener.address,
+            tls,
+            source: source(&listener.source),
+            head_timeout: config.limits.head_timeout,
+            on_refusal: Arc::new(move |_refusal| counted.connection_refused(RefusedConnection::ProxyHeader)),
+        })?);
+    }
+    Ok((bound, all))
+}
+
+fn certificates(tls: &Tls, clock: &dyn Clock) -> Result<Arc<Certificates>, StartError> {
+    let files = tls.certificates.iter().map(|files| CertificateFiles {
+        certificate: files.certificate.value.clone(),
+        key: files.key.value.clone(),
+    });
+    let (certificates, warnings) =
+        Certificates::load(files.collect(), clock.now()).map_err(StartError::Certificates)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Arc::new(certificates))
+}
+
+fn source(source: &Source) -> SourceMode {
+    match source {
+        Source::Peer => SourceMode::Peer,
+        Source::ProxyProtocol { trusted } => {
+            SourceMode::ProxyProtocol { trusted: trusted.iter().copied().collect() }
+        }
+        Source::Forwarded { header, trusted } => SourceMode::Forwarded {
+            header: match header {
+                ForwardedName::XForwardedFor => ForwardedHeader::XForwardedFor,
+                ForwardedName::Forwarded => ForwardedHeader::Forwarded,
+            },
+            trusted: trusted.iter().copied().collect(),
+        },
+    }
+}
+
+fn start_probes(
+    probes: Probes,
+    metrics: &Arc<Metrics>,
+    current: &Arc<Current>,
+    life: &Lifecycle,
+) -> Result<(), StartError> {
+    let (metrics, current, life) = (Arc::clone(metrics), Arc::clone(current), life.clone());
+    let readiness = move || {
+        let policy_version = current.load().map(|policy| policy.version());
+        let status = match policy_version {
+            _ if life.is_draining() => Status::Draining,
+            None => Status::Starting,
+            Some(_) => Status::Ready,
+        };
+        Readiness { status, policy_version, reason: None }
+    };
+    let render = move || {
+        metrics.render().unwrap_or_else(|error| {
+            tracing::error!(%error, "the metrics cannot be written");
+            String::new()
+        })
+    };
+    Ok(probes.start(render, readiness)?)
+}
