@@ -8,13 +8,15 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
+use serde::Serialize;
 use thiserror::Error;
 
 /// The bits of `::ffff:0:0/96`, in front of the IPv4 address in an IPv4-mapped one.
 const MAPPED_PREFIX: u8 = 96;
 
 /// Who we believe is calling: never IPv4-mapped, so that comparing and printing have one answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
 pub struct SourceAddress(IpAddr);
 
 impl SourceAddress {

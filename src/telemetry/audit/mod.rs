@@ -1,0 +1,132 @@
+//! The audit log: one JSON line for each request, with who, from where, what, the decision and the rule behind it.
+//!
+//! A request never waits for it: records go into a bounded queue and one thread writes them, many at a time. When the
+//! sink cannot keep up for 65,536 records, further ones are dropped and counted (`seawall_audit_records_dropped_total`);
+//! stopping a registry because a disk is full would be the worse answer. [`AuditLog::close`] writes what is queued.
+
+mod output;
+mod record;
+mod writer;
+
+pub use record::{AuditRecord, Bounded, PrincipalRecord};
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use thiserror::Error;
+
+use super::metrics::Metrics;
+use crate::clock::Clock;
+use output::{File, Output, Stdout};
+use writer::{Entry, Writer};
+
+/// How many records may wait. They are boxed: an idle queue takes 1 MiB.
+const QUEUE: usize = 65_536;
+
+/// Where the records go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditSink {
+    Stdout,
+    /// Appended to, created with mode 0600, and opened anew when it was moved away or deleted.
+    File(PathBuf),
+}
+
+/// Why the audit log cannot be opened.
+#[derive(Debug, Error)]
+pub enum AuditError {
+    #[error("cannot open the audit log `{}`: {source}", path.display())]
+    Open { path: PathBuf, source: io::Error },
+    #[error("cannot start the audit thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// A handle to the audit log; clones share it. The last one to go closes it.
+#[derive(Debug, Clone)]
+pub struct AuditLog(Arc<Inner>);
+
+#[derive(Debug)]
+enum Inner {
+    Queue { entries: SyncSender<Entry>, thread: Mutex<Option<JoinHandle<()>>>, metrics: Arc<Metrics> },
+    Memory(Mutex<Vec<AuditRecord>>),
+}
+
+impl AuditLog {
+    /// Opens `sink` and starts its thread. `clock` says how long ago a file was looked at (once a second at most).
+    pub fn open(sink: AuditSink, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Result<Self, AuditError> {
+        let output: Box<dyn Output> = match sink {
+            AuditSink::Stdout => Box::new(Stdout),
+            AuditSink::File(path) => match File::open(path.clone(), clock) {
+                Ok(file) => Box::new(file),
+                Err(source) => return Err(AuditError::Open { path, source }),
+            },
+        };
+        Self::start(output, QUEUE, metrics)
+    }
+
+    /// A log that keeps its records, for tests: see [`AuditLog::recorded`].
+    pub fn memory() -> Self {
+        Self(Arc::new(Inner::Memory(Mutex::default())))
+    }
+
+    fn start(output: Box<dyn Output>, queue: usize, metrics: Arc<Metrics>) -> Result<Self, AuditError> {
+        let (entries, queued) = sync_channel(queue);
+        let writer = Writer::new(output, Arc::clone(&metrics));
+        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&queued));
+        let thread = Mutex::new(Some(thread.map_err(AuditError::Thread)?));
+        Ok(Self(Arc::new(Inner::Queue { entries, thread, metrics })))
+    }
+
+    /// Queues a record; drops and counts it when the queue is full or the log is closed. Never waits.
+    pub fn record(&self, record: AuditRecord) {
+        match &*self.0 {
+            Inner::Queue { entries, metrics, .. } => {
+                if entries.try_send(Entry::Record(Box::new(record))).is_err() {
+                    metrics.audit_records_dropped(1);
+                }
+            }
+            Inner::Memory(records) => lock(records).push(record),
+        }
+    }
+
+    /// Writes everything queued so far and ends the log; later records are dropped and counted. Waits for the sink.
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    /// What a log made by [`AuditLog::memory`] has recorded, in order; nothing of any other.
+    pub fn recorded(&self) -> Vec<AuditRecord> {
+        match &*self.0 {
+            Inner::Queue { .. } => Vec::new(),
+            Inner::Memory(records) => lock(records).clone(),
+        }
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        let Self::Queue { entries, thread, .. } = self else { return };
+        // Taken by whoever closes first; the others find the thread gone or going.
+        let Some(thread) = lock(thread).take() else { return };
+        // Fails only when the thread is gone already, and then there is nobody to wait for.
+        if entries.send(Entry::Close).is_err() || thread.join().is_err() {
+            tracing::error!("the audit thread stopped before it was asked to");
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A panic elsewhere leaves these values whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

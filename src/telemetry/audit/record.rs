@@ -1,0 +1,98 @@
+//! What one line of the audit log says.
+
+use std::net::SocketAddr;
+
+use serde::{Serialize, Serializer};
+
+use crate::clock::Timestamp;
+use crate::policy::network::SourceAddress;
+use crate::telemetry::labels::{OperationClass, Outcome};
+
+/// One request. What is unknown, because the request ended before, is left out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRecord {
+    /// When the request began. RFC 3339, UTC, microseconds.
+    #[serde(serialize_with = "micros")]
+    pub time: Timestamp,
+    /// The id that the client's answer and the upstream's request carry too.
+    pub request_id: String,
+    /// The registry's configured name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
+    /// The listener's configured name.
+    pub listener: String,
+    /// The other end of the socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_address: Option<SocketAddr>,
+    /// Who we believe is calling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_address: Option<SourceAddress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<PrincipalRecord>,
+    /// The name of the password that was used, never the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    pub operation: OperationClass,
+    pub method: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// A tag or a digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    pub decision: Outcome,
+    /// The code of the reason, as in `seawall_decisions_total`.
+    pub reason: &'static str,
+    /// The rule that decided, with `file:line:column`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The version of the policy that decided.
+    pub policy_version: u64,
+    /// The status sent to the client; 0 when the connection ended before.
+    pub status: u16,
+    /// Body bytes from the client.
+    pub request_bytes: u64,
+    /// Body bytes to the client.
+    pub response_bytes: u64,
+    pub duration_ms: f64,
+    /// Until the head of the upstream's answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<Bounded>,
+}
+
+/// Who the caller turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PrincipalRecord {
+    /// `anonymous`, `admin`, `token` and so on.
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Text of a client's choosing, cut at 256 characters so that it cannot fill the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Bounded(String);
+
+impl Bounded {
+    const MAX_CHARACTERS: usize = 256;
+    /// No character takes more bytes than four in UTF-8.
+    const MAX_BYTES: usize = 4 * Self::MAX_CHARACTERS;
+
+    /// The beginning of `bytes`; what is not UTF-8 is replaced.
+    pub fn new(bytes: &[u8]) -> Self {
+        let beginning = bytes.get(..Self::MAX_BYTES).unwrap_or(bytes);
+        Self(String::from_utf8_lossy(beginning).chars().take(Self::MAX_CHARACTERS).collect())
+    }
+
+    /// The text that is left.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn micros<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.6}"))
+}

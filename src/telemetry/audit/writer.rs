@@ -1,0 +1,81 @@
+//! The thread behind the audit log: from the queue to the output, as many records at once as are waiting.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use super::AuditRecord;
+use super::output::Output;
+use crate::telemetry::metrics::Metrics;
+
+/// A write is made when this many bytes have come together, though more records wait.
+const BATCH_BYTES: usize = 256 * 1024;
+
+pub(super) enum Entry {
+    Record(Box<AuditRecord>),
+    /// Write what is queued before this, and end.
+    Close,
+}
+
+pub(super) struct Writer {
+    output: Box<dyn Output>,
+    metrics: Arc<Metrics>,
+    /// Whole lines, not yet written.
+    lines: Vec<u8>,
+    records: u64,
+    failing: bool,
+}
+
+impl Writer {
+    pub(super) fn new(output: Box<dyn Output>, metrics: Arc<Metrics>) -> Self {
+        Self { output, metrics, lines: Vec::new(), records: 0, failing: false }
+    }
+
+    /// Until the log is closed.
+    pub(super) fn run(mut self, queued: &Receiver<Entry>) {
+        while let Ok(first) = queued.recv() {
+            let mut next = Some(first);
+            while let Some(entry) = next {
+                match entry {
+                    Entry::Record(record) => self.add(&record),
+                    Entry::Close => return self.write(),
+                }
+                next = if self.lines.len() < BATCH_BYTES { queued.try_recv().ok() } else { None };
+            }
+            self.write();
+        }
+    }
+
+    fn add(&mut self, record: &AuditRecord) {
+        let before = self.lines.len();
+        if serde_json::to_writer(&mut self.lines, record).is_ok() {
+            self.lines.push(b'\n');
+            self.records += 1;
+        } else {
+            self.lines.truncate(before);
+            self.metrics.audit_records_dropped(1);
+        }
+    }
+
+    fn write(&mut self) {
+        if self.records == 0 {
+            return;
+        }
+        match self.output.write(&self.lines) {
+            Ok(()) => self.failing = false,
+            Err(error) => {
+                self.metrics.audit_records_dropped(self.records);
+                // Once, not for every batch: a full disk stays full for a while.
+                if !self.failing {
+                    tracing::error!(%error, "cannot write the audit log: records are being lost");
+                }
+                self.failing = true;
+            }
+        }
+        self.records = 0;
+        self.lines.clear();
+        if self.failing {
+            // The failed write may have left half a line: this ends it before the next one begins.
+            self.lines.push(b'\n');
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The fixed words of metrics and audit records: bounded by construction, and the same in both.
+
+/// Declares an enum whose variants have a fixed text each.
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every value, in order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The text in metrics and audit records.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+
+        impl Label for $name {
+            const ALL: &[Self] = Self::ALL;
+
+            fn text(self) -> &'static str {
+                self.as_str()
+            }
+
+            fn position(self) -> usize {
+                self as usize
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    )+};
+}
+
+/// What the metrics need of an enum of labels.
+pub(super) trait Label: Copy + 'static {
+    const ALL: &[Self];
+    fn text(self) -> &'static str;
+    fn position(self) -> usize;
+}
+
+labels! {
+    /// What kind of request it was: coarse, so that it can be a label.
+    OperationClass {
+        Base => "base",
+        Catalog => "catalog",
+        Tags => "tags",
+        ManifestRead => "manifest_read",
+        ManifestWrite => "manifest_write",
+        ManifestDelete => "manifest_delete",
+        BlobRead => "blob_read",
+        BlobWrite => "blob_write",
+        BlobDelete => "blob_delete",
+        Upload => "upload",
+        Referrers => "referrers",
+        Token => "token",
+        Keys => "keys",
+        /// Refused before it was known what was asked for.
+        Other => "other",
+    }
+
+    /// How a decision ended.
+    Outcome {
+        Permit => "permit",
+        Deny => "deny",
+        /// It could not be decided.
+        Error => "error",
+    }
+
+    /// A cache of verified credentials.
+    Cache {
+        Password => "password",
+        AccessToken => "access_token",
+    }
+
+    /// How a reload of the policy ended.
+    Reload {
+        Ok => "ok",
+        /// The old policy stays in force.
+        Failed => "failed",
+        Unchanged => "unchanged",
+    }
+
+    /// Why a connection ended before its first request.
+    RefusedConnection {
+        Tls => "tls",
+        /// The PROXY protocol header was absent, malformed, late, or from a peer that is not trusted.
+        ProxyHeader => "proxy_header",
+    }
+
+    /// The way of transferred bytes, as clients see it.
+    Direction {
+        Upload => "upload",
+        Download => "download",
+    }
+
+    /// The first digit of an HTTP status.
+    StatusClass {
+        Informational => "1xx",
+        Success => "2xx",
+        Redirection => "3xx",
+        ClientError => "4xx",
+        ServerError => "5xx",
+        /// The connection ended before there was a status.
+        None => "none",
+    }
+}
+
+impl StatusClass {
+    /// The class of `status`; 0 and whatever is not HTTP's is `None`.
+    pub fn of(status: u16) -> Self {
+        match status / 100 {
+            1 => Self::Informational,
+            2 => Self::Success,
+            3 => Self::Redirection,
+            4 => Self::ClientError,
+            5 => Self::ServerError,
+            _ => Self::None,
+        }
+    }
+}
