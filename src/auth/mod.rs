@@ -1,5 +1,6 @@
 //! From a credential to a principal: passwords, access and refresh tokens, signing keys.
 
+pub mod keys;
 pub mod off_thread;
 pub mod password;
 
