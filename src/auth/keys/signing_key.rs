@@ -123,6 +123,12 @@ impl SigningKey {
         Ok(format!("{message}.{signature}"))
     }
 
+    /// The signature of any message, for tests that forge tokens.
+    #[cfg(test)]
+    pub(in crate::auth) fn signature(&self, message: &str) -> String {
+        jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, jws_algorithm(self.algorithm)).expect("signed")
+    }
+
     /// Whether this key made `signature` (base64url) over `message`, by its own algorithm and no other.
     pub(in crate::auth) fn verifies(&self, message: &str, signature: &str) -> bool {
         jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.verifying, jws_algorithm(self.algorithm))

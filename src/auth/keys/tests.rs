@@ -164,7 +164,7 @@ fn files_that_are_damaged_stop_the_start_and_are_not_replaced() {
         let (path, good) = (directory.path().join(name), whole(name));
         fs::write(&path, &damaged).expect("written");
         let opened = open(directory.path());
-        assert!(matches!(opened, Err(KeysError::Invalid { .. })), "{name} {:.20}: {opened:?}", damaged);
+        assert!(matches!(opened, Err(KeysError::Invalid { .. })), "{name} {damaged:.20}: {opened:?}");
         assert_eq!(whole(name), damaged, "{name} was touched");
         fs::write(&path, good).expect("written");
     }

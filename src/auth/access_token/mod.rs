@@ -1,0 +1,140 @@
+//! Access tokens: what a client got from the token endpoint and presents as Bearer with every request.
+//!
+//! A token states what was granted; what it is worth is decided anew with every request, by the current policy. So its
+//! verified signature can be remembered for its whole life, while its times and audience are looked at on every use.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use moka::sync::Cache;
+
+use super::CacheOutcome;
+use super::keys::SigningKeys;
+use super::signed_token::{
+    InvalidToken, Kind, MintError, Minted, Payload, SignedTokens, Standing, Subject, TokenRejection, Validity,
+    check_size,
+};
+use crate::policy::credential::{CredentialId, PrincipalId};
+use crate::secret::{HashKey, KeyedDigest, Secret};
+
+pub use super::signed_token::Access;
+
+/// 75 minutes, as in ACR (requirements B.1).
+pub const ACCESS_TOKEN_SECONDS: u32 = 75 * 60;
+const REMEMBERED_TOKENS: u64 = 10_000;
+
+/// What an access token is to say.
+#[derive(Debug, Clone)]
+pub struct AccessClaims {
+    /// The principal's name; empty for the anonymous one.
+    pub subject: String,
+    /// The login server.
+    pub audience: String,
+    pub principal: PrincipalId,
+    /// The credential that obtained it; none for the anonymous principal.
+    pub credential: Option<CredentialId>,
+    /// What was granted; may be empty.
+    pub access: Vec<Access>,
+}
+
+/// What a verified access token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedAccess {
+    /// `jti`, for the audit record.
+    pub id: String,
+    pub subject: String,
+    pub principal: PrincipalId,
+    pub credential: Option<CredentialId>,
+    pub access: Vec<Access>,
+    pub validity: Validity,
+}
+
+/// Makes and verifies access tokens: one per process.
+#[derive(Debug)]
+pub struct AccessTokens {
+    tokens: SignedTokens,
+    hash_key: HashKey,
+    /// By a keyed digest of the whole token, so that neither a token nor something to guess at lies in memory.
+    verified: Cache<KeyedDigest, Arc<VerifiedAccess>>,
+}
+
+impl AccessTokens {
+    /// `issuer` is written into every token, and no other is accepted.
+    pub fn new(keys: Arc<SigningKeys>, issuer: impl Into<String>) -> Self {
+        let verified = Cache::builder()
+            .max_capacity(REMEMBERED_TOKENS)
+            .time_to_live(Duration::from_secs(ACCESS_TOKEN_SECONDS.into()))
+            .build();
+        let hash_key = keys.hash_key().clone();
+        Self {
+            tokens: SignedTokens::new(keys, issuer.into(), Kind::AccessToken, ACCESS_TOKEN_SECONDS),
+            hash_key,
+            verified,
+        }
+    }
+
+    /// A token that says `claims`, good from `now` for [`ACCESS_TOKEN_SECONDS`].
+    ///
+    /// # Errors
+    /// See [`MintError`].
+    pub async fn mint(&self, claims: AccessClaims, now: Timestamp) -> Result<Minted, MintError> {
+        let subject = Subject {
+            name: claims.subject,
+            audience: claims.audience,
+            principal: claims.principal,
+            credential: claims.credential,
+            access: Some(claims.access),
+            identity: None,
+        };
+        self.tokens.mint(subject, now).await
+    }
+
+    /// What `presented` says, if it is ours, for the login server `audience`, and good at `now`.
+    ///
+    /// The subject was who the token says when it was made. Whether it still exists, is enabled and may do anything is
+    /// not known here.
+    ///
+    /// # Errors
+    /// An expired token is told apart from an invalid one, with its claims.
+    pub fn verify(
+        &self,
+        presented: &Secret,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<(Arc<VerifiedAccess>, CacheOutcome), TokenRejection<VerifiedAccess>> {
+        let token = presented.expose();
+        check_size(token)?;
+        let key = self.hash_key.digest("verified-access-token", &[token.as_bytes()]);
+        let (claims, outcome) = if let Some(claims) = self.verified.get(&key) {
+            (claims, CacheOutcome::Hit)
+        } else {
+            let claims = Arc::new(VerifiedAccess::try_from(self.tokens.open(token)?)?);
+            self.verified.insert(key, Arc::clone(&claims));
+            (claims, CacheOutcome::Miss)
+        };
+        match claims.validity.check(audience, now)? {
+            Standing::Good => Ok((claims, outcome)),
+            Standing::Expired => Err(TokenRejection::Expired { since: claims.validity.expires_at, claims }),
+        }
+    }
+}
+
+impl TryFrom<Payload> for VerifiedAccess {
+    type Error = InvalidToken;
+
+    fn try_from(payload: Payload) -> Result<Self, InvalidToken> {
+        let validity = payload.validity();
+        Ok(Self {
+            id: payload.jti,
+            subject: payload.sub,
+            principal: payload.pid,
+            credential: payload.cid,
+            access: payload.access.ok_or(InvalidToken::Malformed)?,
+            validity,
+        })
+    }
+}
