@@ -1,4 +1,4 @@
-//! The keys of an installation: those that sign access and refresh tokens, and the key under which secrets are digested.
+//! The keys of an installation: those that sign access and refresh tokens, and the one that digests secrets.
 //!
 //! They lie in one directory and are made at the first start. What lies there and cannot be used stops the start: a
 //! silently replaced key would end every session, and a key that others can read is worth nothing (threat class S).

@@ -1,6 +1,7 @@
 //! Refresh tokens: what a client got for an identity, and exchanges for access tokens.
 //!
-//! Clients of ACR look into them, so their payload keeps to wire.md R6. They are presented rarely: nothing is remembered.
+//! Clients of ACR look into them, so their payload is written to be read as standard base64, too (rule R6). They are
+//! presented rarely: nothing is remembered.
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! JSON whose base64url text contains neither `-` nor `_` (wire.md R6).
+//! JSON whose base64url text contains neither `-` nor `_` (interoperability rule R6).
 //!
 //! Microsoft's clients for Go, Java and Python decode the payload of a refresh token as standard base64, which knows
 //! neither of the two. They stand for the sextets 62 and 63. In bytes below 0x80 such a sextet can only be the last of

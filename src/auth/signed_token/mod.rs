@@ -59,7 +59,7 @@ pub enum InvalidToken {
 /// Why a token is refused.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum TokenRejection<C> {
-    /// It was good until `since`. The claims are still ours, for what may outlive the token, such as an upload under way.
+    /// It was good until `since`. The claims are still ours: an upload under way may outlive its token.
     #[error("the token expired at {since}")]
     Expired { since: Timestamp, claims: Arc<C> },
     #[error(transparent)]
@@ -109,7 +109,7 @@ pub struct Access {
     pub actions: Vec<String>,
 }
 
-/// The claims of both kinds, as they are written (wire.md 1.4 and 2.5). What is missing in a token makes it malformed.
+/// The claims of both kinds, as they are written by Distribution and ACR. What is missing in a token makes it malformed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Payload {
     pub(super) jti: String,
