@@ -1,1 +1,78 @@
 //! The process configuration: what is read once at start.
+//!
+//! The file is the only place that configures seawall; no environment variable or flag overrides a key. Registries are
+//! read from the same files and handed on as documents, to be compiled by `policy`. Nothing is printed here:
+//! whoever asked gets every problem that was found.
+
+use std::path::{Path, PathBuf};
+
+use crate::policy::document::RegistryDocuments;
+use crate::policy::problem::Problems;
+use crate::provider::include;
+use crate::provider::reader::{self, Draft};
+
+use document::File;
+
+pub mod document;
+mod listener;
+mod resolve;
+mod schema;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use listener::missing_files;
+pub use schema::schema;
+pub use settings::{AuditOutput, CertificateFiles, Config, Limits, Listener, Log, Signing, Source, Tls};
+
+/// A file without problems, and what it includes.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    pub registries: RegistryDocuments,
+    /// Every file and directory that was read: the policy may have changed when one of them has.
+    pub files: Vec<PathBuf>,
+}
+
+/// Everything that could be made of a file, with everything that is wrong with it.
+#[derive(Debug)]
+pub struct Reading {
+    /// `Some` when all of the process configuration is understood.
+    pub config: Option<Config>,
+    /// `None` when nothing can be said about them, such as when an included file cannot be read.
+    pub registries: Option<Draft<RegistryDocuments>>,
+    /// Every file and directory that was read or should have been.
+    pub files: Vec<PathBuf>,
+    pub problems: Problems,
+}
+
+/// Reads the file at `path` and what it includes. Certificates and secrets are not opened.
+///
+/// # Errors
+/// Every problem, when there is one; a file that cannot be read is one too.
+pub fn load(path: &Path) -> Result<Loaded, Problems> {
+    let Reading { config, registries, files, problems } = read(path);
+    match (config, registries.and_then(Draft::whole)) {
+        (Some(config), Some(registries)) if problems.is_empty() => Ok(Loaded { config, registries, files }),
+        _ => Err(problems),
+    }
+}
+
+/// Like [`load`], for whoever wants to look for further problems in what is understood so far: compile
+/// [`Draft::examine`], and add what that finds with [`Problems::extend_elsewhere`].
+pub fn read(path: &Path) -> Reading {
+    let mut problems = Problems::new();
+    let sources = include::gather(path, &mut problems);
+    let file = sources.process.and_then(|tree| reader::draft(tree, &mut problems));
+    let config = file.and_then(|file| config(file, &mut problems));
+    let registries = sources.registries.and_then(|tree| reader::draft(tree, &mut problems));
+    Reading { config, registries, files: sources.files, problems }
+}
+
+/// Resolves as much of `file` as there is, to find the problems of all of it.
+fn config(file: Draft<File>, problems: &mut Problems) -> Option<Config> {
+    let mut further = Problems::new();
+    let config = resolve::resolve(file.examine(), &mut further);
+    problems.extend_elsewhere(further);
+    file.whole().and(config)
+}

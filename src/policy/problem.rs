@@ -1,5 +1,6 @@
 //! A problem: something wrong in a file that a human wrote. All of them are collected; none stops the reading.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::origin::Origin;
@@ -54,6 +55,15 @@ impl Problems {
     /// Adds all of `other`.
     pub fn extend(&mut self, other: Problems) {
         self.0.extend(other.0);
+    }
+
+    /// Adds those of `other` that are at places without a problem so far.
+    ///
+    /// For a second look at something whose reading failed: what stands in for a refused value is at the place of its
+    /// problem, so nobody is told twice about one mistake.
+    pub fn extend_elsewhere(&mut self, other: Problems) {
+        let places: HashSet<Origin> = self.0.iter().map(|problem| problem.origin.clone()).collect();
+        self.0.extend(other.0.into_iter().filter(|problem| !places.contains(&problem.origin)));
     }
 
     pub fn is_empty(&self) -> bool {

@@ -25,7 +25,7 @@ pub enum Kind {
     Sequence(Vec<Node>),
     Mapping(Vec<Entry>),
     /// Stands where something was refused; its problem is recorded. It reads as whatever is wanted, so that the reading
-    /// goes on, and whoever reads one throws the whole result away.
+    /// goes on, and makes the result a mere draft.
     Placeholder,
 }
 
@@ -70,13 +70,23 @@ impl Node {
         Some(entries.remove(index))
     }
 
-    /// The problem of finding this node where `wanted` is expected.
+    /// The problem of finding this node where a scalar is expected: `wanted`.
     pub fn unlike(&self, wanted: &str) -> Problem {
-        let problem = Problem::new(&self.origin, format!("expected {wanted}, found {}", self.described()));
-        match &self.kind {
-            Kind::Scalar(scalar) if scalar.is_null() => problem.hint("give it a value or remove the key"),
-            _ => problem,
-        }
+        let found = match &self.kind {
+            Kind::Scalar(scalar) if self.echoes() => match scalar.resolved() {
+                Resolved::Integer(_) | Resolved::Float(_) => format!("the number {}", scalar.text),
+                Resolved::Text => format!("text {:?}", scalar.text),
+                Resolved::Null | Resolved::Bool(_) => self.noun().into(),
+            },
+            _ => self.noun().into(),
+        };
+        self.expected(wanted, &found)
+    }
+
+    /// The problem of finding this node where a list or mapping is expected: `wanted`. It repeats nothing, because a
+    /// text in such a place may be a secret whose key was forgotten.
+    pub fn unlike_collection(&self, wanted: &str) -> Problem {
+        self.expected(wanted, self.noun())
     }
 
     /// Whether a problem may repeat this scalar.
@@ -87,21 +97,27 @@ impl Node {
         }
     }
 
-    fn described(&self) -> String {
-        let scalar = match &self.kind {
-            Kind::Sequence(_) => return "a list".into(),
-            Kind::Mapping(_) => return "a mapping".into(),
-            Kind::Placeholder => return "something refused".into(),
-            Kind::Scalar(scalar) => scalar,
-        };
-        let echo = self.echoes();
-        match scalar.resolved() {
-            Resolved::Null => "nothing".into(),
-            Resolved::Bool(value) => value.to_string(),
-            Resolved::Integer(_) | Resolved::Float(_) if echo => format!("the number {}", scalar.text),
-            Resolved::Integer(_) | Resolved::Float(_) => "a number".into(),
-            Resolved::Text if echo => format!("text {:?}", scalar.text),
-            Resolved::Text => "text".into(),
+    fn expected(&self, wanted: &str, found: &str) -> Problem {
+        let problem = Problem::new(&self.origin, format!("expected {wanted}, found {found}"));
+        match &self.kind {
+            Kind::Scalar(scalar) if scalar.is_null() => problem.hint("give it a value or remove the key"),
+            Kind::Scalar(scalar) if scalar.is_quoted_needlessly() => problem.hint("write it without quotes"),
+            _ => problem,
+        }
+    }
+
+    fn noun(&self) -> &'static str {
+        match &self.kind {
+            Kind::Sequence(_) => "a list",
+            Kind::Mapping(_) => "a mapping",
+            Kind::Placeholder => "something refused",
+            Kind::Scalar(scalar) => match scalar.resolved() {
+                Resolved::Null => "nothing",
+                Resolved::Bool(true) => "true",
+                Resolved::Bool(false) => "false",
+                Resolved::Integer(_) | Resolved::Float(_) => "a number",
+                Resolved::Text => "text",
+            },
         }
     }
 }
@@ -137,6 +153,12 @@ impl Scalar {
             Ok(number) if numeric => Resolved::Float(number),
             _ => Resolved::Text,
         }
+    }
+
+    /// Without its quotes it would be a boolean or a number.
+    fn is_quoted_needlessly(&self) -> bool {
+        let bare = Self { text: self.text.clone(), plain: true };
+        !self.plain && !matches!(bare.resolved(), Resolved::Text | Resolved::Null)
     }
 
     /// Nothing was written here.

@@ -5,10 +5,13 @@ use tempfile::TempDir;
 use super::*;
 use crate::policy::document::RegistryDocuments;
 
+/// Names and contents; `@` in a content stands for a whole registry.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
 const REGISTRY: &str = "{loginServer: a.example.com, upstream: {url: 'http://127.0.0.1:5000'}}";
 
-/// A directory with these files; `@` stands for a whole registry.
-fn directory(files: &[(&str, &str)]) -> TempDir {
+/// A directory with these files.
+fn directory(files: Files<'_>) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = directory.path().join(name);
@@ -61,7 +64,7 @@ fn registries_of_all_files_are_one_mapping() {
 
 #[test]
 fn what_includes_cannot_do_is_a_problem_at_the_place_that_says_it() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[(Files, &[&str])] = &[
         (&[("root.yaml", "include: [root.yaml]")], &["root.yaml:1:11: root.yaml includes itself"]),
         (
             &[("root.yaml", "include: [a.yaml]"), ("a.yaml", "include: [b.yaml]"), ("b.yaml", "include: [a.yaml]")],
@@ -78,14 +81,14 @@ fn what_includes_cannot_do_is_a_problem_at_the_place_that_says_it() {
         (
             &[("root.yaml", "include: [a.yaml]"), ("a.yaml", "store: x")],
             &[
-                "a.yaml:1:1: key \"store\" in an included file\n  hint: an included file holds registries and include; move the rest to the root",
+                "a.yaml:1:1: key \"store\" in an included file\n  hint: only registries and include may stand there; move it to the root file",
             ],
         ),
         (
             &[("root.yaml", "include: [gone.yaml]")],
             &["root.yaml:1:11: cannot read gone.yaml: No such file or directory (os error 2)"],
         ),
-        (&[("root.yaml", "include: a.yaml")], &["root.yaml:1:10: expected a list, found text \"a.yaml\""]),
+        (&[("root.yaml", "include: a.yaml")], &["root.yaml:1:10: expected a list, found text"]),
         (&[("root.yaml", "include: [a.yaml]"), ("a.yaml", "[]")], &["a.yaml:1:1: expected a mapping, found a list"]),
         (&[("root.yaml", "registries: []")], &["root.yaml:1:13: expected a mapping, found a list"]),
         (&[], &["root.yaml:1:1: cannot read root.yaml: No such file or directory (os error 2)"]),

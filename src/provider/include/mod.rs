@@ -157,7 +157,7 @@ impl Walk<'_> {
             // Its problem is recorded.
             Kind::Placeholder => Vec::new(),
             Kind::Scalar(_) | Kind::Sequence(_) => {
-                self.problems.push(registries.unlike("a mapping"));
+                self.problems.push(registries.unlike_collection("a mapping"));
                 Vec::new()
             }
         };
@@ -175,12 +175,11 @@ impl Walk<'_> {
 
     fn refuse_other_keys(&mut self, tree: &Node) {
         let Kind::Mapping(entries) = &tree.kind else {
-            return self.problems.push(tree.unlike("a mapping"));
+            return self.problems.push(tree.unlike_collection("a mapping"));
         };
         for Entry { key, .. } in entries {
             let problem = Problem::new(&key.origin, format!("key {:?} in an included file", key.text));
-            self.problems
-                .push(problem.hint("an included file holds registries and include; move the rest to the root"));
+            self.problems.push(problem.hint("only registries and include may stand there; move it to the root file"));
         }
     }
 

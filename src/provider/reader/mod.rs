@@ -5,7 +5,7 @@
 //! notices (a missing field) ends a pass; it is repaired too, and the next pass starts over. Each pass but the last
 //! records at least one problem, and [`MAX_PROBLEMS`] ends it all.
 //!
-//! Invariants: a value that holds anything invented is never returned; `null` is a problem everywhere, so a key with
+//! Invariants: a value that holds anything invented is only ever a [`Draft`]; `null` is a problem everywhere, so a key with
 //! nothing behind it never means "the default"; problems never repeat what stands below a secret's key.
 //! Not supported, because serde buffers them without positions: untagged and internally tagged enums, `flatten`.
 
@@ -21,19 +21,42 @@ use crate::policy::problem::{Problem, Problems};
 /// After so many problems nobody reads on, and neither does the reader.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// Reads `tree` as a `T`, adding to `problems`.
-///
-/// `Some` means that every part of the value was written by the operator. There can be problems all the same (an
-/// unknown key is skipped), so a value with problems may be examined further but must never be put in force.
-pub fn read<T: DeserializeOwned>(mut tree: Node, problems: &mut Problems) -> Option<T> {
+/// A value with stand-ins at the places of problems, so that it can be examined for further problems.
+#[derive(Debug, Clone)]
+pub struct Draft<T> {
+    value: T,
+    whole: bool,
+}
+
+impl<T> Draft<T> {
+    /// The value, stand-ins included: to look at ([`Problems::extend_elsewhere`]), never to put in force.
+    pub fn examine(&self) -> &T {
+        &self.value
+    }
+
+    /// The value, if every part of it was written by the operator. There can be problems all the same: an unknown key
+    /// is skipped.
+    pub fn whole(self) -> Option<T> {
+        self.whole.then_some(self.value)
+    }
+}
+
+/// Reads `tree` as a `T`, adding to `problems`. `None` when there are too many problems, or one that nothing can stand
+/// in for.
+pub fn draft<T: DeserializeOwned>(mut tree: Node, problems: &mut Problems) -> Option<Draft<T>> {
     let mut state = State { problems, invented: false };
     loop {
         match T::deserialize(Reader::new(&mut tree, &mut state)) {
-            Ok(value) => return (!state.invented).then_some(value),
+            Ok(value) => return Some(Draft { value, whole: !state.invented }),
             Err(Fault::Repaired) => {}
             Err(Fault::Message(_) | Fault::Missing(_) | Fault::Stop) => return None,
         }
     }
+}
+
+/// Reads `tree` as a `T`, adding to `problems`. `Some` is [`Draft::whole`].
+pub fn read<T: DeserializeOwned>(tree: Node, problems: &mut Problems) -> Option<T> {
+    draft(tree, problems)?.whole()
 }
 
 /// Why a pass ended.
@@ -244,7 +267,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
 
     fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Fault> {
         if !matches!(self.node.kind, Kind::Sequence(_) | Kind::Placeholder) {
-            self.refuse(self.node.unlike("a list"))?;
+            self.refuse(self.node.unlike_collection("a list"))?;
         }
         let result = match &mut self.node.kind {
             Kind::Sequence(items) => visitor.visit_seq(Elements::new(items, self.state)),
@@ -255,7 +278,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
 
     fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Fault> {
         if !matches!(self.node.kind, Kind::Mapping(_) | Kind::Placeholder) {
-            self.refuse(self.node.unlike("a mapping"))?;
+            self.refuse(self.node.unlike_collection("a mapping"))?;
         }
         let result = match &mut self.node.kind {
             Kind::Mapping(entries) => visitor.visit_map(Pairs::new(entries, self.state)),
@@ -276,7 +299,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
         match &mut self.node.kind {
             Kind::Mapping(entries) => self.state.refuse_unknown(entries, fields)?,
             Kind::Placeholder => {}
-            _ => self.refuse(self.node.unlike("a mapping"))?,
+            _ => self.refuse(self.node.unlike_collection("a mapping"))?,
         }
         let result = match &mut self.node.kind {
             Kind::Mapping(entries) => visitor.visit_map(Pairs::new(entries, self.state)),

@@ -1,0 +1,212 @@
+//! What an operator writes in the root file: the process configuration as described, before it is resolved.
+//!
+//! These types are the single source of the YAML's shape: the reader, the JSON Schema and `config/reference.yaml` all
+//! follow them. What is under `registries` is the policy's ([`crate::policy::document`]).
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::policy::document::RegistryDocuments;
+use crate::policy::origin::At;
+
+/// The file that starts seawall. A change under `registries` is applied while it runs; everything else needs a restart.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct File {
+    /// The version of this file's format: 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: At<u16>,
+    /// Files, or directories whose `*.yaml` files, hold further `registries`. Relative to this file.
+    #[serde(default)]
+    pub include: Vec<At<String>>,
+    /// The addresses that registry clients connect to.
+    #[schemars(length(min = 1))]
+    pub listeners: At<Vec<ListenerDocument>>,
+    #[serde(default)]
+    pub metrics: MetricsDocument,
+    #[serde(default)]
+    pub signing: SigningDocument,
+    #[serde(default)]
+    pub audit: AuditDocument,
+    #[serde(default)]
+    pub log: LogDocument,
+    #[serde(default)]
+    pub shutdown: ShutdownDocument,
+    #[serde(default)]
+    pub limits: LimitsDocument,
+    /// Threads that serve requests. Default: one for each processor.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1024))]
+    pub threads: Option<At<u16>>,
+    #[serde(default)]
+    pub management: ManagementDocument,
+    /// Not built yet: only the default `sqlite:/var/lib/seawall/seawall.db` is accepted.
+    #[serde(default)]
+    pub store: Option<At<String>>,
+    /// The registries, by name: the policy.
+    #[serde(default)]
+    pub registries: RegistryDocuments,
+}
+
+/// One address that registry clients connect to.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListenerDocument {
+    /// A name for logs and metrics.
+    pub name: At<String>,
+    /// IP address and port, such as `0.0.0.0:8443` or `[::]:8443`.
+    pub address: At<String>,
+    /// Speaks TLS, with HTTP/2 and HTTP/1.1. Without it the listener speaks plain HTTP/1.1.
+    #[serde(default)]
+    pub tls: Option<At<TlsDocument>>,
+    #[serde(default)]
+    pub source: Option<At<SourceDocument>>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsDocument {
+    /// At least one; chosen by the name that the client asks for, the first where none fits. Read again when they change.
+    #[schemars(length(min = 1))]
+    pub certificates: Vec<CertificateDocument>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CertificateDocument {
+    /// PEM file with the certificate and its chain. Relative to this file.
+    pub certificate: At<String>,
+    /// PEM file with the private key. Relative to this file.
+    pub key: At<String>,
+}
+
+/// Where the address of the caller comes from, to which the network rules apply. Default: the connection itself.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceDocument {
+    pub mode: At<SourceMode>,
+    /// With `forwarded`: the header to believe, and no other. Default `X-Forwarded-For`.
+    #[serde(default)]
+    pub header: Option<At<ForwardedHeader>>,
+    /// With `proxyProtocol` and `forwarded`, required: addresses and CIDR ranges of the proxies in front of seawall.
+    /// Nobody else's word about the caller's address is taken.
+    #[serde(default)]
+    pub trusted: Option<At<Vec<At<String>>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SourceMode {
+    /// The other end of the connection.
+    Peer,
+    /// The PROXY protocol header, version 1 or 2, with which the connection starts.
+    ProxyProtocol,
+    /// A header of the request.
+    Forwarded,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum ForwardedHeader {
+    #[default]
+    #[serde(rename = "X-Forwarded-For")]
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
+}
+
+/// Metrics and health. Never on an address that registry clients reach.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MetricsDocument {
+    /// IP address and port for `/metrics`, `/healthz` and `/readyz`. Default `127.0.0.1:9464`.
+    #[serde(default)]
+    pub address: Option<At<String>>,
+}
+
+/// The keys that sign access tokens.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SigningDocument {
+    /// Where the keys are kept; made at the first start. Replicas share it. Default `/var/lib/seawall/keys`.
+    #[serde(default)]
+    pub directory: Option<At<String>>,
+    #[serde(default)]
+    pub algorithm: SigningAlgorithm,
+    /// The `iss` claim. Default `seawall`.
+    #[serde(default)]
+    pub issuer: Option<At<String>>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum SigningAlgorithm {
+    #[default]
+    RS256,
+    ES256,
+}
+
+/// The record of who did what from where, one JSON line for each request.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AuditDocument {
+    /// `stdout`, or `file:` and a path. Default `stdout`.
+    #[serde(default)]
+    pub output: Option<At<String>>,
+}
+
+/// What seawall says about itself, on standard error.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LogDocument {
+    #[serde(default)]
+    pub level: LogLevel,
+    #[serde(default)]
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShutdownDocument {
+    /// How long running transfers may go on after SIGTERM. Default 5m.
+    #[serde(default)]
+    pub grace: Option<At<String>>,
+}
+
+/// Limits on what a client may keep open. There is none on how long a transfer takes.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LimitsDocument {
+    /// From the start of a connection until the first request's head is complete. Default 30s.
+    #[serde(default)]
+    pub head_timeout: Option<At<String>>,
+    /// Without a request on an open connection. Default 60s.
+    #[serde(default)]
+    pub idle_timeout: Option<At<String>>,
+}
+
+/// The management API. Not built yet.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ManagementDocument {
+    /// Not built yet: only the default `127.0.0.1:8444` is accepted.
+    #[serde(default)]
+    pub address: Option<At<String>>,
+}

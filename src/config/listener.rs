@@ -1,0 +1,160 @@
+//! The listeners of a document: unique names and addresses, certificates, and where the source address comes from.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::document::{CertificateDocument, ListenerDocument, SourceDocument, SourceMode, TlsDocument};
+use super::resolve::{address, named, path};
+use super::settings::{CertificateFiles, Config, Listener, Source, Tls};
+use crate::policy::origin::{At, Origin};
+use crate::policy::problem::{Problem, Problems};
+
+/// Looks for the files that `config` names, and says which cannot be opened.
+///
+/// Only `check` and the start ask this: whether a file is there says nothing about the configuration itself.
+pub fn missing_files(config: &Config) -> Problems {
+    let mut problems = Problems::new();
+    let certificates = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    for CertificateFiles { certificate, key } in certificates.flat_map(|tls| &tls.certificates) {
+        [certificate, key].into_iter().filter_map(missing_file).for_each(|problem| problems.push(problem));
+    }
+    problems
+}
+
+fn missing_file(path: &At<PathBuf>) -> Option<Problem> {
+    let error = std::fs::File::open(&path.value).err()?;
+    Some(Problem::new(&path.origin, format!("cannot read {}: {error}", path.display())))
+}
+
+/// Resolves all listeners; `metrics` is an address that none of them may have.
+pub(super) fn listeners(
+    documents: &At<Vec<ListenerDocument>>,
+    metrics: &At<SocketAddr>,
+    problems: &mut Problems,
+) -> Vec<Listener> {
+    if documents.value.is_empty() {
+        let problem = Problem::new(&documents.origin, "there is no listener");
+        problems.push(problem.hint("such as { name: public, address: 0.0.0.0:8443 }"));
+    }
+    let mut taken = Taken::default();
+    taken.addresses.insert(metrics.value, metrics.origin.clone());
+    documents.iter().filter_map(|document| listener(document, &mut taken, problems)).collect()
+}
+
+/// The names and addresses of the listeners so far, and where they were written.
+#[derive(Default)]
+struct Taken {
+    names: HashMap<String, Origin>,
+    addresses: HashMap<SocketAddr, Origin>,
+}
+
+impl Taken {
+    fn name(&mut self, name: &At<String>, problems: &mut Problems) {
+        if let Some(first) = self.names.get(&name.value) {
+            let problem = Problem::new(&name.origin, format!("two listeners are named {:?}", name.value));
+            problems.push(problem.hint(format!("the other one is at {first}")));
+        }
+        self.names.entry(name.value.clone()).or_insert_with(|| name.origin.clone());
+    }
+
+    /// Port 0 is any free port, so it is never taken.
+    fn address(&mut self, address: SocketAddr, origin: &Origin, problems: &mut Problems) {
+        let first = self.addresses.get(&address);
+        if let Some(first) = first.filter(|_| address.port() != 0) {
+            let problem = Problem::new(origin, format!("address {address} is used twice"));
+            problems.push(problem.hint(match first.line {
+                0 => "metrics use it unless metrics.address says otherwise".into(),
+                _ => format!("the other use is at {first}"),
+            }));
+        }
+        self.addresses.entry(address).or_insert_with(|| origin.clone());
+    }
+}
+
+fn listener(document: &ListenerDocument, taken: &mut Taken, problems: &mut Problems) -> Option<Listener> {
+    let name = named(&document.name, problems);
+    taken.name(&document.name, problems);
+    let address = address(&document.address, problems);
+    if let Some(address) = address {
+        taken.address(address, &document.address.origin, problems);
+    }
+    let tls = document.tls.as_ref().map(|document| tls(document, problems));
+    let source = document.source.as_ref().map_or(Some(Source::Peer), |document| source(document, problems));
+    Some(Listener { name, address: address?, tls, source: source? })
+}
+
+fn tls(document: &At<TlsDocument>, problems: &mut Problems) -> Tls {
+    if document.certificates.is_empty() {
+        let problem = Problem::new(&document.origin, "TLS without a certificate");
+        problems.push(problem.hint("add one to certificates, or remove tls to speak plain HTTP"));
+    }
+    Tls { certificates: document.certificates.iter().map(|document| certificate(document, problems)).collect() }
+}
+
+fn certificate(document: &CertificateDocument, problems: &mut Problems) -> CertificateFiles {
+    let mut place = |written: &At<String>| At::new(path(written, problems), written.origin.clone());
+    CertificateFiles { certificate: place(&document.certificate), key: place(&document.key) }
+}
+
+fn source(document: &At<SourceDocument>, problems: &mut Problems) -> Option<Source> {
+    let SourceDocument { mode, header, trusted } = &document.value;
+    // At the mode, so that nothing follows from a mode that was refused.
+    let mut refuse = |key, modes| {
+        let problem = Problem::new(&mode.origin, format!("this mode takes no {key}"));
+        problems.push(problem.hint(format!("remove {key}, or write mode: {modes}")));
+    };
+    if header.is_some() && mode.value != SourceMode::Forwarded {
+        refuse("header", "forwarded");
+    }
+    if trusted.is_some() && mode.value == SourceMode::Peer {
+        refuse("trusted", "proxyProtocol or mode: forwarded");
+    }
+    let trusted = trusted.as_ref().ok_or(&document.origin);
+    match mode.value {
+        SourceMode::Peer => Some(Source::Peer),
+        SourceMode::ProxyProtocol => Some(Source::ProxyProtocol { trusted: networks(trusted, problems)? }),
+        SourceMode::Forwarded => {
+            let header = header.as_ref().map(|header| header.value).unwrap_or_default();
+            Some(Source::Forwarded { header, trusted: networks(trusted, problems)? })
+        }
+    }
+}
+
+/// The trusted proxies, or the place that should name them. Without any, either nobody or everybody would be believed:
+/// neither is what was meant.
+fn networks(trusted: Result<&At<Vec<At<String>>>, &Origin>, problems: &mut Problems) -> Option<Vec<IpNet>> {
+    let origin = trusted.map_or_else(|origin| origin, |trusted| &trusted.origin);
+    let trusted = trusted.map(|trusted| trusted.as_slice()).unwrap_or_default();
+    if trusted.is_empty() {
+        let problem = Problem::new(origin, "this mode needs trusted proxies");
+        problems.push(problem.hint("name them with trusted, such as trusted: [10.0.0.0/8]"));
+        return None;
+    }
+    let networks = trusted.iter().filter_map(|text| match network(text) {
+        Ok(network) => Some(network),
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    });
+    Some(networks.collect())
+}
+
+/// An address, or a range in CIDR notation that starts where it says.
+fn network(written: &At<String>) -> Result<IpNet, Problem> {
+    if let Ok(address) = written.parse::<IpAddr>() {
+        return Ok(address.into());
+    }
+    let Ok(network) = written.parse::<IpNet>() else {
+        let problem = Problem::new(&written.origin, format!("{:?} is not an address or CIDR range", written.value));
+        return Err(problem.hint("such as 10.0.0.0/8, 192.0.2.7 or \"2001:db8::/32\""));
+    };
+    if network.addr() != network.network() {
+        let problem = Problem::new(&written.origin, format!("{network} has bits set beyond its prefix"));
+        return Err(problem.hint(format!("did you mean {}?", network.trunc())));
+    }
+    Ok(network)
+}

@@ -1,0 +1,156 @@
+//! Document → process configuration: defaults filled in, texts understood, contradictions refused.
+//!
+//! Every function adds to the problems and goes on, so that one run names all of them.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::document::{
+    AuditDocument, File, LimitsDocument, LogDocument, ManagementDocument, MetricsDocument, SigningDocument,
+};
+use super::listener::listeners;
+use super::settings::{AuditOutput, Config, Limits, Log, Signing};
+use crate::policy::origin::{At, Origin};
+use crate::policy::problem::{Problem, Problems};
+use crate::policy::quantity;
+use crate::provider::include::beside;
+
+const VERSION: u16 = 1;
+const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
+const SIGNING_DIRECTORY: &str = "/var/lib/seawall/keys";
+const ISSUER: &str = "seawall";
+const GRACE: Duration = Duration::from_mins(5);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+const MANAGEMENT: &str = "127.0.0.1:8444";
+const STORE: &str = "sqlite:/var/lib/seawall/seawall.db";
+const MOST_THREADS: usize = 1024;
+
+/// Resolves `file`. `None` when that added to `problems`.
+pub(super) fn resolve(file: &File, problems: &mut Problems) -> Option<Config> {
+    let before = problems.len();
+    version(&file.version, problems);
+    not_built(&file.management, file.store.as_ref(), problems);
+    let metrics = metrics(&file.metrics, problems);
+    let config = Config {
+        listeners: listeners(&file.listeners, &metrics, problems),
+        metrics: metrics.value,
+        signing: signing(&file.signing, problems),
+        audit: audit(&file.audit, problems),
+        log: log(&file.log),
+        shutdown_grace: duration(file.shutdown.grace.as_ref(), GRACE, problems),
+        limits: limits(&file.limits, problems),
+        threads: file.threads.as_ref().and_then(|number| threads(number, problems)),
+    };
+    (problems.len() == before).then_some(config)
+}
+
+fn version(version: &At<u16>, problems: &mut Problems) {
+    if version.value != VERSION {
+        let problem = Problem::new(&version.origin, format!("version {} is not supported", version.value));
+        problems.push(problem.hint(format!("this seawall reads version {VERSION}")));
+    }
+}
+
+/// Refuses everything but the defaults for what a later version understands.
+fn not_built(management: &ManagementDocument, store: Option<&At<String>>, problems: &mut Problems) {
+    let keys = [("management.address", management.address.as_ref(), MANAGEMENT), ("store", store, STORE)];
+    for (key, written, default) in keys {
+        if let Some(written) = written.filter(|written| written.value != default) {
+            let problem = Problem::new(&written.origin, format!("{key:?} cannot be changed yet"));
+            problems.push(problem.hint(format!("a later version will; leave it out, or write {default}")));
+        }
+    }
+}
+
+fn metrics(document: &MetricsDocument, problems: &mut Problems) -> At<SocketAddr> {
+    let Some(written) = &document.address else { return At::new(METRICS, Origin::built_in()) };
+    At::new(address(written, problems).unwrap_or(METRICS), written.origin.clone())
+}
+
+fn signing(document: &SigningDocument, problems: &mut Problems) -> Signing {
+    let directory = document.directory.as_ref().map(|directory| path(directory, problems));
+    let issuer = document.issuer.as_ref().map(|issuer| named(issuer, problems));
+    Signing {
+        directory: directory.unwrap_or_else(|| SIGNING_DIRECTORY.into()),
+        algorithm: document.algorithm,
+        issuer: issuer.unwrap_or_else(|| ISSUER.into()),
+    }
+}
+
+fn audit(document: &AuditDocument, problems: &mut Problems) -> AuditOutput {
+    let Some(output) = &document.output else { return AuditOutput::Stdout };
+    match (output.as_str(), output.strip_prefix("file:")) {
+        (_, Some(file)) => AuditOutput::File(path(&At::new(file.to_owned(), output.origin.clone()), problems)),
+        ("stdout", None) => AuditOutput::Stdout,
+        (_, None) => {
+            let problem = Problem::new(&output.origin, format!("{:?} is not an audit output", output.value));
+            problems.push(problem.hint("write stdout, or file: and a path such as file:/var/log/seawall/audit.log"));
+            AuditOutput::Stdout
+        }
+    }
+}
+
+fn log(document: &LogDocument) -> Log {
+    Log { level: document.level, format: document.format }
+}
+
+fn limits(document: &LimitsDocument, problems: &mut Problems) -> Limits {
+    let mut timeout = |written: Option<&At<String>>, default| {
+        let timeout = duration(written, default, problems);
+        if let Some(written) = written.filter(|_| timeout.is_zero()) {
+            problems.push(Problem::new(&written.origin, "a limit must be longer than nothing"));
+        }
+        timeout
+    };
+    Limits {
+        head_timeout: timeout(document.head_timeout.as_ref(), HEAD_TIMEOUT),
+        idle_timeout: timeout(document.idle_timeout.as_ref(), IDLE_TIMEOUT),
+    }
+}
+
+fn threads(number: &At<u16>, problems: &mut Problems) -> Option<NonZeroUsize> {
+    let threads = NonZeroUsize::new(number.value.into()).filter(|threads| threads.get() <= MOST_THREADS);
+    if threads.is_none() {
+        problems.push(Problem::new(&number.origin, format!("threads must be from 1 to {MOST_THREADS}")));
+    }
+    threads
+}
+
+fn duration(written: Option<&At<String>>, default: Duration, problems: &mut Problems) -> Duration {
+    let Some(written) = written else { return default };
+    quantity::duration(written).unwrap_or_else(|what| {
+        problems.push(Problem::new(&written.origin, what));
+        default
+    })
+}
+
+/// An IP address with a port.
+pub(super) fn address(written: &At<String>, problems: &mut Problems) -> Option<SocketAddr> {
+    let address = written.parse().ok();
+    if address.is_none() {
+        let problem = Problem::new(&written.origin, format!("{:?} is not an IP address with a port", written.value));
+        let port = written.rsplit(':').next().filter(|port| port.parse::<u16>().is_ok()).unwrap_or("8443");
+        problems.push(problem.hint(format!("such as 127.0.0.1:{port}, 0.0.0.0:{port} or [::]:{port}")));
+    }
+    address
+}
+
+/// A path, relative to the file that names it.
+pub(super) fn path(written: &At<String>, problems: &mut Problems) -> PathBuf {
+    if written.is_empty() {
+        problems.push(Problem::new(&written.origin, "the path is empty"));
+    }
+    beside(&written.origin, written)
+}
+
+/// A text that ends up in logs, metrics or tokens: it must say something, in printable characters.
+pub(super) fn named(written: &At<String>, problems: &mut Problems) -> String {
+    let legible = !written.is_empty() && written.len() <= 255 && !written.contains(char::is_control);
+    if !legible {
+        problems.push(Problem::new(&written.origin, "must have 1 to 255 characters, none of them a control character"));
+    }
+    written.value.clone()
+}
