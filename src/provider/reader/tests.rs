@@ -277,3 +277,28 @@ proptest! {
         prop_assert!(problems.len() <= MAX_PROBLEMS);
     }
 }
+
+#[test]
+fn a_field_that_many_mappings_lack_costs_one_more_pass_and_not_many() {
+    thread_local!(static READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
+    #[derive(Debug, PartialEq)]
+    struct Counted;
+    impl<'de> Deserialize<'de> for Counted {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            READ.set(READ.get() + 1);
+            String::deserialize(deserializer).map(|_| Self)
+        }
+    }
+    #[derive(Debug, Deserialize)]
+    struct Item {
+        #[expect(dead_code, reason = "only its reading matters")]
+        wanted: Counted,
+    }
+    let text = "- {wanted: x}\n".repeat(1000) + &"- {}\n".repeat(50);
+    let mut problems = Problems::new();
+    let tree = parse("items.yaml", &text, &mut problems).unwrap();
+    assert!(draft::<Vec<Item>>(tree, &mut problems).is_some_and(|items| items.examine().len() == 1050));
+    assert_eq!(problems.len(), 50);
+    // Between the passes serde asks the type once whether it can be made of nothing.
+    assert_eq!(READ.get(), 1000 + 1 + 1050);
+}
