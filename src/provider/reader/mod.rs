@@ -3,7 +3,7 @@
 //! serde stops at the first error. This deserializer never lets it see one: whatever does not fit is recorded, repaired
 //! in the tree (skipped, or replaced by a [`Kind::Placeholder`]) and the reading goes on. Only what serde itself
 //! notices (a missing field) ends a pass; it is repaired too, and the next pass starts over. Each pass but the last
-//! records at least one problem, and [`MAX_PROBLEMS`] ends it all.
+//! records a problem or learns which field a type requires, and [`MAX_PROBLEMS`] ends it all.
 //!
 //! Invariants: a value that holds anything invented is only ever a [`Draft`]; `null` is a problem everywhere, so a key with
 //! nothing behind it never means "the default"; problems never repeat what stands below a secret's key.
@@ -44,7 +44,7 @@ impl<T> Draft<T> {
 /// Reads `tree` as a `T`, adding to `problems`. `None` when there are too many problems, or one that nothing can stand
 /// in for.
 pub fn draft<T: DeserializeOwned>(mut tree: Node, problems: &mut Problems) -> Option<Draft<T>> {
-    let mut state = State { problems, invented: false };
+    let mut state = State { problems, invented: false, required: Vec::new() };
     loop {
         match T::deserialize(Reader::new(&mut tree, &mut state)) {
             Ok(value) => return Some(Draft { value, whole: !state.invented }),
@@ -65,7 +65,7 @@ pub(super) enum Fault {
     /// serde or a type refuses a value; the node it comes from turns it into a problem.
     #[error("{0}")]
     Message(String),
-    /// serde misses a field; the mapping it belongs to turns it into a problem.
+    /// serde misses a field; the next pass looks for it in every struct of that type.
     #[error("missing {0:?}")]
     Missing(&'static str),
     /// Recorded, and the tree was changed so that it cannot happen again.
@@ -100,6 +100,16 @@ pub(super) struct State<'p> {
     problems: &'p mut Problems,
     /// A placeholder was read.
     invented: bool,
+    /// What serde missed so far: a type, and the field that it requires. Looked for ahead of serde from then on, so
+    /// that there are no more passes than required fields in all types.
+    required: Vec<(Type, &'static str)>,
+}
+
+/// A struct, as far as a deserializer knows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Type {
+    name: &'static str,
+    fields: &'static [&'static str],
 }
 
 impl State<'_> {
@@ -182,25 +192,33 @@ impl<'a, 'p> Reader<'a, 'p> {
                 self.refuse(Problem::new(&self.node.origin, what))?;
                 Err(Fault::Repaired)
             }
-            Err(Fault::Missing(field)) => {
-                self.supply(field)?;
-                Err(Fault::Repaired)
-            }
             other => other,
         }
     }
 
-    /// Records that this mapping lacks `field`, and puts a placeholder there for the next pass.
-    fn supply(&mut self, field: &'static str) -> Result<(), Fault> {
-        let origin = self.node.origin.clone();
-        let Kind::Mapping(entries) = &mut self.node.kind else { return Err(Fault::Stop) };
-        if entries.iter().any(|entry| &*entry.key.text == field) {
+    /// Like [`Self::settle`], for the struct `of`.
+    fn settle_struct<T>(&mut self, of: Type, result: Result<T, Fault>) -> Result<T, Fault> {
+        let Err(Fault::Missing(field)) = result else { return self.settle(result) };
+        if self.state.required.contains(&(of, field)) {
             return Err(Fault::Stop);
+        }
+        self.state.required.push((of, field));
+        Err(Fault::Repaired)
+    }
+}
+
+/// Records which of the required fields `entries` lack, and puts placeholders there.
+fn supply_required(entries: &mut Vec<Entry>, origin: &Origin, of: Type, state: &mut State<'_>) -> Result<(), Fault> {
+    let required: Vec<_> = state.required.iter().filter(|(owner, _)| *owner == of).map(|(_, field)| *field).collect();
+    for field in required {
+        if entries.iter().any(|entry| &*entry.key.text == field) {
+            continue;
         }
         let key = Key { origin: origin.clone(), text: field.into() };
         entries.push(Entry { key, value: Node::placeholder(origin.clone()), refused: false });
-        self.state.record(Problem::new(&origin, format!("missing {field:?}")))
+        state.record(Problem::new(origin, format!("missing {field:?}")))?;
     }
+    Ok(())
 }
 
 impl Placed for Reader<'_, '_> {
@@ -297,7 +315,10 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
             return visitor.visit_map(Located::new(self));
         }
         match &mut self.node.kind {
-            Kind::Mapping(entries) => self.state.refuse_unknown(entries, fields)?,
+            Kind::Mapping(entries) => {
+                self.state.refuse_unknown(entries, fields)?;
+                supply_required(entries, &self.node.origin, Type { name, fields }, self.state)?;
+            }
             Kind::Placeholder => {}
             _ => self.refuse(self.node.unlike_collection("a mapping"))?,
         }
@@ -305,7 +326,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
             Kind::Mapping(entries) => visitor.visit_map(Pairs::new(entries, self.state)),
             _ => self.invented().deserialize_struct(name, fields, visitor),
         };
-        self.settle(result)
+        self.settle_struct(Type { name, fields }, result)
     }
 
     /// Variants without content only.
