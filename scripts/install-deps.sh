@@ -17,7 +17,8 @@ readonly not_checked=$tools/not-checked
 
 # What provides each command, as `command:package`.
 readonly build_parts="cc:gcc cc:libc6-dev cmake:cmake make:make git:git"
-readonly quickstart_parts="docker-registry:docker-registry skopeo:skopeo busybox:busybox-static curl:curl jq:jq"
+readonly quickstart_parts="docker-registry:docker-registry skopeo:skopeo
+  busybox:busybox-static curl:curl jq:jq"
 readonly test_parts="htpasswd:apache2-utils podman:podman crun:crun conmon:conmon buildah:buildah
   containerd:containerd ctr:containerd dockerd:docker.io docker:docker.io umoci:umoci
   haproxy:haproxy nginx:nginx-light /usr/lib/podman/netavark:netavark"
