@@ -12,7 +12,7 @@ quickstart: ## a registry with seawall in front of it on this machine (ONESHOT=1
 
 test: ## every test, real registries and clients included
 	@scripts/install-deps.sh test
-	cargo test --locked
+	cargo test --locked --no-fail-fast
 	@cat target/tools/not-checked 2>/dev/null || true
 
 lint: ## format, clippy, docs, licences, advisories

@@ -166,7 +166,8 @@ impl Client for Docker {
         if layout.images().is_empty() {
             return self.docker(&["push", reference]);
         }
-        let mut create = vec!["manifest".to_owned(), "create".to_owned(), "--insecure".to_owned(), reference.to_owned()];
+        let mut create =
+            vec!["manifest".to_owned(), "create".to_owned(), "--insecure".to_owned(), reference.to_owned()];
         for (architecture, _) in layout.images() {
             let image = format!("{reference}-{architecture}");
             let pushed = self.docker(&["push", &image]);

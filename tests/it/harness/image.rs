@@ -139,8 +139,7 @@ impl Layout {
     /// The files of an OCI image layout whose only image has this tag and, for containerd, this name.
     fn files(&self, tag: &str, name: &str) -> Vec<(String, Vec<u8>)> {
         let mut entry = self.root.json();
-        entry["annotations"] =
-            json!({"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": name});
+        entry["annotations"] = json!({"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": name});
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]});
         let mut files = vec![
             ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),

@@ -73,10 +73,6 @@ impl Registry {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// What the registry itself answers when asked for a manifest, past seawall.
     pub(crate) fn manifest(&self, repository: &str, reference: &str) -> Response {
         let accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
