@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// Why an encoded text has no meaning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-pub enum PercentError {
+pub(super) enum PercentError {
     /// A `%` that two hexadecimal digits do not follow.
     #[error("a percent sign is not followed by two hexadecimal digits")]
     Escape,
