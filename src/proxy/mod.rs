@@ -1,1 +1,4 @@
 //! The data plane: one file per step of a request's journey.
+
+pub mod listener;
+pub mod source;

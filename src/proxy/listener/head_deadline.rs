@@ -1,0 +1,155 @@
+//! A stream that gives up when the head of a request takes too long.
+//!
+//! pingora's read timeout starts anew with every read, so a client that sends one byte every few seconds holds a
+//! connection and its buffers for ever (slow loris). This wrapper bounds the whole head. It delegates everything else, and
+//! adds the [`Connection`] as the stream's proxy digest. No timer is touched when a head arrives in one piece.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::listeners::ALPN;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use super::Refusal;
+use super::connection::{Connection, HeadState};
+
+/// A downstream connection whose request heads have a deadline.
+#[derive(Debug)]
+pub(super) struct HeadDeadline {
+    inner: Stream,
+    connection: Arc<Connection>,
+    digest: Arc<ProxyDigest>,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl HeadDeadline {
+    /// The time for the first head runs from now. Must be called inside a tokio runtime.
+    pub(super) fn new(inner: Stream, connection: Arc<Connection>) -> pingora::Result<Self> {
+        let digest = Arc::new(Arc::clone(&connection).into_digest()?);
+        let deadline = Box::pin(tokio::time::sleep(connection.listener.head_timeout));
+        Ok(Self { inner, connection, digest, deadline })
+    }
+}
+
+impl AsyncRead for HeadDeadline {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let state = this.connection.head.state();
+        let filled = buf.filled().len();
+        let read = Pin::new(&mut *this.inner).poll_read(cx, buf);
+        match (state, &read) {
+            (HeadState::Awaited, Poll::Ready(_)) if buf.filled().len() > filled => {
+                this.deadline.as_mut().reset(Instant::now() + this.connection.listener.head_timeout);
+                this.connection.head.advance(HeadState::Awaited, HeadState::Begun);
+            }
+            (HeadState::First | HeadState::Begun, Poll::Pending) if this.deadline.as_mut().poll(cx).is_ready() => {
+                this.connection.refuse(Refusal::LateHead);
+                let late = io::Error::new(io::ErrorKind::TimedOut, "the head of the request took too long");
+                return Poll::Ready(Err(late));
+            }
+            _ => {}
+        }
+        read
+    }
+}
+
+impl AsyncWrite for HeadDeadline {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for HeadDeadline {
+    async fn shutdown(&mut self) {
+        Shutdown::shutdown(&mut *self.inner).await;
+    }
+}
+
+#[async_trait]
+impl Peek for HeadDeadline {
+    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        self.inner.try_peek(buf).await
+    }
+}
+
+impl UniqueID for HeadDeadline {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for HeadDeadline {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.inner.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for HeadDeadline {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.inner.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.inner.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for HeadDeadline {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.digest))
+    }
+}
+
+impl GetSocketDigest for HeadDeadline {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+
+    fn set_socket_digest(&mut self, digest: SocketDigest) {
+        self.inner.set_socket_digest(digest);
+    }
+}

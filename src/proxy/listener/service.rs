@@ -1,0 +1,188 @@
+//! Bound sockets and one `ProxyHttp` become pingora services.
+//!
+//! pingora binds inside a task of the service and panics there when it cannot, which nobody sees. So the sockets are
+//! bound here first, where an error can still stop the start, and handed over. The services also follow our own stop
+//! signal instead of pingora's, because pingora's ends the process after a fixed sleep (see `server::lifecycle`).
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::{HttpServerOptions, ServerApp};
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::proxy::{HttpProxy, ProxyHttp, http_proxy};
+use pingora::server::configuration::ServerConf;
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::listening::Service;
+use pingora::services::{Service as PingoraService, ServiceWithDependents};
+use thiserror::Error;
+
+use super::accept::{Accept, Turns};
+use super::proxy_protocol::BeforeTls;
+use super::{InFlight, Listener, SourceMode};
+
+/// An idle connection costs its read buffer: 8 KiB hold any request head we expect. 16 KiB of write buffer let a response
+/// head and a small body leave in one packet.
+const READ_BUFFER: usize = 8 * 1024;
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// How long an HTTP/2 connection may stay open without a request; as long as pingora's HTTP/1 keep-alive.
+const HTTP2_IDLE: Duration = Duration::from_mins(1);
+
+/// Idle connections kept to the registries behind us, per worker thread.
+const UPSTREAM_POOL: usize = 512;
+
+/// Attempts to reach the upstream for one request; only what pingora knows to be safe is tried again.
+const UPSTREAM_ATTEMPTS: usize = 3;
+
+/// Why a listener cannot be opened.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// The address is taken, not ours, or needs a right we lack.
+    #[error("listener `{name}` cannot listen on {address}: {source}")]
+    Bind {
+        /// The listener.
+        name: String,
+        /// Its address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// pingora does not take the TLS settings; with the rustls backend that does not happen.
+    #[error("listener `{name}` cannot use TLS: {reason}")]
+    Tls {
+        /// The listener.
+        name: String,
+        /// What pingora says.
+        reason: String,
+    },
+}
+
+/// A listener whose port is taken; connections wait in the backlog until its service starts.
+#[derive(Debug)]
+pub struct Bound {
+    listener: Arc<Listener>,
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Takes the listener's port.
+    pub fn bind(listener: Listener) -> Result<Self, ListenError> {
+        let bound = TcpListener::bind(listener.address).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            let address = socket.local_addr()?;
+            Ok((socket, address))
+        });
+        match bound {
+            Ok((socket, address)) => Ok(Self { listener: Arc::new(listener), socket, address }),
+            Err(source) => Err(ListenError::Bind { address: listener.address, name: listener.name, source }),
+        }
+    }
+
+    /// Where it listens, with the port that the system chose if the configuration said 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// What the services share with the rest of the process.
+#[derive(Debug, Clone)]
+pub struct Serving {
+    /// Counts open connections and requests.
+    pub in_flight: InFlight,
+    /// Turns true when the listeners shall close.
+    pub stop: ShutdownWatch,
+    /// Worker threads of each listener.
+    pub threads: usize,
+}
+
+/// The settings of the pingora server that runs the services.
+pub fn server_configuration(threads: usize) -> ServerConf {
+    ServerConf {
+        threads,
+        work_stealing: false,
+        upstream_keepalive_pool_size: UPSTREAM_POOL,
+        max_retries: UPSTREAM_ATTEMPTS,
+        // `server::lifecycle` waits for what is in flight; when pingora is told, nothing is left to wait for.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    }
+}
+
+/// One service per listener, all in front of the same `gate` and the same upstream connection pool.
+///
+/// HTTP/2 is offered on TLS listeners only. On plain ones pingora would have to wait for the 24 bytes of a preface before
+/// every HTTP/1 request, and no registry client speaks HTTP/2 without TLS.
+pub fn services<G>(
+    configuration: &Arc<ServerConf>,
+    gate: G,
+    listeners: Vec<Bound>,
+    serving: &Serving,
+) -> Result<Vec<Box<dyn ServiceWithDependents>>, ListenError>
+where
+    G: ProxyHttp + Send + Sync + 'static,
+    G::CTX: Send + Sync,
+{
+    let mut http: HttpProxy<G> = http_proxy(configuration, gate);
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(HTTP2_IDLE);
+    http.server_options = Some(options);
+    let app = Arc::new(Turns { http: Arc::new(http), in_flight: serving.in_flight.clone() });
+    listeners.into_iter().map(|bound| service(bound, &app, serving)).collect()
+}
+
+fn service<A>(bound: Bound, app: &Arc<A>, serving: &Serving) -> Result<Box<dyn ServiceWithDependents>, ListenError>
+where
+    A: ServerApp + Send + Sync + 'static,
+{
+    let Bound { listener, socket, address } = bound;
+    let key = address.to_string();
+    let mut endpoint = ListenerConfig::tcp(key.as_str()).l4_buffer(L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER));
+    if let Some(certificates) = &listener.tls {
+        endpoint = endpoint.tls(
+            certificates
+                .settings()
+                .map_err(|error| ListenError::Tls { name: listener.name.clone(), reason: error.to_string() })?,
+        );
+    }
+    let accept = Accept { listener: Arc::clone(&listener), app: Arc::clone(app), in_flight: serving.in_flight.clone() };
+    let mut service = Service::new(format!("listener {}", listener.name), accept);
+    service.threads = Some(serving.threads.max(1));
+    if matches!(listener.source, SourceMode::ProxyProtocol { .. }) {
+        service.endpoints().set_pre_tls_callback(Arc::new(BeforeTls(listener)));
+    }
+    service.add_listener(endpoint);
+    Ok(Box::new(Endpoint { service, key, socket: Some(socket), stop: serving.stop.clone() }))
+}
+
+/// A service on a socket that is bound already, following our stop signal.
+struct Endpoint<A> {
+    service: Service<Accept<A>>,
+    /// The name under which pingora looks for the socket before it would bind one.
+    key: String,
+    socket: Option<TcpListener>,
+    stop: ShutdownWatch,
+}
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync + 'static> PingoraService for Endpoint<A> {
+    async fn start_service(&mut self, sockets: Option<ListenFds>, _stop: ShutdownWatch, tasks_per_socket: usize) {
+        if let (Some(sockets), Some(socket)) = (&sockets, self.socket.take()) {
+            sockets.lock().add(self.key.clone(), socket.into_raw_fd());
+        }
+        PingoraService::start_service(&mut self.service, sockets, self.stop.clone(), tasks_per_socket).await;
+    }
+
+    fn name(&self) -> &str {
+        PingoraService::name(&self.service)
+    }
+
+    fn threads(&self) -> Option<usize> {
+        PingoraService::threads(&self.service)
+    }
+}

@@ -1,0 +1,85 @@
+//! The deadline for request heads (slow loris), and what it leaves alone.
+
+use std::io::Read;
+
+use super::*;
+
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+fn impatient() -> Running {
+    Running::start(SourceMode::Peer, |listener| listener.head_timeout = TIMEOUT)
+}
+
+/// Sends `text` one byte every 50 ms; true when the server closed before it was over.
+fn drips(client: &mut TcpStream, text: &str) -> bool {
+    client.set_nodelay(true).unwrap();
+    text.bytes().any(|byte| {
+        thread::sleep(Duration::from_millis(50));
+        client.write_all(&[byte]).is_err()
+    }) || is_closed(client)
+}
+
+#[test]
+fn a_client_that_drips_its_first_head_is_cut() {
+    let running = impatient();
+    assert!(drips(&mut running.connect(), WHO));
+    assert_eq!(running.refused(), [Refusal::LateHead]);
+    wait_until(|| running.in_flight.connections() == 0);
+}
+
+#[test]
+fn a_client_that_says_nothing_is_cut() {
+    let running = impatient();
+    assert!(is_closed(&mut running.connect()));
+    assert_eq!(running.refused(), [Refusal::LateHead]);
+}
+
+#[test]
+fn a_client_that_drips_a_later_head_is_cut() {
+    let running = impatient();
+    let mut client = running.connect();
+    ask(&mut client, WHO);
+    assert!(drips(&mut client, WHO));
+    assert_eq!(running.refused(), [Refusal::LateHead]);
+}
+
+#[test]
+fn an_idle_connection_may_wait_longer_than_the_deadline() {
+    let running = impatient();
+    let mut client = running.connect();
+    for _ in 0..2 {
+        ask(&mut client, WHO);
+        thread::sleep(TIMEOUT * 2);
+    }
+    ask(&mut client, WHO);
+    assert_eq!(running.refused(), []);
+}
+
+#[test]
+fn a_body_may_take_longer_than_the_deadline() {
+    let running = impatient();
+    let mut client = running.connect();
+    client.set_nodelay(true).unwrap();
+    for _ in 0..2 {
+        client.write_all(b"POST /body HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n").unwrap();
+        for byte in b"0123456789" {
+            thread::sleep(Duration::from_millis(60));
+            client.write_all(&[*byte]).unwrap();
+        }
+        assert_eq!(read_response(&mut client), "0123456789");
+    }
+    assert_eq!(running.refused(), []);
+}
+
+#[test]
+fn a_response_may_take_longer_than_the_deadline() {
+    let running = impatient();
+    let mut client = running.connect();
+    client.write_all(SLOW.as_bytes()).unwrap();
+    assert!(read_until(&mut client, "begin\r\n").starts_with("HTTP/1.1 200"));
+    assert_eq!(running.in_flight.requests(), 1);
+    // Nothing is released, so whatever arrives now is the server giving up.
+    client.set_read_timeout(Some(TIMEOUT * 2)).unwrap();
+    assert_eq!(client.read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    assert_eq!(running.refused(), []);
+}

@@ -1,0 +1,83 @@
+//! Certificates by name, replaced under open connections; HTTP/2 by ALPN.
+
+use tokio::net::TcpStream as AsyncTcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::*;
+use crate::clock::Timestamp;
+
+#[test]
+fn the_certificate_is_chosen_by_name_and_replaced_while_connections_are_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let (a, b) = (
+        write_certificate(directory.path(), "a", &["a.test"]),
+        write_certificate(directory.path(), "b", &["*.b.test"]),
+    );
+    let tls = certificates(vec![a, b]);
+    let running = Running::start(SourceMode::Peer, |listener| listener.tls = Some(Arc::clone(&tls)));
+
+    let (mut open, first) = running.connect_tls("a.test", b"");
+    assert_eq!(ask(&mut open, WHO), "public 127.0.0.1 none a.test");
+    let (_, second) = running.connect_tls("x.b.test", b"");
+    assert_ne!(first, second);
+    // No name is sent for an address.
+    let (mut nameless, shown) = running.connect_tls("127.0.0.1", b"");
+    assert_eq!(shown, first);
+    assert_eq!(ask(&mut nameless, WHO), "public 127.0.0.1 none none");
+
+    write_certificate(directory.path(), "a", &["a.test"]);
+    tls.reload(Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(ask(&mut open, WHO), "public 127.0.0.1 none a.test");
+    let (mut renewed, shown) = running.connect_tls("a.test", b"");
+    assert_ne!(shown, first);
+    assert_eq!(ask(&mut renewed, WHO), "public 127.0.0.1 none a.test");
+    assert_eq!(running.connect_tls("x.b.test", b"").1, second);
+}
+
+#[test]
+fn http_1_1_clients_are_served_on_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let tls = certificates(vec![write_certificate(directory.path(), "a", &["a.test"])]);
+    let running = Running::start(SourceMode::Peer, |listener| listener.tls = Some(tls));
+    let (mut client, _) = running.connect_tls("A.TEST", b"");
+    for _ in 0..3 {
+        assert_eq!(ask(&mut client, WHO), "public 127.0.0.1 none a.test");
+    }
+}
+
+async fn http2(running: &Running) -> h2::client::SendRequest<bytes::Bytes> {
+    let connector = TlsConnector::from(Arc::new(client_config(&["h2", "http/1.1"])));
+    let socket = AsyncTcpStream::connect(running.address).await.unwrap();
+    let stream = connector.connect(ServerName::try_from("a.test").unwrap(), socket).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    requests
+}
+
+async fn who(requests: &h2::client::SendRequest<bytes::Bytes>) -> Result<String, h2::Error> {
+    let request = http::Request::get("https://a.test/who").body(()).unwrap();
+    let (response, _) = requests.clone().ready().await?.send_request(request, true)?;
+    let body = response.await?.into_body().data().await.unwrap()?;
+    Ok(String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn every_http2_request_knows_its_connection_and_only_the_first_has_a_deadline() {
+    let directory = tempfile::tempdir().unwrap();
+    let tls = certificates(vec![write_certificate(directory.path(), "a", &["a.test"])]);
+    let running = Running::start(SourceMode::Peer, |listener| {
+        listener.tls = Some(tls);
+        listener.head_timeout = Duration::from_millis(300);
+    });
+    let requests = http2(&running).await;
+    assert_eq!(who(&requests).await.unwrap(), "public 127.0.0.1 none a.test");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(who(&requests).await.unwrap(), "public 127.0.0.1 none a.test");
+    assert_eq!(running.refused(), []);
+
+    let silent = http2(&running).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    who(&silent).await.unwrap_err();
+    assert_eq!(running.refused().first(), Some(&Refusal::LateHead));
+}
