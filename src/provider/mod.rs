@@ -1,1 +1,3 @@
 //! Where policy comes from: files read with positions, compiled and published.
+
+pub mod watch;
