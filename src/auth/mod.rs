@@ -1,12 +1,14 @@
 //! From a credential to a principal: passwords, access and refresh tokens, signing keys.
 
 pub mod access_token;
+mod authenticator;
 pub mod keys;
 pub mod off_thread;
 pub mod password;
 pub mod refresh_token;
 mod signed_token;
 
+pub use authenticator::{Authenticator, Failure};
 pub use signed_token::{InvalidToken, MintError, Minted, TokenRejection, Validity};
 
 /// Whether a cache spared the work of a check. The caller counts it.

@@ -1,4 +1,28 @@
 //! The data plane: one file per step of a request's journey.
+//!
+//! | step | file |
+//! |---|---|
+//! | 1 listener | `listener/` |
+//! | 2 source | `source/`, called from `journey` |
+//! | 3–8 registry, admission, route, credential, principal, authorization | `journey` |
+//! | 9 forward | `forward`, `peer`, `upload` |
+//! | 10 rewrite | `rewrite`, `upload` |
+//! | 11 audit | `trail`, `record` |
+//!
+//! `gate` holds the pingora hooks, `reject` what a client sees of every refusal, `token_endpoint` the logins.
 
+mod answer;
+mod forward;
+mod gate;
+mod journey;
 pub mod listener;
+mod peer;
+mod record;
+mod reject;
+mod rewrite;
 pub mod source;
+mod token_endpoint;
+mod trail;
+mod upload;
+
+pub use gate::{Gate, Shared};
