@@ -25,7 +25,7 @@ impl World {
     fn start(distribution: Distribution) -> Self {
         let upstream = Registry::start(distribution);
         let place = Place::new();
-        let password = place.secret("conformance", PASSWORD);
+        let password = place.secret("tester", PASSWORD);
         let document = place.document(&format!(
             "
 registries:
@@ -37,14 +37,14 @@ registries:
         repositories:
           \"oci/*\": [content/read, content/write, content/delete, metadata/read, metadata/write]
     tokens:
-      conformance: {{ scopeMap: everything, passwords: [ {{ name: password1, file: \"{}\" }} ] }}
+      tester: {{ scopeMap: everything, passwords: [ {{ name: password1, file: \"{}\" }} ] }}
 ",
             place.login_server(),
             upstream.url(),
             password.display(),
         ));
         let seawall = place.start(&document);
-        let session = Session::new(seawall.address(), Account::new("conformance", PASSWORD));
+        let session = Session::new(seawall.address(), Account::new("tester", PASSWORD));
         Self { distribution, _upstream: upstream, seawall, session }
     }
 

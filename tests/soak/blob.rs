@@ -24,16 +24,16 @@ fn a_huge_blob_goes_up_and_down_in_bounded_memory() {
     let mebibytes = size("SOAK_MIB", 5 * 1024);
     let upstream = Registry::start(Distribution::V2);
     let place = Place::new();
-    let password = place.secret("soak", PASSWORD);
+    let password = place.secret("uploader", PASSWORD);
     let document = place.document(&format!(
         "registries:\n  soak:\n    loginServer: \"{}\"\n    upstream: {{ url: \"{}\" }}\n    tokens:\n      \
-         soak: {{ scopeMap: _repositories_push, passwords: [ {{ name: password1, file: \"{}\" }} ] }}\n",
+         uploader: {{ scopeMap: _repositories_push, passwords: [ {{ name: password1, file: \"{}\" }} ] }}\n",
         place.login_server(),
         upstream.url(),
         password.display()
     ));
     let mut seawall = place.start(&document);
-    let account = Account::new("soak", PASSWORD);
+    let account = Account::new("uploader", PASSWORD);
     let session = Session::new(seawall.address(), account.clone());
 
     let piece: Vec<u8> = (0..MIB).map(|at| u8::try_from(at * 31 % 251).unwrap()).collect();

@@ -20,11 +20,11 @@ const POLICIES: [&str; 2] = [
 ];
 
 fn document(place: &Place, upstream: &Registry, repositories: &str) -> String {
-    let password = place.secret("reloads", PASSWORD);
+    let password = place.secret("puller", PASSWORD);
     place.document(&format!(
         "registries:\n  reloads:\n    loginServer: \"{}\"\n    upstream: {{ url: \"{}\" }}\n    scopeMaps:\n      \
          changing: {{ repositories: {{ \"always/*\": [content/read, content/write], {repositories} }} }}\n    \
-         tokens:\n      reloads: {{ scopeMap: changing, passwords: [ {{ name: password1, file: \"{}\" }} ] }}\n",
+         tokens:\n      puller: {{ scopeMap: changing, passwords: [ {{ name: password1, file: \"{}\" }} ] }}\n",
         place.login_server(),
         upstream.url(),
         password.display()
@@ -47,7 +47,7 @@ fn reloads_under_load_fail_no_request_and_never_mix_policies() {
     let everything = "\"mixed/*\": [content/read, content/write]";
     let first = document(&place, &upstream, everything);
     let mut seawall = place.start(&first);
-    let account = Account::new("reloads", PASSWORD);
+    let account = Account::new("puller", PASSWORD);
     let session = Session::new(seawall.address(), account.clone());
     let bytes = vec![7_u8; 256 * 1024];
     upload(&session, "always/there", &bytes);
