@@ -20,9 +20,12 @@ pub(super) fn complain(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Pretty JSON on standard output.
+/// Pretty JSON on standard output, with a final line break.
 pub(super) fn json(value: &serde_json::Value) -> ExitCode {
-    line(format_args!("{value:#}"))
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => line(text),
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 /// Every problem on standard error, in the order of the files, and how many there were.
