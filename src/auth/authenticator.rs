@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::CacheOutcome;
 use super::access_token::{Access, AccessClaims, AccessTokens, VerifiedAccess};
 use super::keys::SigningKeys;
 use super::password::{Attempt, PasswordLimits, Passwords};
 use super::refresh_token::RefreshTokens;
 use super::signed_token::{MintError, Minted, TokenRejection};
-use super::CacheOutcome;
 use crate::clock::Timestamp;
 use crate::oci::Scope;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
@@ -121,12 +121,7 @@ impl Authenticator {
     }
 
     /// Who holds this refresh token.
-    pub fn by_refresh_token(
-        &self,
-        registry: &Registry,
-        presented: &Secret,
-        now: Timestamp,
-    ) -> Result<Caller, Failure> {
+    pub fn by_refresh_token(&self, registry: &Registry, presented: &Secret, now: Timestamp) -> Result<Caller, Failure> {
         let verified = self.refresh_tokens.verify(presented, registry.login_server.as_str(), now);
         let verified = verified.map_err(|_| Denial::RefreshTokenInvalid)?;
         let principal = self.principal(registry, verified.principal, verified.credential)?;
@@ -158,11 +153,7 @@ impl Authenticator {
     ) -> Result<Minted, MintError> {
         let access = granted
             .iter()
-            .map(|scope| Access {
-                kind: scope.kind.clone(),
-                name: scope.name.clone(),
-                actions: scope.actions.clone(),
-            })
+            .map(|scope| Access { kind: scope.kind.clone(), name: scope.name.clone(), actions: scope.actions.clone() })
             .collect();
         let claims = AccessClaims {
             subject: caller.principal.name().to_owned(),

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
 use super::output;
-use crate::auth::password::{generate_password, hash_password};
 use crate::secret::Secret;
+use crate::server::{generate_password, hash_password};
 
 /// Longest password that is read, in bytes.
 const LIMIT: u64 = 4096;

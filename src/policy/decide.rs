@@ -238,11 +238,9 @@ fn satisfy(registry: &Registry, caller: &Caller, need: &Need) -> Result<PermitRu
 
 fn rule(registry: &Registry, principal: &Principal, on: Option<(&RepositoryName, ActionSet)>) -> PermitRule {
     match (principal, on) {
-        (Principal::Token(token), Some((repository, wanted))) => PermitRule::ScopeMap {
-            map: Arc::clone(&token.scope_map),
-            repository: repository.clone(),
-            wanted,
-        },
+        (Principal::Token(token), Some((repository, wanted))) => {
+            PermitRule::ScopeMap { map: Arc::clone(&token.scope_map), repository: repository.clone(), wanted }
+        }
         (Principal::Token(_), None) => PermitRule::LoggedIn,
         (Principal::Admin(admin), _) => PermitRule::Admin(admin.origin.clone()),
         (Principal::Anonymous, _) => PermitRule::AnonymousPull(registry.origin.clone()),

@@ -26,7 +26,9 @@ pub enum PatternError {
     WildcardNotLast,
     #[error("a repository name does not begin with `/`, so this rule could never match")]
     LeadingSlash,
-    #[error("not a repository name: lower-case letters, digits and `.`, `_`, `-` between them, in segments separated by `/`")]
+    #[error(
+        "not a repository name: lower-case letters, digits and `.`, `_`, `-` between them, in segments separated by `/`"
+    )]
     Name,
 }
 
@@ -78,8 +80,8 @@ mod tests {
             assert!(RepositoryPattern::parse(good).is_ok(), "{good}");
         }
         let bad = [
-            ("sample/*/teamA", PatternError::WildcardNotLast),            // S3-45
-            ("sample/teamA*", PatternError::WildcardNotLast),             // S3-46
+            ("sample/*/teamA", PatternError::WildcardNotLast),             // S3-45
+            ("sample/teamA*", PatternError::WildcardNotLast),              // S3-46
             ("sample/teamA/*/projectB/*", PatternError::SeveralWildcards), // S3-47
             ("/sample/*", PatternError::LeadingSlash),
             ("**", PatternError::SeveralWildcards),

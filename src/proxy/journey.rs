@@ -11,8 +11,8 @@ use http::header;
 use http::request::Parts;
 
 use super::forward::{Forward, MANIFEST_LIMIT, declared_length};
-use super::reject::Refusal;
 use super::listener::SourceMode;
+use super::reject::Refusal;
 use super::source::source_address;
 use super::trail::Trail;
 use super::upload::Binding;
@@ -123,9 +123,7 @@ fn registry<'p>(policy: &'p PolicySnapshot, request: &Request<'_>) -> Result<&'p
 fn admit(registry: &Registry, source: SourceAddress) -> Result<(), Refusal> {
     match registry.network.admit(source) {
         Ok(_admitted) => Ok(()),
-        Err(refused) => {
-            Err(Refusal::Network { source_address: source.ip(), reason: refused.reason().to_string() })
-        }
+        Err(refused) => Err(Refusal::Network { source_address: source.ip(), reason: refused.reason().to_string() }),
     }
 }
 

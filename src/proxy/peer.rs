@@ -33,12 +33,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// The peer for one request. `upload` waits longer for the answer, not for the bytes.
-    pub(crate) async fn peer(
-        &self,
-        target: &UpstreamTarget,
-        upload: bool,
-        clock: &dyn Clock,
-    ) -> Result<Box<HttpPeer>> {
+    pub(crate) async fn peer(&self, target: &UpstreamTarget, upload: bool, clock: &dyn Clock) -> Result<Box<HttpPeer>> {
         let address = self.resolve(target, clock).await?;
         let name = target.tls.as_ref().map(|tls| tls.server_name.to_string());
         let mut peer = HttpPeer::new(address, name.is_some(), name.unwrap_or_default());
@@ -77,8 +72,8 @@ impl Peers {
         let mut found = found.or_err(ErrorType::ConnectNoRoute, "resolving the upstream's name")?;
         let address = found.next();
         drop(found);
-        let address = address
-            .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "the upstream's name has no address"))?;
+        let address =
+            address.ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "the upstream's name has no address"))?;
         let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
         resolved.insert(key, (address, now + RESOLVED_FOR));
         Ok(address)

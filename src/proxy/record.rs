@@ -57,7 +57,11 @@ pub(super) fn finish(shared: &Shared, session: &Session, passage: &Passage) {
         response_bytes: downloaded,
         duration_ms: milliseconds(took),
         upstream_ms: passage.upstream_took.map(milliseconds),
-        user_agent: session.req_header().headers.get(http::header::USER_AGENT).map(|value| Bounded::new(value.as_bytes())),
+        user_agent: session
+            .req_header()
+            .headers
+            .get(http::header::USER_AGENT)
+            .map(|value| Bounded::new(value.as_bytes())),
     });
 }
 

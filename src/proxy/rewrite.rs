@@ -124,7 +124,8 @@ fn location(
             Some(format!("/v2/{repository}/manifests/{}", digest.as_ref().unwrap_or(reference)))
         }
         Route::UploadStart { repository, .. } | Route::Upload { repository, .. }
-            if status == StatusCode::ACCEPTED || (status == StatusCode::NO_CONTENT && forward.method == Method::Get) =>
+            if status == StatusCode::ACCEPTED
+                || (status == StatusCode::NO_CONTENT && forward.method == Method::Get) =>
         {
             let (session, query) =
                 upstream.and_then(|at| upload::session_of(at, repository)).ok_or(UpstreamFailure::Unusable)?;

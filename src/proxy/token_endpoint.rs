@@ -156,18 +156,12 @@ fn form_login(request: &TokenRequest<'_>, fields: &Fields) -> Result<Login, Refu
     }
 }
 
-async fn caller(
-    authenticator: &Authenticator,
-    request: &TokenRequest<'_>,
-    login: Login,
-) -> Result<Caller, Refusal> {
+async fn caller(authenticator: &Authenticator, request: &TokenRequest<'_>, login: Login) -> Result<Caller, Refusal> {
     let (registry, now) = (request.registry, request.now);
     let caller = match login {
         Login::Anonymous if registry.anonymous_pull => Ok(Caller::anonymous()),
         Login::Anonymous => Err(Failure::Denied(Denial::CredentialRequired)),
-        Login::Password { user, password } if user == NULL_GUID => {
-            authenticator.by_own_token(registry, &password, now)
-        }
+        Login::Password { user, password } if user == NULL_GUID => authenticator.by_own_token(registry, &password, now),
         Login::Password { user, password } => authenticator.by_password(registry, &user, &password, now).await,
         Login::RefreshToken(token) => authenticator.by_refresh_token(registry, &token, now),
     };

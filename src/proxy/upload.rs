@@ -79,8 +79,7 @@ mod tests {
         let key = HashKey::from_bytes([1; 32]);
         let (mine, other) = (repository("mine/app"), repository("other/app"));
         let (session, foreign) = (UploadSession::parse("s-1").unwrap(), UploadSession::parse("s-2").unwrap());
-        let binding =
-            Binding { registry: "one", repository: &mine, session: &session, principal: Some(principal(1)) };
+        let binding = Binding { registry: "one", repository: &mine, session: &session, principal: Some(principal(1)) };
         let sealed = binding.seal(&key, "_state=abc%3D&x=1");
         assert_eq!(binding.open(&key, &sealed).as_deref(), Some("_state=abc%3D&x=1"));
         let others = [

@@ -14,6 +14,7 @@ use crate::policy::{Compiler, compile};
 use crate::provider::MachineReferences;
 use crate::secret::HashKey;
 
+pub use crate::auth::password::{generate_password, hash_password};
 pub use start::{StartError, serve};
 
 /// Everything that would keep the file at `path` from being served, and every warning.

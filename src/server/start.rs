@@ -27,10 +27,10 @@ use crate::proxy::listener::{
 };
 use crate::proxy::source::ForwardedHeader;
 use crate::proxy::{Gate, Shared};
-use crate::telemetry::audit::{AuditError, AuditLog, AuditSink};
-use crate::telemetry::metrics::{Metrics, MetricsError};
 use crate::telemetry::RefusedConnection;
+use crate::telemetry::audit::{AuditError, AuditLog, AuditSink};
 use crate::telemetry::log::{self, LogError, LogFormat, LogLevel};
+use crate::telemetry::metrics::{Metrics, MetricsError};
 
 /// Why a server could not start.
 #[derive(Debug, Error)]
@@ -77,8 +77,8 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     let threads = config.threads.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let serving = Serving { in_flight, stop: life.stop_watch(), threads };
     let (listeners, certificates) = listeners(&config, &metrics, clock.as_ref())?;
-    let probes = Probes::bind(config.metrics)
-        .map_err(|source| StartError::Metrics { address: config.metrics, source })?;
+    let probes =
+        Probes::bind(config.metrics).map_err(|source| StartError::Metrics { address: config.metrics, source })?;
 
     let authenticator = Arc::new(Authenticator::new(keys, &config.signing.issuer, Arc::clone(&metrics)));
     let shared = Shared { current: Arc::clone(&current), authenticator, metrics: Arc::clone(&metrics), audit, clock };
@@ -180,10 +180,10 @@ fn listeners(config: &Config, metrics: &Arc<Metrics>, clock: &dyn Clock) -> Resu
 }
 
 fn certificates(tls: &Tls, clock: &dyn Clock) -> Result<Arc<Certificates>, StartError> {
-    let files = tls.certificates.iter().map(|files| CertificateFiles {
-        certificate: files.certificate.value.clone(),
-        key: files.key.value.clone(),
-    });
+    let files = tls
+        .certificates
+        .iter()
+        .map(|files| CertificateFiles { certificate: files.certificate.value.clone(), key: files.key.value.clone() });
     let (certificates, warnings) =
         Certificates::load(files.collect(), clock.now()).map_err(StartError::Certificates)?;
     for warning in warnings {
@@ -195,9 +195,7 @@ fn certificates(tls: &Tls, clock: &dyn Clock) -> Result<Arc<Certificates>, Start
 fn source(source: &Source) -> SourceMode {
     match source {
         Source::Peer => SourceMode::Peer,
-        Source::ProxyProtocol { trusted } => {
-            SourceMode::ProxyProtocol { trusted: trusted.iter().copied().collect() }
-        }
+        Source::ProxyProtocol { trusted } => SourceMode::ProxyProtocol { trusted: trusted.iter().copied().collect() },
         Source::Forwarded { header, trusted } => SourceMode::Forwarded {
             header: match header {
                 ForwardedName::XForwardedFor => ForwardedHeader::XForwardedFor,

@@ -17,7 +17,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 ///
 /// - `services::listening` reports every failed TLS handshake, so every port scan, as an error;
 /// - `protocols` warns of malformed bodies and headers of peers.
-const QUIET: &str = "pingora_core::services::listening=off,pingora_core::protocols=error";
+const QUIET: &str = concat!("pingora_core::services::listening=off", ",", "pingora_core::protocols=error");
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -23,7 +23,7 @@ impl World {
         let upstream = Registry::start(Distribution::V2);
         let place = Place::new();
         let admin = place.secret("admin", ADMIN_PASSWORD);
-        let token = place.secret("ci", TOKEN_PASSWORD);
+        let token = place.secret("ci-push", TOKEN_PASSWORD);
         let document = place.document(&format!(
             "
 registries:
@@ -35,7 +35,7 @@ registries:
     scopeMaps:
       samples: {{ repositories: {{ \"samples/*\": [content/read, content/write] }} }}
     tokens:
-      ci: {{ scopeMap: samples, passwords: [ {{ name: password1, file: \"{token}\" }} ] }}
+      ci-push: {{ scopeMap: samples, passwords: [ {{ name: password1, file: \"{token}\" }} ] }}
 ",
             login_server = place.login_server(),
             upstream = upstream.url(),
@@ -52,7 +52,7 @@ registries:
 }
 
 fn token() -> Account {
-    Account::new("ci", TOKEN_PASSWORD)
+    Account::new("ci-push", TOKEN_PASSWORD)
 }
 
 fn admin() -> Account {
@@ -100,7 +100,7 @@ fn is_refused_outside_the_scope_map<C: Client>() {
 fn is_refused_with_a_wrong_password<C: Client>() {
     let world = World::start();
     let mut client = C::new();
-    let account = Account::new("ci", "a-wrong-password");
+    let account = Account::new("ci-push", "a-wrong-password");
     let login = client.log_in(&world.seawall.place().login_server(), &account);
     if !login.succeeded {
         login.expect_failure(C::WRONG_PASSWORD);

@@ -73,7 +73,8 @@ fn shared_hosts(registries: &[Arc<Registry>], problems: &mut Problems) {
     for registry in registries {
         for host in registry.login_server.host_headers() {
             if let Some(first) = seen.insert(host, registry) {
-                let what = format!("login server `{}` already belongs to registry `{}`", registry.login_server, first.name);
+                let what =
+                    format!("login server `{}` already belongs to registry `{}`", registry.login_server, first.name);
                 problems.push(Problem::new(&registry.origin, what).hint(format!("the other is at {}", first.origin)));
                 break;
             }
@@ -135,19 +136,15 @@ fn login_server(text: &At<String>, problems: &mut Problems) -> Option<LoginServe
     let parsed = report(text, LoginServer::parse(text), "loginServer", problems)?;
     for word in ["service", "scope"] {
         if parsed.host().contains(word) {
-            let what = format!("the host name contains `{word}`: Microsoft's Java client cannot read challenges with it");
+            let what =
+                format!("the host name contains `{word}`: Microsoft's Java client cannot read challenges with it");
             problems.push(Problem::warning(&text.origin, what).hint("choose another host name for Java clients"));
         }
     }
     Some(parsed)
 }
 
-fn admin(
-    name: &At<String>,
-    document: &RegistryDocument,
-    compiler: Compiler<'_>,
-    problems: &mut Problems,
-) -> Admin {
+fn admin(name: &At<String>, document: &RegistryDocument, compiler: Compiler<'_>, problems: &mut Problems) -> Admin {
     let owner = Owner { registry: name, kind: "admin", name };
     let empty = Vec::new();
     let declared = document.admin.as_ref().map_or(&empty, |admin| &admin.passwords);
@@ -177,7 +174,10 @@ fn token(
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let named = check_name(name, "token", (5, 50), allowed, "letters, digits and `-`", problems);
     if name.value == registry.value {
-        let what = format!("token `{name}` has the registry's name, which is the admin account's user name", name = name.value);
+        let what = format!(
+            "token `{name}` has the registry's name, which is the admin account's user name",
+            name = name.value
+        );
         problems.push(Problem::new(&name.origin, what).hint("choose another name"));
     }
     let owner = Owner { registry, kind: "token", name };
@@ -205,14 +205,21 @@ fn find_scope_map(
         let nearest = nearest(wanted, scope_maps.keys().map(AsRef::as_ref));
         problems.push(match nearest {
             Some(name) => problem.hint(format!("did you mean `{name}`?")),
-            None => problem.hint("declare it under `scopeMaps`, or use a system-defined one such as `_repositories_pull`"),
+            None => {
+                problem.hint("declare it under `scopeMaps`, or use a system-defined one such as `_repositories_pull`")
+            }
         });
     }
     found.cloned()
 }
 
 /// Reports a text that does not parse, quoting it.
-fn report<T>(text: &At<String>, parsed: Result<T, impl std::fmt::Display>, key: &str, problems: &mut Problems) -> Option<T> {
+fn report<T>(
+    text: &At<String>,
+    parsed: Result<T, impl std::fmt::Display>,
+    key: &str,
+    problems: &mut Problems,
+) -> Option<T> {
     parsed
         .map_err(|error| problems.push(Problem::new(&text.origin, format!("`{key}`: `{}` is {error}", text.value))))
         .ok()

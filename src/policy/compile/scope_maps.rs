@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::policy::action::{Action, ActionSet};
-use crate::policy::nearest::nearest;
 use crate::policy::document::{RegistryDocument, ScopeMapDocument};
+use crate::policy::nearest::nearest;
 use crate::policy::origin::At;
 use crate::policy::pattern::RepositoryPattern;
 use crate::policy::problem::{Problem, Problems};
@@ -18,8 +18,7 @@ pub(super) type ByName = BTreeMap<Arc<str>, Arc<ScopeMap>>;
 
 pub(super) fn compile(document: &RegistryDocument, problems: &mut Problems) -> ByName {
     let system = system_defined(document.newer_system_scope_maps).into_iter();
-    let declared: Vec<_> =
-        document.scope_maps.iter().map(|(name, body)| scope_map(name, body, problems)).collect();
+    let declared: Vec<_> = document.scope_maps.iter().map(|(name, body)| scope_map(name, body, problems)).collect();
     system.chain(declared).map(|map| (Arc::clone(&map.name), Arc::new(map))).collect()
 }
 

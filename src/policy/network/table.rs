@@ -57,7 +57,7 @@ fn span(network: IpNet) -> (u128, u128) {
 fn ranges<'a, T: Copy + 'a>(networks: impl Iterator<Item = (&'a IpNet, &'a T)>) -> Steps<T> {
     let mut spans: Vec<_> = networks.map(|(network, value)| (span(*network), *value)).collect();
     // An outer network before the inner ones that begin where it begins.
-    spans.sort_unstable_by_key(|((first, last), _)| (*first, *last));
+    spans.sort_unstable_by_key(|((first, last), _)| (*first, u128::MAX - last));
     let mut steps = BTreeMap::from([(0, None)]);
     // The networks around the current place, innermost last.
     let mut open: Vec<(u128, T)> = Vec::new();

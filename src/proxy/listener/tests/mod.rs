@@ -1,3 +1,5 @@
+//! Listeners on real sockets: what they let in, what they close, and when.
+
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
@@ -14,6 +16,8 @@ use super::*;
 mod heads;
 mod proxy_header;
 mod tls_listener;
+
+const IDLE: Duration = Duration::from_secs(1);
 
 /// A server in a thread of this process; stops when it is dropped.
 pub(super) struct Running {
@@ -41,7 +45,7 @@ impl Running {
         change(&mut listener);
         let (stop, stopped) = watch::channel(false);
         let in_flight = InFlight::default();
-        let serving = Serving { in_flight: in_flight.clone(), stop: stopped.clone(), threads: 1 };
+        let serving = Serving { in_flight: in_flight.clone(), stop: stopped.clone(), threads: 1, idle_timeout: IDLE };
         let (server, addresses, never_released) = server(vec![listener], &serving);
         let server = thread::spawn(|| server.run(RunArgs { shutdown_signal: Box::new(Stopped(stopped)) }));
         Self { address: addresses[0], refusals, in_flight, stop, _never_released: never_released, server: Some(server) }
