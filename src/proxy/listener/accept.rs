@@ -81,19 +81,23 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Accept<A> {
 pub(super) struct Turns<H> {
     pub(super) http: Arc<H>,
     pub(super) in_flight: InFlight,
+    pub(super) idle_seconds: u64,
 }
 
 #[async_trait]
 impl<H: HttpServerApp + Send + Sync + 'static> HttpServerApp for Turns<H> {
     async fn process_new_http(
         self: &Arc<Self>,
-        session: ServerSession,
+        mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         if session.is_http2() {
             // The head of an HTTP/2 request has arrived when its session is made.
             let _serving = self.in_flight.request();
             return self.http.process_new_http(session, shutdown).await;
+        }
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(self.idle_seconds));
         }
         // An HTTP/1 session is made before its head is read: it counts from `head_received` on.
         let _turn = Connection::of(&session).cloned().map(Turn);

@@ -29,9 +29,6 @@ use super::{InFlight, Listener, SourceMode};
 const READ_BUFFER: usize = 8 * 1024;
 const WRITE_BUFFER: usize = 16 * 1024;
 
-/// How long an HTTP/2 connection may stay open without a request; as long as pingora's HTTP/1 keep-alive.
-const HTTP2_IDLE: Duration = Duration::from_mins(1);
-
 /// Idle connections kept to the registries behind us, per worker thread.
 const UPSTREAM_POOL: usize = 512;
 
@@ -98,6 +95,8 @@ pub struct Serving {
     pub stop: ShutdownWatch,
     /// Worker threads of each listener.
     pub threads: usize,
+    /// How long an open connection may be without a request. HTTP/1 counts in whole seconds, at least one.
+    pub idle_timeout: Duration,
 }
 
 /// The settings of the pingora server that runs the services.
@@ -130,9 +129,14 @@ where
 {
     let mut http: HttpProxy<G> = http_proxy(configuration, gate);
     let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(HTTP2_IDLE);
+    options.h2_idle_timeout = Some(serving.idle_timeout);
     http.server_options = Some(options);
-    let app = Arc::new(Turns { http: Arc::new(http), in_flight: serving.in_flight.clone() });
+    let app = Arc::new(Turns {
+        http: Arc::new(http),
+        in_flight: serving.in_flight.clone(),
+        // 0 would mean for ever.
+        idle_seconds: serving.idle_timeout.as_secs().max(1),
+    });
     listeners.into_iter().map(|bound| service(bound, &app, serving)).collect()
 }
 

@@ -26,7 +26,7 @@ struct Process {
 fn start(grace: Duration) -> Process {
     let in_flight = InFlight::default();
     let life = Lifecycle::new(in_flight.clone(), grace);
-    let serving = Serving { in_flight, stop: life.stop_watch(), threads: 1 };
+    let serving = Serving { in_flight, stop: life.stop_watch(), threads: 1, idle_timeout: LONG };
     let directory = tempfile::tempdir().unwrap();
     let (plain, _) = listener(SourceMode::Peer);
     let (mut tls, _) = listener(SourceMode::Peer);

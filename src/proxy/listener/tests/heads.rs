@@ -56,6 +56,16 @@ fn an_idle_connection_may_wait_longer_than_the_deadline() {
 }
 
 #[test]
+fn an_idle_connection_is_closed_in_the_end() {
+    let running = Running::start(SourceMode::Peer, |_| {});
+    let mut client = running.connect();
+    ask(&mut client, WHO);
+    client.set_read_timeout(Some(IDLE * 3)).unwrap();
+    assert!(is_closed(&mut client));
+    assert_eq!(running.refused(), []);
+}
+
+#[test]
 fn a_body_may_take_longer_than_the_deadline() {
     let running = impatient();
     let mut client = running.connect();

@@ -15,6 +15,8 @@ mod heads;
 mod proxy_header;
 mod tls_listener;
 
+const IDLE: Duration = Duration::from_secs(1);
+
 /// A server in a thread of this process; stops when it is dropped.
 pub(super) struct Running {
     pub(super) address: SocketAddr,
@@ -41,7 +43,7 @@ impl Running {
         change(&mut listener);
         let (stop, stopped) = watch::channel(false);
         let in_flight = InFlight::default();
-        let serving = Serving { in_flight: in_flight.clone(), stop: stopped.clone(), threads: 1 };
+        let serving = Serving { in_flight: in_flight.clone(), stop: stopped.clone(), threads: 1, idle_timeout: IDLE };
         let (server, addresses, never_released) = server(vec![listener], &serving);
         let server = thread::spawn(|| server.run(RunArgs { shutdown_signal: Box::new(Stopped(stopped)) }));
         Self { address: addresses[0], refusals, in_flight, stop, _never_released: never_released, server: Some(server) }
