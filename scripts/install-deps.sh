@@ -20,10 +20,10 @@ readonly build_parts="cc:gcc cc:libc6-dev cmake:cmake make:make git:git"
 readonly quickstart_parts="docker-registry:docker-registry skopeo:skopeo
   busybox:busybox-static curl:curl jq:jq"
 readonly test_parts="htpasswd:apache2-utils podman:podman crun:crun conmon:conmon buildah:buildah
-  containerd:containerd ctr:containerd dockerd:docker.io docker:docker.io umoci:umoci
+  containerd:containerd ctr:containerd dockerd:docker.io umoci:umoci
   haproxy:haproxy nginx:nginx-light"
-# Installed where the release has them: podman asks for it, its pulls and pushes do without.
-readonly optional_parts="/usr/lib/podman/netavark:netavark"
+# Packages that only some releases have, or need, apart from those above.
+readonly optional_parts="docker:docker-cli /usr/lib/podman/netavark:netavark"
 
 say() { printf 'deps: %s\n' "$*"; }
 
@@ -73,17 +73,24 @@ install_packages() {
   fi
 }
 
-# Those whose package this release has.
+# Those packages that this release has.
 known() {
-  local part
-  for part in "$@"; do
-    if have "${part%%:*}" || apt-cache show "${part#*:}" >/dev/null 2>&1; then echo "$part"; fi
+  local package
+  for package in "$@"; do
+    if apt-cache show "$package" >/dev/null 2>&1; then echo "$package"; fi
   done
 }
 
 packages() {
   local wanted
   mapfile -t wanted < <(missing_packages "$@")
+  if [ "${#wanted[@]}" -gt 0 ]; then install_packages "${wanted[@]}"; fi
+}
+
+# After `packages`, which has brought apt's lists up to date if anything was missing.
+optional_packages() {
+  local wanted
+  mapfile -t wanted < <(known $(missing_packages "$@"))
   if [ "${#wanted[@]}" -gt 0 ]; then install_packages "${wanted[@]}"; fi
 }
 
@@ -111,7 +118,7 @@ case "${1:-}" in
   build) packages $build_parts ;;
   quickstart) packages $build_parts $quickstart_parts ;;
   lint) packages $build_parts; deny ;;
-  test) packages $build_parts $quickstart_parts $test_parts $(known $optional_parts); distribution ;;
-  all) packages $build_parts $quickstart_parts $test_parts $(known $optional_parts); distribution; deny ;;
+  test) packages $build_parts $quickstart_parts $test_parts; optional_packages $optional_parts; distribution ;;
+  all) "$0" test; "$0" lint ;;
   *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
