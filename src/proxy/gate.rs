@@ -3,6 +3,7 @@
 //! A request that was not permitted has no [`Forward`], and without one [`Gate::upstream_peer`] refuses to run: a
 //! forgotten check fails closed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use super::peer::Peers;
 use super::record;
 use super::reject::{Refusal, UpstreamFailure};
 use super::rewrite::{self, Body};
+use super::source::Header;
 use super::token_endpoint::{self, FORM_LIMIT, TokenRequest};
 use super::trail::Trail;
 use crate::auth::Authenticator;
@@ -89,7 +91,7 @@ impl Gate {
         let request = Request {
             connection: journey::Connection {
                 mode: &connection.listener().source,
-                address: session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip),
+                address: caller_address(&connection),
                 tls: passage.tls,
             },
             head: header,
@@ -145,6 +147,14 @@ impl Gate {
             session.set_keepalive(None);
         }
         self.write(session, passage, &refusal.answer()).await
+    }
+}
+
+/// Whose address counts on this connection: the socket's, or the one that a trusted load balancer announced.
+fn caller_address(connection: &Connection) -> IpAddr {
+    match connection.announced() {
+        Some(Header::Proxied { source, .. }) => source.ip(),
+        Some(Header::Local) | None => connection.peer().ip(),
     }
 }
 

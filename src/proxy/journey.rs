@@ -32,7 +32,7 @@ const UPLOAD_GRACE_SECONDS: i64 = 3600;
 pub(crate) struct Connection<'a> {
     pub(crate) mode: &'a SourceMode,
     /// The other end of the socket, or what the PROXY protocol header put in its place.
-    pub(crate) address: Option<IpAddr>,
+    pub(crate) address: IpAddr,
     pub(crate) tls: bool,
 }
 
@@ -64,7 +64,7 @@ pub(crate) async fn examine(
     request: &Request<'_>,
     trail: &mut Trail,
 ) -> Result<Next, Refusal> {
-    let source = source(request)?;
+    let source = source(request);
     trail.source = Some(source);
     let registry = registry(policy, request)?;
     trail.registry = Some(Arc::clone(registry));
@@ -91,16 +91,16 @@ pub(crate) async fn examine(
     Ok(Next::Forward(Box::new(forward)))
 }
 
-/// Step 2. No address, no service: what cannot be judged is refused.
-fn source(request: &Request<'_>) -> Result<SourceAddress, Refusal> {
-    let address = request.connection.address.ok_or(Refusal::NoSource)?;
-    Ok(match request.connection.mode {
+/// Step 2. The PROXY protocol was read, and its sender checked, by the listener.
+fn source(request: &Request<'_>) -> SourceAddress {
+    let address = request.connection.address;
+    match request.connection.mode {
         SourceMode::Peer | SourceMode::ProxyProtocol { .. } => SourceAddress::new(address),
         SourceMode::Forwarded { header, trusted } => {
             let lines = request.head.headers.get_all(header.name()).iter().map(http::HeaderValue::as_bytes);
             source_address(address, *header, lines, trusted)
         }
-    })
+    }
 }
 
 /// Step 3. The Host chooses the registry; two different hosts in one request choose none.

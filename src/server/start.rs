@@ -75,7 +75,8 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     let in_flight = InFlight::default();
     let life = Lifecycle::new(in_flight.clone(), config.shutdown_grace);
     let threads = config.threads.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let serving = Serving { in_flight, stop: life.stop_watch(), threads };
+    let idle_timeout = config.limits.idle_timeout;
+    let serving = Serving { in_flight, stop: life.stop_watch(), threads, idle_timeout };
     let (listeners, certificates) = listeners(&config, &metrics, clock.as_ref())?;
     let probes =
         Probes::bind(config.metrics).map_err(|source| StartError::Metrics { address: config.metrics, source })?;
