@@ -125,19 +125,17 @@ impl Authenticator {
         let verified = self.refresh_tokens.verify(presented, registry.login_server.as_str(), now);
         let verified = verified.map_err(|_| Denial::RefreshTokenInvalid)?;
         let principal = self.principal(registry, verified.principal, verified.credential)?;
-        Self::accepted(principal, verified.credential, Granted::Everything, now)
+        accepted(principal, verified.credential, Granted::Everything, now)
     }
 
     /// Who presents a token of ours as a password, under the null GUID: a refresh token, or an access token, which
     /// then cannot obtain more than it says (requirements B.1-7).
     pub fn by_own_token(&self, registry: &Registry, presented: &Secret, now: Timestamp) -> Result<Caller, Failure> {
-        match self.by_refresh_token(registry, presented, now) {
-            Ok(caller) => Ok(caller),
-            Err(_) => {
-                let caller = self.by_access_token(registry, presented, now, 0)?;
-                Self::accepted(caller.principal, caller.credential, caller.granted, now)
-            }
+        if let Ok(caller) = self.by_refresh_token(registry, presented, now) {
+            return Ok(caller);
         }
+        let caller = self.by_access_token(registry, presented, now, 0)?;
+        accepted(caller.principal, caller.credential, caller.granted, now)
     }
 
     /// An access token for `granted`, for 75 minutes.
@@ -181,18 +179,19 @@ impl Authenticator {
     fn nobody(&self, registry: &Registry) -> PrincipalId {
         PrincipalId::derive(self.hash_key(), "anonymous", &[registry.name.as_bytes()])
     }
+}
 
-    fn accepted(
-        principal: Principal,
-        credential: Option<CredentialId>,
-        granted: Granted,
-        now: Timestamp,
-    ) -> Result<Caller, Failure> {
-        if let Some(credential) = credential {
-            principal.accepts(credential, now).map_err(Denial::NotAccepted)?;
-        }
-        Ok(Caller { principal, credential, granted })
+/// The caller, if the principal still accepts the password by which the token was obtained.
+fn accepted(
+    principal: Principal,
+    credential: Option<CredentialId>,
+    granted: Granted,
+    now: Timestamp,
+) -> Result<Caller, Failure> {
+    if let Some(credential) = credential {
+        principal.accepts(credential, now).map_err(Denial::NotAccepted)?;
     }
+    Ok(Caller { principal, credential, granted })
 }
 
 fn access(verified: &VerifiedAccess) -> AccessList {

@@ -107,9 +107,9 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            read: Duration::from_secs(60),
+            read: Duration::from_mins(1),
             upload_answer: Duration::from_mins(15),
-            write: Duration::from_secs(60),
+            write: Duration::from_mins(1),
             idle: Duration::from_secs(30),
         }
     }

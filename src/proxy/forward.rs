@@ -44,9 +44,8 @@ impl Forward {
     /// A mount's body is dropped because Distribution would read `mount` and `from` in it (threats 4.1).
     pub(crate) const fn body(&self) -> BodyRule {
         match (&self.route, self.method) {
-            (Route::UploadStart { mount: Some(_), .. }, _) => BodyRule::Empty,
-            (Route::UploadStart { .. }, Method::Post) => BodyRule::Blob,
-            (Route::Upload { .. }, Method::Patch | Method::Put) => BodyRule::Blob,
+            (Route::UploadStart { mount: None, .. }, Method::Post)
+            | (Route::Upload { .. }, Method::Patch | Method::Put) => BodyRule::Blob,
             (Route::Manifest { .. }, Method::Put) => BodyRule::Manifest,
             _ => BodyRule::Empty,
         }

@@ -39,7 +39,7 @@ const DRAIN_LIMIT: usize = 8 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// How long a client may send or take no byte.
-const CLIENT_SILENCE: Duration = Duration::from_secs(60);
+const CLIENT_SILENCE: Duration = Duration::from_mins(1);
 
 /// What the data plane needs from the rest of the house.
 #[derive(Debug)]

@@ -21,13 +21,19 @@ use crate::secret::Secret;
 /// How long a resolved address is used before it is asked for again.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
 
+/// What is resolved.
+type HostAndPort = (Arc<str>, u16);
+
+/// An address and until when it is used.
+type Resolved = (SocketAddr, Duration);
+
 /// Certificate authorities as pingora takes them.
 type Authorities = Arc<[WrappedX509]>;
 
 /// Makes peers, remembering what is costly: addresses of host names and parsed certificate authorities.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
-    resolved: Mutex<HashMap<(Arc<str>, u16), (SocketAddr, Duration)>>,
+    resolved: Mutex<HashMap<HostAndPort, Resolved>>,
     authorities: Mutex<HashMap<u64, Authorities>>,
 }
 

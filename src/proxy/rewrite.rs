@@ -19,9 +19,10 @@ use crate::secret::HashKey;
 const ERROR_LIMIT: usize = 64 * 1024;
 
 /// The upstream's headers that a client may see.
-const PASSED: [HeaderName; 15] = [
+const PASSED: [HeaderName; 17] = [
     header::ACCEPT_RANGES,
     header::CACHE_CONTROL,
+    header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
     header::CONTENT_RANGE,
     header::CONTENT_TYPE,
@@ -34,6 +35,7 @@ const PASSED: [HeaderName; 15] = [
     HeaderName::from_static("docker-content-digest"),
     HeaderName::from_static("docker-upload-uuid"),
     HeaderName::from_static("oci-chunk-min-length"),
+    HeaderName::from_static("oci-filters-applied"),
     HeaderName::from_static("oci-subject"),
 ];
 
@@ -82,11 +84,10 @@ pub(crate) fn answer(
 /// client's.
 fn status(forward: &Forward, status: StatusCode) -> Result<StatusCode, UpstreamFailure> {
     match status.as_u16() {
-        200 | 201 | 202 | 204 | 206 | 304 | 400 | 404 | 405 | 412 | 413 | 416 | 429 => Ok(status),
-        // A range request that the upstream ignored, a conflict on an upload: told as they are.
+        200 | 201 | 202 | 204 | 206 | 304 | 400 | 404 | 405 | 412 | 413 | 416 | 429 | 503 => Ok(status),
+        // A chunk that does not follow the last one, in some upstreams.
         409 if forward.is_upload() => Ok(status),
         401 | 403 | 407 => Err(UpstreamFailure::RefusedUs),
-        503 => Ok(status),
         504 => Err(UpstreamFailure::TimedOut),
         500..=599 => Err(UpstreamFailure::Broken),
         _ => Err(UpstreamFailure::Unusable),

@@ -172,7 +172,7 @@ fn token(
     problems: &mut Problems,
 ) -> Option<Token> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let named = check_name(name, "token", (5, 50), allowed, "letters, digits and `-`", problems);
+    let checked = check_name(name, "token", (5, 50), allowed, "letters, digits and `-`", problems);
     if name.value == registry.value {
         let what = format!(
             "token `{name}` has the registry's name, which is the admin account's user name",
@@ -185,7 +185,7 @@ fn token(
     let passwords = passwords::compile(&document.passwords, &owner, &names, compiler, problems);
     let scope_map = find_scope_map(&document.scope_map, scope_maps, problems);
     Some(Token {
-        name: named?,
+        name: checked?,
         id: PrincipalId::derive(compiler.hash_key, "principal", &[registry.as_bytes(), b"token", name.as_bytes()]),
         status: document.status,
         scope_map: scope_map?,
