@@ -6,8 +6,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::auth::keys::SigningAlgorithm;
 use crate::policy::document::RegistryDocuments;
 use crate::policy::origin::At;
+use crate::proxy::source::ForwardedHeader;
+use crate::telemetry::log::{LogFormat, LogLevel};
 
 /// The file that starts seawall. A change under `registries` is applied while it runs; everything else needs a restart.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -105,15 +108,6 @@ pub enum SourceMode {
     Forwarded,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum ForwardedHeader {
-    #[default]
-    #[serde(rename = "X-Forwarded-For")]
-    XForwardedFor,
-    /// RFC 7239.
-    Forwarded,
-}
-
 /// Metrics and health. Never on an address that registry clients reach.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -137,13 +131,6 @@ pub struct SigningDocument {
     pub issuer: Option<At<String>>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum SigningAlgorithm {
-    #[default]
-    RS256,
-    ES256,
-}
-
 /// The record of who did what from where, one JSON line for each request.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -161,25 +148,6 @@ pub struct LogDocument {
     pub level: LogLevel,
     #[serde(default)]
     pub format: LogFormat,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    Error,
-    Warn,
-    #[default]
-    Info,
-    Debug,
-    Trace,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    #[default]
-    Text,
-    Json,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::document::{ForwardedHeader, LogFormat, LogLevel, SigningAlgorithm};
+use crate::auth::keys::SigningAlgorithm;
 use crate::policy::origin::At;
+use crate::proxy::source::ForwardedHeader;
+use crate::telemetry::log::{LogFormat, LogLevel};
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::document::{ForwardedHeader, LogFormat, LogLevel, SigningAlgorithm};
 use super::*;
+use crate::auth::keys::SigningAlgorithm;
+use crate::proxy::source::ForwardedHeader;
+use crate::telemetry::log::{LogFormat, LogLevel};
 
 /// The package's directory. Tests run there, so that problems name short paths.
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
@@ -109,7 +111,7 @@ fn what_is_left_out_has_its_default() {
         metrics: "127.0.0.1:9464".parse().unwrap(),
         signing: Signing {
             directory: "/var/lib/seawall/keys".into(),
-            algorithm: SigningAlgorithm::RS256,
+            algorithm: SigningAlgorithm::Rs256,
             issuer: "seawall".into(),
         },
         audit: AuditOutput::Stdout,
@@ -155,7 +157,7 @@ store: sqlite:/var/lib/seawall/seawall.db
     assert_eq!(config.listeners[3].source, Source::Forwarded { header, trusted });
     assert_eq!(config.metrics, "[::1]:1".parse().unwrap());
     assert_eq!(config.signing.directory, directory.path().join("keys"));
-    assert_eq!((config.signing.algorithm, &*config.signing.issuer), (SigningAlgorithm::ES256, "me"));
+    assert_eq!((config.signing.algorithm, &*config.signing.issuer), (SigningAlgorithm::Es256, "me"));
     assert_eq!(config.audit, AuditOutput::File(directory.path().join("audit.log")));
     assert_eq!(config.log, Log { level: LogLevel::Trace, format: LogFormat::Json });
     assert_eq!(config.shutdown_grace, Duration::ZERO);

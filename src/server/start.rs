@@ -13,9 +13,8 @@ use super::lifecycle::Lifecycle;
 use super::probes::{Probes, Readiness, Status};
 use super::reload::Reloader;
 use crate::auth::Authenticator;
-use crate::auth::keys::{KeysError, SigningAlgorithm, SigningKeys};
+use crate::auth::keys::{KeysError, SigningKeys};
 use crate::clock::{Clock, SystemClock};
-use crate::config::document::{self, ForwardedHeader as ForwardedName};
 use crate::config::{self, AuditOutput, Config, Loaded, Reading, Source, Tls};
 use crate::current::Current;
 use crate::policy::problem::Problems;
@@ -25,11 +24,10 @@ use crate::proxy::listener::{
     Bound, CertificateError, CertificateFiles, Certificates, InFlight, ListenError, Listener, Serving, SourceMode,
     server_configuration, services,
 };
-use crate::proxy::source::ForwardedHeader;
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::RefusedConnection;
 use crate::telemetry::audit::{AuditError, AuditLog, AuditSink};
-use crate::telemetry::log::{self, LogError, LogFormat, LogLevel};
+use crate::telemetry::log::{self, LogError};
 use crate::telemetry::metrics::{Metrics, MetricsError};
 
 /// Why a server could not start.
@@ -63,9 +61,9 @@ fn list(errors: &[CertificateError]) -> String {
 /// Serves what the file at `path` describes. Returns when a drain has ended.
 pub fn serve(path: &Path) -> Result<(), StartError> {
     let Loaded { config, .. } = load(path)?;
-    log::install(level(&config), format(&config))?;
+    log::install(config.log.level, config.log.format)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let keys = SigningKeys::open_or_create(&config.signing.directory, algorithm(&config), clock.now())?;
+    let keys = SigningKeys::open_or_create(&config.signing.directory, config.signing.algorithm, clock.now())?;
     let metrics = Arc::new(Metrics::new()?);
     let audit = audit(&config, &metrics, &clock)?;
     let current = Arc::new(Current::new());
@@ -102,30 +100,6 @@ fn load(path: &Path) -> Result<Loaded, StartError> {
     let loaded = config::load(path).map_err(StartError::Configuration)?;
     let missing = config::missing_files(&loaded.config);
     if missing.is_empty() { Ok(loaded) } else { Err(StartError::Configuration(missing)) }
-}
-
-fn algorithm(config: &Config) -> SigningAlgorithm {
-    match config.signing.algorithm {
-        document::SigningAlgorithm::RS256 => SigningAlgorithm::Rs256,
-        document::SigningAlgorithm::ES256 => SigningAlgorithm::Es256,
-    }
-}
-
-fn level(config: &Config) -> LogLevel {
-    match config.log.level {
-        document::LogLevel::Error => LogLevel::Error,
-        document::LogLevel::Warn => LogLevel::Warn,
-        document::LogLevel::Info => LogLevel::Info,
-        document::LogLevel::Debug => LogLevel::Debug,
-        document::LogLevel::Trace => LogLevel::Trace,
-    }
-}
-
-fn format(config: &Config) -> LogFormat {
-    match config.log.format {
-        document::LogFormat::Text => LogFormat::Text,
-        document::LogFormat::Json => LogFormat::Json,
-    }
 }
 
 fn audit(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> Result<AuditLog, AuditError> {
@@ -197,13 +171,9 @@ fn source(source: &Source) -> SourceMode {
     match source {
         Source::Peer => SourceMode::Peer,
         Source::ProxyProtocol { trusted } => SourceMode::ProxyProtocol { trusted: trusted.iter().copied().collect() },
-        Source::Forwarded { header, trusted } => SourceMode::Forwarded {
-            header: match header {
-                ForwardedName::XForwardedFor => ForwardedHeader::XForwardedFor,
-                ForwardedName::Forwarded => ForwardedHeader::Forwarded,
-            },
-            trusted: trusted.iter().copied().collect(),
-        },
+        Source::Forwarded { header, trusted } => {
+            SourceMode::Forwarded { header: *header, trusted: trusted.iter().copied().collect() }
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::secret::HashKey;
@@ -25,7 +27,8 @@ pub(super) use signing_key::SigningKey;
 const HASH_KEY_FILE: &str = "hash.key";
 
 /// How tokens are signed. Both are understood by Distribution 2.8 and 3.x.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum SigningAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256 and 2048 bits: what ACR uses (S1-28).
     #[default]

@@ -7,6 +7,9 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use super::TrustedProxies;
 use crate::policy::network::SourceAddress;
 
@@ -16,9 +19,12 @@ const MAX_HOPS: usize = 100;
 const MAX_BYTES: usize = 16 * 1024;
 
 /// Which header the trusted proxies write. One only: they pass the other through as the client sent it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum ForwardedHeader {
+    #[default]
+    #[serde(rename = "X-Forwarded-For")]
     XForwardedFor,
+    /// RFC 7239.
     Forwarded,
 }
 
