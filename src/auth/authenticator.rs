@@ -128,14 +128,22 @@ impl Authenticator {
         accepted(principal, verified.credential, Granted::Everything, now)
     }
 
-    /// Who presents a token of ours as a password, under the null GUID: a refresh token, or an access token, which
-    /// then cannot obtain more than it says (requirements B.1-7).
-    pub fn by_own_token(&self, registry: &Registry, presented: &Secret, now: Timestamp) -> Result<Caller, Failure> {
-        if let Ok(caller) = self.by_refresh_token(registry, presented, now) {
-            return Ok(caller);
-        }
+    /// Who presents an access token as a password, and that token again: it is the answer to its own login, so that it
+    /// can neither be widened nor made to last (requirements B.1-7).
+    pub fn by_access_token_as_password(
+        &self,
+        registry: &Registry,
+        presented: &Secret,
+        now: Timestamp,
+    ) -> Result<(Caller, Minted), Failure> {
         let caller = self.by_access_token(registry, presented, now, 0)?;
-        accepted(caller.principal, caller.credential, caller.granted, now)
+        let caller = accepted(caller.principal, caller.credential, caller.granted, now)?;
+        let verified = self.access_tokens.verify(presented, registry.login_server.as_str(), now);
+        let (verified, _) = verified.map_err(|_| Denial::AccessTokenInvalid)?;
+        let remaining = verified.validity.expires_at.as_second().saturating_sub(now.as_second());
+        let issued_at = verified.validity.issued_at;
+        let expires_in = u32::try_from(remaining).unwrap_or(0);
+        Ok((caller, Minted { token: presented.clone(), issued_at, expires_in }))
     }
 
     /// An access token for `granted`, for 75 minutes.

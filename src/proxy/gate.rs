@@ -38,6 +38,9 @@ use crate::telemetry::metrics::Metrics;
 const DRAIN_LIMIT: usize = 8 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
+/// How long a client may take to send a form.
+const FORM_TIME: Duration = Duration::from_secs(10);
+
 /// How long a client may send or take no byte.
 const CLIENT_SILENCE: Duration = Duration::from_mins(1);
 
@@ -158,8 +161,13 @@ fn caller_address(connection: &Connection) -> IpAddr {
     }
 }
 
-/// The form of a `POST` to the token endpoint, bounded.
+/// The form of a `POST` to the token endpoint, bounded in size and in time.
 async fn read_form(session: &mut Session, method: Method) -> Result<BytesMut, Refusal> {
+    let late = || Refusal::BadRequest { code: ErrorCode::Unsupported, status: 408, reason: "the form came too slowly" };
+    tokio::time::timeout(FORM_TIME, read_whole_form(session, method)).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn read_whole_form(session: &mut Session, method: Method) -> Result<BytesMut, Refusal> {
     let mut form = BytesMut::new();
     if method != Method::Post {
         return Ok(form);

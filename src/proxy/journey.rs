@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header;
 use http::request::Parts;
+use http::{HeaderValue, header};
 
 use super::forward::{Forward, MANIFEST_LIMIT, declared_length};
 use super::listener::SourceMode;
@@ -18,7 +18,7 @@ use super::trail::Trail;
 use super::upload::Binding;
 use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
-use crate::oci::{self, Credential, Endpoint, ErrorCode, Method, Parsed, Route};
+use crate::oci::{self, Credential, Endpoint, ErrorCode, MalformedCredential, Method, Parsed, Route};
 use crate::policy::network::SourceAddress;
 use crate::policy::{Caller, Denial, Operation, PolicySnapshot, Registry, authorize};
 use crate::secret::Secret;
@@ -83,8 +83,12 @@ pub(crate) async fn examine(
     };
     let operation = Operation::of(method, &route);
     trail.asked(operation.class, &route);
-    let desk = Desk { registry, realm: realm(registry, request.connection.tls), asked: &operation };
-    let caller = caller(authenticator, &desk, request, &route, trail).await?;
+    let credential = credential(request);
+    let by_token = matches!(credential, Ok(Some(Credential::Bearer(_))));
+    let desk = Desk { registry, realm: realm(registry, request.connection.tls), asked: &operation, by_token };
+    let credential = credential.map_err(|_| desk.deny(Denial::CredentialMalformed))?;
+    let credential = credential.ok_or_else(|| desk.deny(Denial::CredentialRequired))?;
+    let caller = caller(authenticator, &desk, request, &route, credential, trail).await?;
     trail.caller = Some(caller.clone());
     let forward = permitted(authenticator, &desk, &caller, method, route, request)?;
     trail.permit = Some(forward.permit.clone());
@@ -97,7 +101,7 @@ fn source(request: &Request<'_>) -> SourceAddress {
     match request.connection.mode {
         SourceMode::Peer | SourceMode::ProxyProtocol { .. } => SourceAddress::new(address),
         SourceMode::Forwarded { header, trusted } => {
-            let lines = request.head.headers.get_all(header.name()).iter().map(http::HeaderValue::as_bytes);
+            let lines = request.head.headers.get_all(header.name()).iter().map(HeaderValue::as_bytes);
             source_address(address, *header, lines, trusted)
         }
     }
@@ -139,12 +143,20 @@ pub(crate) struct Desk<'a> {
     pub(crate) registry: &'a Arc<Registry>,
     pub(crate) realm: String,
     pub(crate) asked: &'a Operation,
+    /// Whether an access token was presented.
+    pub(crate) by_token: bool,
 }
 
 impl Desk<'_> {
     fn deny(&self, denial: Denial) -> Refusal {
         let asked = self.asked.needs.iter().filter_map(crate::policy::Need::scope).collect();
-        Refusal::Denied { denial, asked, realm: self.realm.clone(), service: self.registry.login_server.to_string() }
+        Refusal::Denied {
+            denial,
+            asked,
+            by_token: self.by_token,
+            realm: self.realm.clone(),
+            service: self.registry.login_server.to_string(),
+        }
     }
 
     fn fail(&self, failure: Failure) -> Refusal {
@@ -163,25 +175,28 @@ pub(crate) fn realm(registry: &Registry, tls: bool) -> String {
     }
 }
 
-/// Steps 6 and 7. Malformed is never anonymous; neither is absent, which gets the challenge (field: mixed public and
-/// private works with the Docker engine only so).
+/// Step 6. Malformed is never anonymous; neither is absent, which gets the challenge: that is how public and private
+/// repositories work side by side with the Docker engine (moby#50896).
+fn credential(request: &Request<'_>) -> Result<Option<Credential>, MalformedCredential> {
+    oci::credential(request.head.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+}
+
+/// Step 7.
 async fn caller(
     authenticator: &Authenticator,
     desk: &Desk<'_>,
     request: &Request<'_>,
     route: &Route,
+    credential: Credential,
     trail: &mut Trail,
 ) -> Result<Caller, Refusal> {
-    let lines = request.head.headers.get_all(header::AUTHORIZATION).iter().map(http::HeaderValue::as_bytes);
-    let credential = oci::credential(lines).map_err(|_| desk.deny(Denial::CredentialMalformed))?;
     match credential {
-        None => Err(desk.deny(Denial::CredentialRequired)),
-        Some(Credential::Basic { user, password }) => {
+        Credential::Basic { user, password } => {
             trail.claimed_user = Some(user.clone());
             let caller = authenticator.by_password(desk.registry, &user, &password, request.now).await;
             caller.map_err(|failure| desk.fail(failure))
         }
-        Some(Credential::Bearer(token)) => bearer(authenticator, desk, request, route, &token),
+        Credential::Bearer(token) => bearer(authenticator, desk, request, route, &token),
     }
 }
 

@@ -15,9 +15,11 @@ use crate::policy::Denial;
 /// Why a request goes no further.
 #[derive(Debug, Error)]
 pub(crate) enum Refusal {
-    /// A correct answer that says no. `asked` is what the challenge asks for.
+    /// A correct answer that says no. `asked` is what the challenge asks for; `by_token` says that an access token was
+    /// presented: only then does the challenge call a credential invalid. With a password the answer must not tell a wrong
+    /// one from one that does not count any more.
     #[error("{denial}")]
-    Denied { denial: Denial, asked: Vec<Scope>, realm: String, service: String },
+    Denied { denial: Denial, asked: Vec<Scope>, by_token: bool, realm: String, service: String },
     #[error("the source address is refused: {reason}")]
     Network { source_address: IpAddr, reason: String },
     #[error("{0}")]
@@ -96,7 +98,10 @@ impl Refusal {
     /// What the client sees.
     pub(crate) fn answer(&self) -> Answer {
         match self {
-            Self::Denied { denial, asked, realm, service } => unauthorized(denial, asked, realm, service),
+            Self::Denied { denial, asked, by_token, realm, service } => {
+                let error = challenge_error(denial, *by_token);
+                unauthorized(&Challenge { realm, service, scopes: asked, error })
+            }
             Self::Network { source_address, .. } => error(403, &ErrorBody::denied_address(*source_address)),
             Self::Malformed(route) => {
                 let answer = error(route.status(), &ErrorBody::from(route));
@@ -117,25 +122,22 @@ impl Refusal {
     }
 }
 
-fn unauthorized(denial: &Denial, asked: &[Scope], realm: &str, service: &str) -> Answer {
-    let challenge = Challenge { realm, service, scopes: asked, error: challenge_error(denial) };
-    error(401, &ErrorBody::unauthorized(asked)).with(header::WWW_AUTHENTICATE, &challenge.to_string())
+fn unauthorized(challenge: &Challenge<'_>) -> Answer {
+    error(401, &ErrorBody::unauthorized(challenge.scopes)).with(header::WWW_AUTHENTICATE, &challenge.to_string())
 }
 
 /// `insufficient_scope` makes clients ask for a new access token; `invalid_token` makes them log in again (R4).
-const fn challenge_error(denial: &Denial) -> Option<ChallengeError> {
+const fn challenge_error(denial: &Denial, by_token: bool) -> Option<ChallengeError> {
     match denial {
         Denial::ActionNotGranted { .. } | Denial::ScopeNotGranted { .. } | Denial::CatalogNotGranted => {
             Some(ChallengeError::InsufficientScope)
         }
-        Denial::AccessTokenInvalid | Denial::AccessTokenExpired | Denial::PrincipalGone | Denial::NotAccepted(_) => {
+        Denial::AccessTokenInvalid | Denial::AccessTokenExpired | Denial::PrincipalGone | Denial::NotAccepted(_)
+            if by_token =>
+        {
             Some(ChallengeError::InvalidToken)
         }
-        Denial::CredentialRequired
-        | Denial::CredentialMalformed
-        | Denial::CredentialInvalid
-        | Denial::RefreshTokenInvalid
-        | Denial::AnonymousNotAllowed => None,
+        _ => None,
     }
 }
 

@@ -69,9 +69,12 @@ pub(crate) async fn answer(
     if let Login::Password { user, .. } = &login {
         trail.claimed_user = Some(user.clone());
     }
-    let caller = caller(authenticator, request, login).await?;
+    let (caller, own) = caller(authenticator, request, login).await?;
     trail.caller = Some(caller.clone());
     let granted = grant(&caller.principal, &fields.scopes);
+    if let Some(own) = own {
+        return respond(&own, &granted);
+    }
     let issued = authenticator.issue(request.registry, &caller, &granted, request.now).await;
     let issued = issued.map_err(|error| match error {
         MintError::TooLarge => bad_request("so many scopes that the access token would be too large"),
@@ -156,25 +159,52 @@ fn form_login(request: &TokenRequest<'_>, fields: &Fields) -> Result<Login, Refu
     }
 }
 
-async fn caller(authenticator: &Authenticator, request: &TokenRequest<'_>, login: Login) -> Result<Caller, Refusal> {
+/// Who logs in; and the access token to answer with, where it was presented as a password.
+async fn caller(
+    authenticator: &Authenticator,
+    request: &TokenRequest<'_>,
+    login: Login,
+) -> Result<(Caller, Option<Minted>), Refusal> {
     let (registry, now) = (request.registry, request.now);
     let caller = match login {
         Login::Anonymous if registry.anonymous_pull => Ok(Caller::anonymous()),
         Login::Anonymous => Err(Failure::Denied(Denial::CredentialRequired)),
-        Login::Password { user, password } if user == NULL_GUID => authenticator.by_own_token(registry, &password, now),
+        Login::Password { user, password } if user == NULL_GUID => {
+            return own_token(authenticator, request, &password);
+        }
         Login::Password { user, password } => authenticator.by_password(registry, &user, &password, now).await,
         Login::RefreshToken(token) => authenticator.by_refresh_token(registry, &token, now),
     };
-    caller.map_err(|failure| match failure {
+    caller.map(|caller| (caller, None)).map_err(|failure| fail(request, failure))
+}
+
+/// Under the null GUID the password is a token of ours: a refresh token, or an access token.
+fn own_token(
+    authenticator: &Authenticator,
+    request: &TokenRequest<'_>,
+    token: &Secret,
+) -> Result<(Caller, Option<Minted>), Refusal> {
+    if let Ok(caller) = authenticator.by_refresh_token(request.registry, token, request.now) {
+        return Ok((caller, None));
+    }
+    let (caller, own) = authenticator
+        .by_access_token_as_password(request.registry, token, request.now)
+        .map_err(|failure| fail(request, failure))?;
+    Ok((caller, Some(own)))
+}
+
+fn fail(request: &TokenRequest<'_>, failure: Failure) -> Refusal {
+    match failure {
         Failure::Denied(denial) => deny(request, denial),
         Failure::Busy => Refusal::Busy,
-    })
+    }
 }
 
 fn deny(request: &TokenRequest<'_>, denial: Denial) -> Refusal {
     Refusal::Denied {
         denial,
         asked: Vec::new(),
+        by_token: false,
         realm: realm(request.registry, request.tls),
         service: request.registry.login_server.to_string(),
     }
