@@ -26,7 +26,7 @@ fn a_huge_blob_goes_up_and_down_in_bounded_memory() {
     let place = Place::new();
     let password = place.secret("uploader", PASSWORD);
     let document = place.document(&format!(
-        "registries:\n  soak:\n    loginServer: \"{}\"\n    upstream: {{ url: \"{}\" }}\n    tokens:\n      \
+        "registries:\n  soaktest:\n    loginServer: \"{}\"\n    upstream: {{ url: \"{}\" }}\n    tokens:\n      \
          uploader: {{ scopeMap: _repositories_push, passwords: [ {{ name: password1, file: \"{}\" }} ] }}\n",
         place.login_server(),
         upstream.url(),
