@@ -9,6 +9,7 @@ use std::{io, num::NonZeroUsize};
 use pingora::server::Server;
 use thiserror::Error;
 
+use super::defects;
 use super::lifecycle::Lifecycle;
 use super::probes::{Probes, Readiness, Status};
 use super::reload::Reloader;
@@ -22,8 +23,8 @@ use crate::policy::problem::Problems;
 use crate::provider::reader::Draft;
 use crate::provider::{Described, FileProvider, Refused};
 use crate::proxy::listener::{
-    Bound, CertificateError, CertificateFiles, Certificates, InFlight, ListenError, Listener, Serving, SourceMode,
-    server_configuration, services,
+    Bound, CertificateError, CertificateFiles, Certificates, InFlight, ListenError, Listener, Refusal, Serving,
+    SourceMode, server_configuration, services,
 };
 use crate::proxy::source::ForwardedHeader;
 use crate::proxy::{Gate, Shared};
@@ -31,6 +32,7 @@ use crate::telemetry::RefusedConnection;
 use crate::telemetry::audit::{AuditError, AuditLog, AuditSink};
 use crate::telemetry::log::{self, LogError, LogFormat, LogLevel};
 use crate::telemetry::metrics::{Metrics, MetricsError};
+use crate::upstream::warn_of_open_upstreams;
 
 /// Why a server could not start.
 #[derive(Debug, Error)]
@@ -67,6 +69,7 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let keys = SigningKeys::open_or_create(&config.signing.directory, algorithm(&config), clock.now())?;
     let metrics = Arc::new(Metrics::new()?);
+    defects::count(&metrics);
     let audit = audit(&config, &metrics, &clock)?;
     let current = Arc::new(Current::new());
     let provider = provider(path, &config, &keys, &current, &clock);
@@ -88,9 +91,12 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     for service in services(&server.configuration, Gate::new(shared), listeners, &serving)? {
         server.add_boxed_service(service);
     }
-    let reloader = Reloader::start(provider, certificates, path, first, Arc::clone(&metrics))?;
+    let reloader = Reloader::start(provider, certificates, path, &first, Arc::clone(&metrics))?;
     life.listen_for_signals(move || reloader.request())?;
     start_probes(probes, &metrics, &current, &life)?;
+    if let Some(policy) = current.load() {
+        warn_of_open_upstreams(policy, Arc::new(SystemClock))?;
+    }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "seawall is ready");
     let ending = life.run(server);
     tracing::info!(?ending, "seawall has ended");
@@ -174,7 +180,7 @@ fn listeners(config: &Config, metrics: &Arc<Metrics>, clock: &dyn Clock) -> Resu
             tls,
             source: source(&listener.source),
             head_timeout: config.limits.head_timeout,
-            on_refusal: Arc::new(move |_refusal| counted.connection_refused(RefusedConnection::ProxyHeader)),
+            on_refusal: Arc::new(move |refusal| counted.connection_refused(refused(refusal))),
         })?);
     }
     Ok((bound, all))
@@ -191,6 +197,16 @@ fn certificates(tls: &Tls, clock: &dyn Clock) -> Result<Arc<Certificates>, Start
         tracing::warn!("{warning}");
     }
     Ok(Arc::new(certificates))
+}
+
+fn refused(refusal: Refusal) -> RefusedConnection {
+    match refusal {
+        Refusal::NoPeerAddress => RefusedConnection::NoPeerAddress,
+        Refusal::UntrustedPeer => RefusedConnection::UntrustedPeer,
+        Refusal::MalformedProxyHeader => RefusedConnection::MalformedProxyHeader,
+        Refusal::LateProxyHeader => RefusedConnection::LateProxyHeader,
+        Refusal::LateHead => RefusedConnection::LateHead,
+    }
 }
 
 fn source(source: &Source) -> SourceMode {
