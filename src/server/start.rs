@@ -180,7 +180,7 @@ fn listeners(config: &Config, metrics: &Arc<Metrics>, clock: &dyn Clock) -> Resu
             tls,
             source: source(&listener.source),
             head_timeout: config.limits.head_timeout,
-            on_refusal: Arc::new(move |refusal| counted.connection_refused(refused(refusal))),
+            on_refusal: Arc::new(move |refusal| count(&counted, refusal)),
         })?);
     }
     Ok((bound, all))
@@ -199,14 +199,15 @@ fn certificates(tls: &Tls, clock: &dyn Clock) -> Result<Arc<Certificates>, Start
     Ok(Arc::new(certificates))
 }
 
-fn refused(refusal: Refusal) -> RefusedConnection {
-    match refusal {
+fn count(metrics: &Metrics, refusal: Refusal) {
+    metrics.connection_refused(match refusal {
+        Refusal::MalformedHead => return metrics.request_malformed(),
         Refusal::NoPeerAddress => RefusedConnection::NoPeerAddress,
         Refusal::UntrustedPeer => RefusedConnection::UntrustedPeer,
         Refusal::MalformedProxyHeader => RefusedConnection::MalformedProxyHeader,
         Refusal::LateProxyHeader => RefusedConnection::LateProxyHeader,
         Refusal::LateHead => RefusedConnection::LateHead,
-    }
+    });
 }
 
 fn source(source: &Source) -> SourceMode {

@@ -12,4 +12,8 @@ mod clients;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
+mod proxies;
+#[cfg(test)]
 mod walkthrough;

@@ -209,7 +209,7 @@ impl Metrics {
         self.refused_connections.of(reason).inc();
     }
 
-    /// Counts a request that does not parse as HTTP.
+    /// Counts a request that does not parse as HTTP: it has no audit record.
     pub fn request_malformed(&self) {
         self.malformed_requests.inc();
     }
