@@ -16,4 +16,6 @@ mod network;
 #[cfg(test)]
 mod proxies;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod walkthrough;
