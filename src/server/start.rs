@@ -105,7 +105,11 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
 }
 
 fn load(path: &Path) -> Result<Loaded, StartError> {
-    let loaded = config::load(path).map_err(StartError::Configuration)?;
+    // All problems, those of the policy too, so that one look at the file mends everything.
+    let loaded = config::load(path).map_err(|found| {
+        let all = super::check(path);
+        StartError::Configuration(if all.is_empty() { found } else { all })
+    })?;
     let missing = config::missing_files(&loaded.config);
     if missing.is_empty() { Ok(loaded) } else { Err(StartError::Configuration(missing)) }
 }

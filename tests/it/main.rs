@@ -16,6 +16,10 @@ mod network;
 #[cfg(test)]
 mod proxies;
 #[cfg(test)]
+mod registries;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod walkthrough;
