@@ -30,9 +30,6 @@ pub(super) fn finish(shared: &Shared, session: &Session, passage: &Passage) {
         uploaded,
         downloaded,
     });
-    if reason == "malformed" {
-        shared.metrics.request_malformed();
-    }
     let connection = Connection::of(session.as_downstream());
     let (repository, reference) = target(passage.trail.route.as_ref());
     shared.audit.record(AuditRecord {

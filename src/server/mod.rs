@@ -1,5 +1,6 @@
 //! The composition root: the only place where rooms are wired together, and the life of the process.
 
+mod defects;
 mod lifecycle;
 mod probes;
 mod reload;

@@ -31,15 +31,15 @@ impl Reloader {
         provider: FileProvider,
         certificates: Vec<Arc<Certificates>>,
         path: &Path,
-        first: Published,
+        first: &Published,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
         let reloading =
             Arc::new(Reloading { provider, certificates, path: path.to_owned(), metrics, watcher: Mutex::default() });
-        reloading.told(&first);
-        let watched = Arc::downgrade(&reloading);
+        reloading.told(first);
+        let handle = Arc::downgrade(&reloading);
         let watcher = Watcher::start(reloading.paths(&first.files), move || {
-            if let Some(reloading) = watched.upgrade() {
+            if let Some(reloading) = handle.upgrade() {
                 reloading.reload();
             }
         })?;

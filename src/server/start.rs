@@ -9,6 +9,7 @@ use std::{io, num::NonZeroUsize};
 use pingora::server::Server;
 use thiserror::Error;
 
+use super::defects;
 use super::lifecycle::Lifecycle;
 use super::probes::{Probes, Readiness, Status};
 use super::reload::Reloader;
@@ -21,14 +22,15 @@ use crate::policy::problem::Problems;
 use crate::provider::reader::Draft;
 use crate::provider::{Described, FileProvider, Refused};
 use crate::proxy::listener::{
-    Bound, CertificateError, CertificateFiles, Certificates, InFlight, ListenError, Listener, Serving, SourceMode,
-    server_configuration, services,
+    Bound, CertificateError, CertificateFiles, Certificates, InFlight, ListenError, Listener, Refusal, Serving,
+    SourceMode, server_configuration, services,
 };
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::RefusedConnection;
 use crate::telemetry::audit::{AuditError, AuditLog, AuditSink};
 use crate::telemetry::log::{self, LogError};
 use crate::telemetry::metrics::{Metrics, MetricsError};
+use crate::upstream::warn_of_open_upstreams;
 
 /// Why a server could not start.
 #[derive(Debug, Error)]
@@ -65,6 +67,7 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let keys = SigningKeys::open_or_create(&config.signing.directory, config.signing.algorithm, clock.now())?;
     let metrics = Arc::new(Metrics::new()?);
+    defects::count(&metrics);
     let audit = audit(&config, &metrics, &clock)?;
     let current = Arc::new(Current::new());
     let provider = provider(path, &config, &keys, &current, &clock);
@@ -86,9 +89,12 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     for service in services(&server.configuration, Gate::new(shared), listeners, &serving)? {
         server.add_boxed_service(service);
     }
-    let reloader = Reloader::start(provider, certificates, path, first, Arc::clone(&metrics))?;
+    let reloader = Reloader::start(provider, certificates, path, &first, Arc::clone(&metrics))?;
     life.listen_for_signals(move || reloader.request())?;
     start_probes(probes, &metrics, &current, &life)?;
+    if let Some(policy) = current.load() {
+        warn_of_open_upstreams(policy, Arc::new(SystemClock))?;
+    }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "seawall is ready");
     let ending = life.run(server);
     tracing::info!(?ending, "seawall has ended");
@@ -97,7 +103,11 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
 }
 
 fn load(path: &Path) -> Result<Loaded, StartError> {
-    let loaded = config::load(path).map_err(StartError::Configuration)?;
+    // All problems, those of the policy too, so that one look at the file mends everything.
+    let loaded = config::load(path).map_err(|found| {
+        let all = super::check(path);
+        StartError::Configuration(if all.is_empty() { found } else { all })
+    })?;
     let missing = config::missing_files(&loaded.config);
     if missing.is_empty() { Ok(loaded) } else { Err(StartError::Configuration(missing)) }
 }
@@ -148,7 +158,7 @@ fn listeners(config: &Config, metrics: &Arc<Metrics>, clock: &dyn Clock) -> Resu
             tls,
             source: source(&listener.source),
             head_timeout: config.limits.head_timeout,
-            on_refusal: Arc::new(move |_refusal| counted.connection_refused(RefusedConnection::ProxyHeader)),
+            on_refusal: Arc::new(move |refusal| count(&counted, refusal)),
         })?);
     }
     Ok((bound, all))
@@ -165,6 +175,17 @@ fn certificates(tls: &Tls, clock: &dyn Clock) -> Result<Arc<Certificates>, Start
         tracing::warn!("{warning}");
     }
     Ok(Arc::new(certificates))
+}
+
+fn count(metrics: &Metrics, refusal: Refusal) {
+    metrics.connection_refused(match refusal {
+        Refusal::MalformedHead => return metrics.request_malformed(),
+        Refusal::NoPeerAddress => RefusedConnection::NoPeerAddress,
+        Refusal::UntrustedPeer => RefusedConnection::UntrustedPeer,
+        Refusal::MalformedProxyHeader => RefusedConnection::MalformedProxyHeader,
+        Refusal::LateProxyHeader => RefusedConnection::LateProxyHeader,
+        Refusal::LateHead => RefusedConnection::LateHead,
+    });
 }
 
 fn source(source: &Source) -> SourceMode {

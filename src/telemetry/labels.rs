@@ -90,11 +90,17 @@ labels! {
         Unchanged => "unchanged",
     }
 
-    /// Why a connection ended before its first request.
+    /// Why a listener closed a connection without an answer.
     RefusedConnection {
-        Tls => "tls",
-        /// The PROXY protocol header was absent, malformed, late, or from a peer that is not trusted.
-        ProxyHeader => "proxy_header",
+        /// The socket has no peer address, so nobody can say who is calling.
+        NoPeerAddress => "no_peer_address",
+        /// The listener speaks the PROXY protocol, and the peer is none of its load balancers.
+        UntrustedPeer => "untrusted_peer",
+        /// The PROXY protocol header is absent or malformed.
+        MalformedProxyHeader => "malformed_proxy_header",
+        LateProxyHeader => "late_proxy_header",
+        /// The head of a request took too long (slow loris).
+        LateHead => "late_head",
     }
 
     /// The way of transferred bytes, as clients see it.

@@ -12,4 +12,14 @@ mod clients;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
+mod proxies;
+#[cfg(test)]
+mod registries;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod walkthrough;

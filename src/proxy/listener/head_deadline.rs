@@ -31,6 +31,7 @@ pub(super) struct HeadDeadline {
     connection: Arc<Connection>,
     digest: Arc<ProxyDigest>,
     deadline: Pin<Box<Sleep>>,
+    answered_early: bool,
 }
 
 impl HeadDeadline {
@@ -38,7 +39,16 @@ impl HeadDeadline {
     pub(super) fn new(inner: Stream, connection: Arc<Connection>) -> pingora::Result<Self> {
         let digest = Arc::new(Arc::clone(&connection).into_digest()?);
         let deadline = Box::pin(tokio::time::sleep(connection.listener.head_timeout));
-        Ok(Self { inner, connection, digest, deadline })
+        Ok(Self { inner, connection, digest, deadline, answered_early: false })
+    }
+
+    /// An HTTP/1 answer before the gate has seen a head is pingora's own: it could not read what came.
+    fn about_to_write(&mut self) {
+        let unseen = matches!(self.connection.head.state(), HeadState::First | HeadState::Begun);
+        if unseen && !self.connection.http2 && !self.answered_early {
+            self.answered_early = true;
+            self.connection.refuse(Refusal::MalformedHead);
+        }
     }
 }
 
@@ -66,6 +76,7 @@ impl AsyncRead for HeadDeadline {
 
 impl AsyncWrite for HeadDeadline {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.about_to_write();
         Pin::new(&mut *self.inner).poll_write(cx, buf)
     }
 
@@ -82,6 +93,7 @@ impl AsyncWrite for HeadDeadline {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.about_to_write();
         Pin::new(&mut *self.inner).poll_write_vectored(cx, bufs)
     }
 

@@ -40,7 +40,7 @@ pub struct Listener {
     pub source: SourceMode,
     /// How long a client may take to send the whole head of a request.
     pub head_timeout: Duration,
-    /// Told of every connection that is closed without an answer. Must not block.
+    /// Told of every connection that is closed without an answer of ours. Must not block.
     pub on_refusal: Arc<dyn Fn(Refusal) + Send + Sync>,
 }
 
@@ -76,7 +76,7 @@ impl fmt::Debug for Listener {
     }
 }
 
-/// Why a connection was closed without an answer.
+/// Why a connection was closed without an answer of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// The socket has no peer address, so nobody can say who is calling.
@@ -89,6 +89,9 @@ pub enum Refusal {
     LateProxyHeader,
     /// The head of a request did not arrive in time (slow loris).
     LateHead,
+    /// pingora itself answered with an error, because what arrived is not HTTP (or a CONNECT). No other step of the
+    /// journey ever sees it.
+    MalformedHead,
 }
 
 impl Refusal {
@@ -100,6 +103,7 @@ impl Refusal {
             Self::MalformedProxyHeader => "malformed_proxy_header",
             Self::LateProxyHeader => "late_proxy_header",
             Self::LateHead => "late_head",
+            Self::MalformedHead => "malformed_head",
         }
     }
 }

@@ -39,7 +39,7 @@ enum Phase {
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(super) enum Ending {
     /// Drained: every request had its answer.
     Drained,
     /// The grace period was over; this many requests were cut.
@@ -56,7 +56,7 @@ pub enum Ending {
 
 /// The life of one process; clones are handles on the same life.
 #[derive(Debug, Clone)]
-pub struct Lifecycle(Arc<Life>);
+pub(super) struct Lifecycle(Arc<Life>);
 
 #[derive(Debug)]
 struct Life {
@@ -69,7 +69,7 @@ struct Life {
 
 impl Lifecycle {
     /// A life that begins now. A drain waits for `in_flight`, at most for `grace`.
-    pub fn new(in_flight: InFlight, grace: Duration) -> Self {
+    pub(super) fn new(in_flight: InFlight, grace: Duration) -> Self {
         Self(Arc::new(Life {
             phase: watch::Sender::new(Phase::Serving),
             stop: watch::Sender::new(false),
@@ -80,17 +80,17 @@ impl Lifecycle {
     }
 
     /// Turns true when listeners shall close.
-    pub fn stop_watch(&self) -> ShutdownWatch {
+    pub(super) fn stop_watch(&self) -> ShutdownWatch {
         self.0.stop.subscribe()
     }
 
     /// Whether the process is on its way out: `/readyz` says so.
-    pub fn is_draining(&self) -> bool {
+    pub(super) fn is_draining(&self) -> bool {
         *self.0.phase.borrow() != Phase::Serving
     }
 
     /// Begins to drain; a second call ends at once. What SIGTERM does.
-    pub fn terminate(&self) {
+    pub(super) fn terminate(&self) {
         self.0.phase.send_modify(|phase| {
             *phase = match phase {
                 Phase::Serving => Phase::Draining,
@@ -100,14 +100,14 @@ impl Lifecycle {
     }
 
     /// Ends at once, cutting what runs. What SIGINT does.
-    pub fn interrupt(&self) {
+    pub(super) fn interrupt(&self) {
         self.0.phase.send_replace(Phase::Ending);
     }
 
     /// Listens for signals from now on, on a thread of its own, so that they are heard before the server runs too.
     ///
     /// `reload` is called for SIGHUP on that thread and must return at once: whatever takes time there delays a SIGTERM.
-    pub fn listen_for_signals(&self, reload: impl Fn() + Send + 'static) -> io::Result<()> {
+    pub(super) fn listen_for_signals(&self, reload: impl Fn() + Send + 'static) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (mut terminate, mut interrupt, mut hangup) = {
             let _runtime = runtime.enter();
@@ -131,7 +131,7 @@ impl Lifecycle {
     /// Runs `server` until this life ends. All its listeners must follow [`Lifecycle::stop_watch`].
     ///
     /// Returns when the runtimes of all services are gone; what is left to do before the process exits is the caller's.
-    pub fn run(&self, server: Server) -> Ending {
+    pub(super) fn run(&self, server: Server) -> Ending {
         server.run(RunArgs { shutdown_signal: Box::new(EndOf(self.clone())) });
         let ending = *self.0.ending.lock().unwrap_or_else(PoisonError::into_inner);
         ending.unwrap_or_else(|| self.at_once())

@@ -21,12 +21,13 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Whether requests should be sent here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Status {
+pub(super) enum Status {
     /// No policy yet.
     Starting,
     /// All is well.
     Ready,
     /// Serving, but something that operators should look at is missing (the store).
+    #[cfg_attr(not(test), expect(dead_code, reason = "there is no store yet that could be lost"))]
     Degraded,
     /// On the way out.
     Draining,
@@ -35,39 +36,39 @@ pub enum Status {
 /// The answer of `/readyz`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Readiness {
+pub(super) struct Readiness {
     /// 200 for `Ready` and `Degraded`, else 503.
-    pub status: Status,
+    pub(super) status: Status,
     /// The version of the policy in force.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub policy_version: Option<u64>,
+    pub(super) policy_version: Option<u64>,
     /// Why it is not simply ready, in words; nothing secret, for anyone may read it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub(super) reason: Option<String>,
 }
 
 /// The listener, bound but not yet answering.
 #[derive(Debug)]
-pub struct Probes {
+pub(super) struct Probes {
     socket: TcpListener,
-    address: SocketAddr,
 }
 
 impl Probes {
     /// Takes the port, so that a start can fail before anything runs.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpListener::bind(address)?;
         socket.set_nonblocking(true)?;
-        Ok(Self { address: socket.local_addr()?, socket })
+        Ok(Self { socket })
     }
 
     /// Where it listens, with the port that the system chose if 0 was asked for.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    #[cfg(test)]
+    fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
     }
 
     /// Answers from now on until the process ends. Both closures run on the listener's own thread, for every request.
-    pub fn start(
+    pub(super) fn start(
         self,
         metrics: impl Fn() -> String + Send + Sync + 'static,
         readiness: impl Fn() -> Readiness + Send + Sync + 'static,

@@ -140,8 +140,8 @@ impl Metrics {
             refused_connections: Family::counters(
                 r,
                 "seawall_connections_refused_total",
-                "Connections that ended in their TLS handshake or PROXY protocol header.",
-                "step",
+                "Connections that were closed without an answer, by the rule of their listener that they broke.",
+                "reason",
             )?,
             malformed_requests: counter(
                 r,
@@ -204,12 +204,12 @@ impl Metrics {
         self.audit_dropped.inc_by(records);
     }
 
-    /// Counts a connection that ended before its first request.
-    pub fn connection_refused(&self, step: RefusedConnection) {
-        self.refused_connections.of(step).inc();
+    /// Counts a connection that was closed without an answer.
+    pub fn connection_refused(&self, reason: RefusedConnection) {
+        self.refused_connections.of(reason).inc();
     }
 
-    /// Counts a request that does not parse as HTTP.
+    /// Counts a request that does not parse as HTTP: it has no audit record.
     pub fn request_malformed(&self) {
         self.malformed_requests.inc();
     }

@@ -34,7 +34,7 @@ fn fixed_series_exist_at_zero_from_the_start() {
             "seawall_policy_reloads_total{result=\"unchanged\"} 0",
             "seawall_policy_last_reload_timestamp_seconds 0",
             "seawall_audit_records_dropped_total 0",
-            "seawall_connections_refused_total{step=\"proxy_header\"} 0",
+            "seawall_connections_refused_total{reason=\"late_head\"} 0",
             "seawall_malformed_requests_total 0",
             "seawall_panics_total 0",
             "seawall_request_duration_seconds_count{operation=\"other\"} 0",
@@ -77,7 +77,7 @@ fn every_other_event_moves_its_own_series() {
     metrics.reloaded(Reload::Ok, Timestamp::from_second(1_000).unwrap());
     metrics.reloaded(Reload::Failed, Timestamp::from_second(2_000).unwrap());
     metrics.audit_records_dropped(3);
-    metrics.connection_refused(RefusedConnection::Tls);
+    metrics.connection_refused(RefusedConnection::UntrustedPeer);
     metrics.request_malformed();
     metrics.panicked();
     assert_lines(
@@ -93,7 +93,7 @@ fn every_other_event_moves_its_own_series() {
             "seawall_policy_reloads_total{result=\"failed\"} 1",
             "seawall_policy_last_reload_timestamp_seconds 1000",
             "seawall_audit_records_dropped_total 3",
-            "seawall_connections_refused_total{step=\"tls\"} 1",
+            "seawall_connections_refused_total{reason=\"untrusted_peer\"} 1",
             "seawall_malformed_requests_total 1",
             "seawall_panics_total 1",
         ],

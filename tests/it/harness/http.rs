@@ -41,9 +41,9 @@ impl Response {
     }
 }
 
-/// An open connection.
-pub(crate) struct Connection {
-    stream: BufReader<TcpStream>,
+/// An open connection, over a socket or over TLS.
+pub(crate) struct Connection<S = TcpStream> {
+    stream: BufReader<S>,
 }
 
 impl Connection {
@@ -52,7 +52,19 @@ impl Connection {
         let stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
         stream.set_nodelay(true).ok()?;
-        Some(Self { stream: BufReader::new(stream) })
+        Some(Self::over(stream))
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// A connection on which nothing was sent yet.
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// What carries the connection; only between answers.
+    pub(crate) fn stream(&mut self) -> &mut S {
+        self.stream.get_mut()
     }
 
     /// Sends these bytes and nothing else. A peer that has closed already is no failure: its answer may be waiting.

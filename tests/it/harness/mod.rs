@@ -5,11 +5,15 @@ pub(crate) mod containers;
 pub(crate) mod daemons;
 pub(crate) mod http;
 pub(crate) mod image;
+pub(crate) mod nearby;
 pub(crate) mod ports;
 pub(crate) mod process;
+pub(crate) mod proxies;
 pub(crate) mod registry;
 pub(crate) mod seawall;
 pub(crate) mod session;
+pub(crate) mod sources;
+pub(crate) mod tls;
 
 use std::thread::sleep;
 use std::time::Duration;

@@ -34,6 +34,14 @@ impl Place {
         self.directory.path()
     }
 
+    pub(crate) fn public(&self) -> SocketAddr {
+        self.public
+    }
+
+    pub(crate) fn metrics(&self) -> SocketAddr {
+        self.metrics
+    }
+
     /// Keeps a secret in a file that only its owner may read, for `file:`. The file is not touched when it holds the
     /// secret already: seawall watches it.
     pub(crate) fn secret(&self, name: &str, value: &str) -> PathBuf {
@@ -62,21 +70,42 @@ impl Place {
 
     /// Starts seawall with a whole file, such as `document` makes; returns when it is ready.
     pub(crate) fn start(self, document: &str) -> Seawall {
-        fs::create_dir_all(self.path().join("keys")).unwrap();
         write(self.path(), document);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
-        command.arg("serve").arg("--config").arg(self.path().join("seawall.yaml")).current_dir(self.path());
-        let mut process = Process::start("seawall", &mut command, self.path(), Stop::Kill);
+        self.start_with("seawall.yaml")
+    }
+
+    /// Starts seawall with a file that the test has put below this place; returns when it is ready.
+    pub(crate) fn start_with(self, file: &str) -> Seawall {
+        let mut process = Process::start("seawall", &mut self.command(file), self.path(), Stop::Kill);
         wait_until("seawall is ready", || {
             process.expect_running();
             http::get(self.metrics, "/readyz").is_some_and(|response| response.status == 200)
         });
         Seawall { process, place: self }
     }
+
+    /// Tries to start with a file that must be refused: says how it ended and all that was written.
+    pub(crate) fn start_in_vain(&self, document: &str) -> (Option<i32>, String) {
+        write(self.path(), document);
+        let mut process = Process::start("seawall", &mut self.command("seawall.yaml"), self.path(), Stop::Kill);
+        let mut ended = None;
+        wait_until("seawall gives up", || {
+            ended = process.ended();
+            ended.is_some()
+        });
+        (ended.unwrap().code(), process.log())
+    }
+
+    fn command(&self, file: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
+        command.arg("serve").arg("--config").arg(self.path().join(file)).current_dir(self.path());
+        command
+    }
 }
 
 /// By rename, as editors and configuration managers do: no reader ever sees half a file.
 fn write(directory: &Path, document: &str) {
+    fs::create_dir_all(directory.join("keys")).unwrap();
     let draft = directory.join("seawall.yaml.draft");
     fs::write(&draft, document).unwrap();
     fs::rename(draft, directory.join("seawall.yaml")).unwrap();

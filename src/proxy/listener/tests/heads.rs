@@ -44,6 +44,29 @@ fn a_client_that_drips_a_later_head_is_cut() {
 }
 
 #[test]
+fn what_is_not_http_is_told_once_and_a_good_head_is_not() {
+    for (bytes, told) in [
+        ("GET /who HTTP/1.1\r\nno colon\r\n\r\n", true),
+        ("CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", true),
+        (WHO, false),
+    ] {
+        let running = Running::start(SourceMode::Peer, |_| {});
+        let mut client = running.connect();
+        client.write_all(bytes.as_bytes()).unwrap();
+        let answer = read_until(&mut client, "\r\n\r\n");
+        assert_eq!(answer.starts_with("HTTP/1.1 4"), told, "{answer}");
+        let expected: &[Refusal] = if told { &[Refusal::MalformedHead] } else { &[] };
+        assert_eq!(running.refused(), expected, "{bytes}");
+        if told {
+            continue;
+        }
+        // On a kept connection too.
+        client.write_all(b"GET /who HTTP/1.1\r\nno colon\r\n\r\n").unwrap();
+        wait_until(|| running.refused() == [Refusal::MalformedHead]);
+    }
+}
+
+#[test]
 fn an_idle_connection_may_wait_longer_than_the_deadline() {
     let running = impatient();
     let mut client = running.connect();
