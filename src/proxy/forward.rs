@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, header};
 use pingora::http::RequestHeader;
-use pingora::{Error, ErrorType, OrErr, Result};
+use pingora::Result;
 
 use crate::oci::{Method, Route};
 use crate::policy::{Permit, Registry};
@@ -99,7 +99,7 @@ impl Forward {
                 request.insert_header(header::CONTENT_TYPE, media_type)?;
             }
         }
-        match declared_length(&client.headers)? {
+        match declared_length(&client.headers) {
             Some(length) => request.insert_header(header::CONTENT_LENGTH, length.to_string())?,
             None => request.insert_header(header::TRANSFER_ENCODING, "chunked")?,
         }
@@ -151,13 +151,26 @@ const fn http_method(method: Method) -> HttpMethod {
     }
 }
 
-/// The length a client declared, if it declared one: digits, on one line.
-pub(crate) fn declared_length(headers: &HeaderMap) -> Result<Option<u64>> {
-    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(value) = lines.next() else { return Ok(None) };
-    let text = value.to_str().or_err(ErrorType::InvalidHTTPHeader, "Content-Length is not text")?;
-    // `parse` alone would read a sign.
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && lines.next().is_none();
-    let length = digits.then(|| text.parse().ok()).flatten();
-    length.map(Some).ok_or_else(|| Error::explain(ErrorType::InvalidHTTPHeader, "Content-Length"))
+/// Whether the headers say in one clear way where the body ends: one `Content-Length` of digits, or nothing but `chunked`.
+pub(crate) fn is_framed(headers: &HeaderMap) -> bool {
+    let lines = |name| headers.get_all(name).iter().count();
+    let length = match lines(header::CONTENT_LENGTH) {
+        0 => true,
+        1 => declared_length(headers).is_some(),
+        _ => false,
+    };
+    let chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let coding = match lines(header::TRANSFER_ENCODING) {
+        0 => true,
+        1 => headers.get(header::TRANSFER_ENCODING).is_some_and(chunked),
+        _ => false,
+    };
+    length && coding
+}
+
+/// The length a client declared, if it declared one. `parse` alone would read a sign.
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    let text = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
 }

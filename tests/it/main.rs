@@ -12,4 +12,10 @@ mod clients;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod firewall;
+#[cfg(test)]
+mod transfers;
+#[cfg(test)]
+mod uploads;
+#[cfg(test)]
 mod walkthrough;
