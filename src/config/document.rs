@@ -168,6 +168,9 @@ pub struct LimitsDocument {
     /// Without a request on an open connection. Default 60s.
     #[serde(default)]
     pub idle_timeout: Option<At<String>>,
+    /// In the middle of a transfer, without the client sending or taking a byte. Default 60s.
+    #[serde(default)]
+    pub stall_timeout: Option<At<String>>,
 }
 
 /// The management API. Not built yet.

@@ -24,6 +24,7 @@ const ISSUER: &str = "seawall";
 const GRACE: Duration = Duration::from_mins(5);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 const MANAGEMENT: &str = "127.0.0.1:8444";
 const STORE: &str = "sqlite:/var/lib/seawall/seawall.db";
 const MOST_THREADS: usize = 1024;
@@ -108,6 +109,7 @@ fn limits(document: &LimitsDocument, problems: &mut Problems) -> Limits {
     Limits {
         head_timeout: timeout(document.head_timeout.as_ref(), HEAD_TIMEOUT),
         idle_timeout: timeout(document.idle_timeout.as_ref(), IDLE_TIMEOUT),
+        stall_timeout: timeout(document.stall_timeout.as_ref(), STALL_TIMEOUT),
     }
 }
 

@@ -96,4 +96,6 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Without a request on an open connection; never zero.
     pub idle_timeout: Duration,
+    /// In the middle of a transfer, without the client sending or taking a byte; never zero.
+    pub stall_timeout: Duration,
 }

@@ -117,7 +117,11 @@ fn what_is_left_out_has_its_default() {
         audit: AuditOutput::Stdout,
         log: Log { level: LogLevel::Info, format: LogFormat::Text },
         shutdown_grace: Duration::from_mins(5),
-        limits: Limits { head_timeout: Duration::from_secs(30), idle_timeout: Duration::from_mins(1) },
+        limits: Limits {
+            head_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_mins(1),
+            stall_timeout: Duration::from_mins(1),
+        },
         threads: None,
     };
     assert_eq!(config, expected);
@@ -139,7 +143,7 @@ signing: { directory: keys, algorithm: ES256, issuer: me }
 audit: { output: 'file:audit.log' }
 log: { level: trace, format: json }
 shutdown: { grace: 0s }
-limits: { headTimeout: 1500ms, idleTimeout: 2h }
+limits: { headTimeout: 1500ms, idleTimeout: 2h, stallTimeout: 3s }
 threads: 3
 management: { address: 127.0.0.1:8444 }
 store: sqlite:/var/lib/seawall/seawall.db
@@ -163,6 +167,7 @@ store: sqlite:/var/lib/seawall/seawall.db
     assert_eq!(config.shutdown_grace, Duration::ZERO);
     assert_eq!(config.limits.head_timeout, Duration::from_millis(1500));
     assert_eq!(config.limits.idle_timeout, Duration::from_hours(2));
+    assert_eq!(config.limits.stall_timeout, Duration::from_secs(3));
     assert_eq!(config.threads.map(Into::into), Some(3_usize));
 }
 

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, header};
+use pingora::Result;
 use pingora::http::RequestHeader;
-use pingora::{Error, ErrorType, OrErr, Result};
 
 use crate::oci::{Method, Route};
 use crate::policy::{Permit, Registry};
@@ -56,15 +56,15 @@ impl Forward {
         matches!(self.body(), BodyRule::Blob | BodyRule::Manifest)
     }
 
-    /// The request to send.
-    pub(crate) fn request(&self, client: &RequestHeader) -> Result<RequestHeader> {
+    /// The request to send. `has_body`: whether the client sends one, wanted or not.
+    pub(crate) fn request(&self, client: &RequestHeader, has_body: bool) -> Result<RequestHeader> {
         let target = self.target();
         let mut request = RequestHeader::build(http_method(self.method), target.as_bytes(), Some(16))?;
         request.insert_header(header::HOST, self.registry.upstream.host_header())?;
         for name in PASSED {
             copy(&client.headers, &name, &mut request)?;
         }
-        self.body_headers(client, &mut request)?;
+        self.body_headers(client, has_body, &mut request)?;
         Ok(request)
     }
 
@@ -79,10 +79,11 @@ impl Forward {
         }
     }
 
-    fn body_headers(&self, client: &RequestHeader, request: &mut RequestHeader) -> Result<()> {
+    fn body_headers(&self, client: &RequestHeader, has_body: bool, request: &mut RequestHeader) -> Result<()> {
         match self.body() {
             BodyRule::Empty => {
-                if !matches!(self.method, Method::Get | Method::Head) {
+                // Said aloud also where a client sends a body with a `GET`: pingora would announce a chunked one.
+                if has_body || !matches!(self.method, Method::Get | Method::Head) {
                     request.insert_header(header::CONTENT_LENGTH, "0")?;
                 }
                 return Ok(());
@@ -97,9 +98,9 @@ impl Forward {
                 request.insert_header(header::CONTENT_TYPE, media_type)?;
             }
         }
-        copy(&client.headers, &header::CONTENT_LENGTH, request)?;
-        if !request.headers.contains_key(header::CONTENT_LENGTH) {
-            request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        match declared_length(&client.headers) {
+            Some(length) => request.insert_header(header::CONTENT_LENGTH, length.to_string())?,
+            None => request.insert_header(header::TRANSFER_ENCODING, "chunked")?,
         }
         if client
             .headers
@@ -149,10 +150,26 @@ const fn http_method(method: Method) -> HttpMethod {
     }
 }
 
-/// The length a client declared, if it declared one.
-pub(crate) fn declared_length(headers: &HeaderMap) -> Result<Option<u64>> {
-    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(None) };
-    let text = value.to_str().or_err(ErrorType::InvalidHTTPHeader, "Content-Length is not text")?;
-    let length = text.parse().map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "Content-Length"))?;
-    Ok(Some(length))
+/// Whether the headers say in one clear way where the body ends: one `Content-Length` of digits, or nothing but `chunked`.
+pub(crate) fn is_framed(headers: &HeaderMap) -> bool {
+    let lines = |name| headers.get_all(name).iter().count();
+    let length = match lines(header::CONTENT_LENGTH) {
+        0 => true,
+        1 => declared_length(headers).is_some(),
+        _ => false,
+    };
+    let chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let coding = match lines(header::TRANSFER_ENCODING) {
+        0 => true,
+        1 => headers.get(header::TRANSFER_ENCODING).is_some_and(chunked),
+        _ => false,
+    };
+    length && coding
+}
+
+/// The length a client declared, if it declared one. `parse` alone would read a sign.
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    let text = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
 }

@@ -32,17 +32,11 @@ use crate::current::Current;
 use crate::oci::{ErrorCode, Method};
 use crate::policy::{PolicySnapshot, Registry};
 use crate::telemetry::audit::AuditLog;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Gauged, Metrics};
 
 /// How much of a refused request's body is read so that the client sees the answer (design: requests).
 const DRAIN_LIMIT: usize = 8 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-
-/// How long a client may take to send a form.
-const FORM_TIME: Duration = Duration::from_secs(10);
-
-/// How long a client may send or take no byte.
-const CLIENT_SILENCE: Duration = Duration::from_mins(1);
 
 /// What the data plane needs from the rest of the house.
 #[derive(Debug)]
@@ -52,6 +46,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub audit: AuditLog,
     pub clock: Arc<dyn Clock>,
+    /// How long a client may send or take no byte.
+    pub stall_timeout: Duration,
 }
 
 /// The `ProxyHttp` of every listener.
@@ -78,6 +74,10 @@ pub struct Passage {
     /// Why the upstream's answer was not passed on.
     pub(super) failure: Option<Refusal>,
     tls: bool,
+    /// Shows the request as in flight for as long as the passage lives, however it ends.
+    _in_flight: Gauged,
+    /// The same for a body that is being passed on, from its first byte.
+    transfer: Option<Gauged>,
 }
 
 impl Gate {
@@ -108,7 +108,7 @@ impl Gate {
             }
             Next::SigningKeys => Ok(Some(Answer::json(http::StatusCode::OK, self.shared.authenticator.jwks()))),
             Next::Token { registry, method, query } => {
-                let form = read_form(session, method).await?;
+                let form = read_form(session, method, self.shared.stall_timeout).await?;
                 self.token(session, passage, &registry, (method, &query, &form)).await.map(Some)
             }
         }
@@ -144,6 +144,10 @@ impl Gate {
         Ok(())
     }
 
+    fn transfer_opened(&self, passage: &mut Passage) {
+        passage.transfer.get_or_insert_with(|| self.shared.metrics.transfer_opened());
+    }
+
     async fn refuse(&self, session: &mut Session, passage: &mut Passage, refusal: &Refusal) -> Result<()> {
         passage.trail.refused(refusal);
         if !refusal.drains_body() || !drained(session).await {
@@ -161,29 +165,28 @@ fn caller_address(connection: &Connection) -> IpAddr {
     }
 }
 
-/// The form of a `POST` to the token endpoint, bounded in size and in time.
-async fn read_form(session: &mut Session, method: Method) -> Result<BytesMut, Refusal> {
-    let late = || Refusal::BadRequest { code: ErrorCode::Unsupported, status: 408, reason: "the form came too slowly" };
-    tokio::time::timeout(FORM_TIME, read_whole_form(session, method)).await.unwrap_or_else(|_| Err(late()))
-}
-
-async fn read_whole_form(session: &mut Session, method: Method) -> Result<BytesMut, Refusal> {
+/// The form of a `POST` to the token endpoint, bounded. The time is for all of it: pingora keeps no time over HTTP/2.
+async fn read_form(session: &mut Session, method: Method, time: Duration) -> Result<BytesMut, Refusal> {
     let mut form = BytesMut::new();
     if method != Method::Post {
         return Ok(form);
     }
     let unreadable =
         || Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason: "the form could not be read" };
-    while let Some(piece) = session.as_downstream_mut().read_request_body().await.map_err(|_| unreadable())? {
-        if form.len() + piece.len() > FORM_LIMIT {
-            return Err(Refusal::BadRequest {
-                code: ErrorCode::Unsupported,
-                status: 413,
-                reason: "the form is over 64 KiB",
-            });
+    let read = async {
+        while let Some(piece) = session.as_downstream_mut().read_request_body().await.map_err(|_| unreadable())? {
+            if form.len() + piece.len() > FORM_LIMIT {
+                return Err(Refusal::BadRequest {
+                    code: ErrorCode::Unsupported,
+                    status: 413,
+                    reason: "the form is over 64 KiB",
+                });
+            }
+            form.extend_from_slice(&piece);
         }
-        form.extend_from_slice(&piece);
-    }
+        Ok(())
+    };
+    tokio::time::timeout(time, read).await.map_err(|_| unreadable())??;
     Ok(form)
 }
 
@@ -226,6 +229,8 @@ impl ProxyHttp for Gate {
             status: 0,
             failure: None,
             tls: false,
+            _in_flight: self.shared.metrics.request_started(),
+            transfer: None,
         }
     }
 
@@ -237,8 +242,8 @@ impl ProxyHttp for Gate {
             connection.head_received();
         }
         passage.tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-        session.as_downstream_mut().set_read_timeout(Some(CLIENT_SILENCE));
-        session.as_downstream_mut().set_write_timeout(Some(CLIENT_SILENCE));
+        session.as_downstream_mut().set_read_timeout(Some(self.shared.stall_timeout));
+        session.as_downstream_mut().set_write_timeout(Some(self.shared.stall_timeout));
         Ok(())
     }
 
@@ -268,7 +273,8 @@ impl ProxyHttp for Gate {
         let Some(forward) = &passage.forward else {
             return Error::e_explain(ErrorType::InternalError, "a request without a permit");
         };
-        *request = forward.request(session.req_header())?;
+        let has_body = !session.as_downstream_mut().is_body_empty();
+        *request = forward.request(session.req_header(), has_body)?;
         Ok(())
     }
 
@@ -286,6 +292,9 @@ impl ProxyHttp for Gate {
             return Ok(());
         }
         passage.body_bytes += body.as_ref().map_or(0, |piece| piece.len() as u64);
+        if passage.body_bytes > 0 {
+            self.transfer_opened(passage);
+        }
         if rule == BodyRule::Manifest && passage.body_bytes > MANIFEST_LIMIT {
             passage.failure = Some(too_large());
             return Error::e_explain(ErrorType::HTTPStatus(413), "the manifest is over 4 MiB");
@@ -333,6 +342,9 @@ impl ProxyHttp for Gate {
         end: bool,
         passage: &mut Passage,
     ) -> Result<Option<Duration>> {
+        if body.as_ref().is_some_and(|piece| !piece.is_empty()) {
+            self.transfer_opened(passage);
+        }
         if let (Body::Replace { status, read }, Some(forward)) = (&mut passage.body, &passage.forward) {
             Body::take(read, body.as_deref().unwrap_or_default());
             *body = end.then(|| Bytes::from(Body::replacement(&forward.route, *status, read)));

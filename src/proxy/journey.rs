@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderValue, header};
 
-use super::forward::{Forward, MANIFEST_LIMIT, declared_length};
+use super::forward::{Forward, MANIFEST_LIMIT, declared_length, is_framed};
 use super::listener::SourceMode;
 use super::reject::Refusal;
 use super::source::source_address;
@@ -69,6 +69,7 @@ pub(crate) async fn examine(
     let registry = registry(policy, request)?;
     trail.registry = Some(Arc::clone(registry));
     admit(registry, source)?;
+    check_framing(request)?;
     let Parsed { method, endpoint, query } = parse(request)?;
     let route = match endpoint {
         Endpoint::Token => {
@@ -129,6 +130,12 @@ fn admit(registry: &Registry, source: SourceAddress) -> Result<(), Refusal> {
         Ok(_admitted) => Ok(()),
         Err(refused) => Err(Refusal::Network { source_address: source.ip(), reason: refused.reason().to_string() }),
     }
+}
+
+/// Where the body ends must be said in one way only, or others may find the end elsewhere (threat class U).
+fn check_framing(request: &Request<'_>) -> Result<(), Refusal> {
+    let unclear = Refusal::BadRequest { code: ErrorCode::SizeInvalid, status: 400, reason: "the length is not clear" };
+    if is_framed(&request.head.headers) { Ok(()) } else { Err(unclear) }
 }
 
 /// Step 5. The request line in the grammar of the protocol, or nothing.
@@ -247,9 +254,7 @@ fn without_mount(route: Route) -> Route {
 
 /// A manifest that says it is too large is refused before it is sent.
 fn check_body(method: Method, route: &Route, request: &Request<'_>) -> Result<(), Refusal> {
-    let bad_length =
-        Refusal::BadRequest { code: ErrorCode::SizeInvalid, status: 400, reason: "Content-Length is not a number" };
-    let length = declared_length(&request.head.headers).map_err(|_| bad_length)?;
+    let length = declared_length(&request.head.headers);
     let is_manifest = method == Method::Put && matches!(route, Route::Manifest { .. });
     if is_manifest && length.is_some_and(|length| length > MANIFEST_LIMIT) {
         return Err(too_large());

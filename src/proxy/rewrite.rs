@@ -55,7 +55,7 @@ pub(crate) fn answer(
     response: &mut ResponseHeader,
 ) -> Result<Result<Body, UpstreamFailure>> {
     if response.status.is_informational() {
-        return Ok(Ok(Body::Pass));
+        return Ok(informational(response));
     }
     let status = match status(forward, response.status) {
         Ok(status) => status,
@@ -78,6 +78,15 @@ pub(crate) fn answer(
         return Ok(Ok(Body::Pass));
     }
     error_body(forward, status, response).map(Ok)
+}
+
+/// An interim answer has nothing to say but its status; only `100 Continue` is one that anybody asked for.
+fn informational(response: &mut ResponseHeader) -> Result<Body, UpstreamFailure> {
+    let names: Vec<HeaderName> = response.headers.keys().cloned().collect();
+    for name in names {
+        response.remove_header(&name);
+    }
+    if response.status == StatusCode::SWITCHING_PROTOCOLS { Err(UpstreamFailure::Unusable) } else { Ok(Body::Pass) }
 }
 
 /// Which statuses may be passed on. An upstream that wants a credential, redirects or fails is our failure, not the

@@ -83,7 +83,14 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
         Probes::bind(config.metrics).map_err(|source| StartError::Metrics { address: config.metrics, source })?;
 
     let authenticator = Arc::new(Authenticator::new(keys, &config.signing.issuer, Arc::clone(&metrics)));
-    let shared = Shared { current: Arc::clone(&current), authenticator, metrics: Arc::clone(&metrics), audit, clock };
+    let shared = Shared {
+        current: Arc::clone(&current),
+        authenticator,
+        metrics: Arc::clone(&metrics),
+        audit,
+        clock,
+        stall_timeout: config.limits.stall_timeout,
+    };
     let audit = shared.audit.clone();
     let mut server = Server::new_with_opt_and_conf(None, server_configuration(threads));
     for service in services(&server.configuration, Gate::new(shared), listeners, &serving)? {

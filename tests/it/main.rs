@@ -12,6 +12,8 @@ mod clients;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod firewall;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod proxies;
@@ -21,5 +23,9 @@ mod registries;
 mod reload;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod transfers;
+#[cfg(test)]
+mod uploads;
 #[cfg(test)]
 mod walkthrough;

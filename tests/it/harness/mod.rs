@@ -1,19 +1,24 @@
 //! The parts that tests are made of: registries, seawall, clients, images and plain HTTP.
 
+pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod containers;
 pub(crate) mod daemons;
+pub(crate) mod fake;
 pub(crate) mod http;
 pub(crate) mod image;
 pub(crate) mod nearby;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxies;
+pub(crate) mod raw;
 pub(crate) mod registry;
 pub(crate) mod seawall;
+pub(crate) mod secure;
 pub(crate) mod session;
 pub(crate) mod sources;
 pub(crate) mod tls;
+pub(crate) mod wall;
 
 use std::thread::sleep;
 use std::time::Duration;

@@ -68,6 +68,11 @@ impl Registry {
         Self { _process: process, _directory: directory, address }
     }
 
+    /// Where it listens, for a caller who goes past seawall.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// For `upstream.url`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
