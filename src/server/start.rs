@@ -239,6 +239,7 @@ fn start_probes(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::keys::SigningAlgorithm;
 
     const FILE: &str = "version: 1
 listeners: [ { name: public, address: 127.0.0.1:0 } ]
