@@ -222,8 +222,10 @@ cat <<END
   docker login --username ci-push --password-stdin $server < .seawall/secrets/ci-push.txt
   docker pull $server/samples/hello:v1
   docker run --rm $server/samples/hello:v1
+  podman pull --tls-verify=false --creds reader $server/samples/hello:v1    # asks for the password
 
   \$EDITOR .seawall/seawall.yaml              # rights change within a second, no restart
+  tail .seawall/seawall.log                  # a mistake in the file is named here, and changes nothing
   tail -f .seawall/audit.jsonl | jq .        # who did what, and why it was allowed or refused
   curl -s http://$metrics/metrics
 

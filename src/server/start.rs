@@ -110,13 +110,11 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
 }
 
 fn load(path: &Path) -> Result<Loaded, StartError> {
-    // All problems, those of the policy too, so that one look at the file mends everything.
-    let loaded = config::load(path).map_err(|found| {
-        let all = super::check(path);
-        StartError::Configuration(if all.is_empty() { found } else { all })
-    })?;
-    let missing = config::missing_files(&loaded.config);
-    if missing.is_empty() { Ok(loaded) } else { Err(StartError::Configuration(missing)) }
+    let problems = super::check(path);
+    if problems.are_fatal() {
+        return Err(StartError::Configuration(problems));
+    }
+    config::load(path).map_err(StartError::Configuration)
 }
 
 fn audit(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> Result<AuditLog, AuditError> {
@@ -140,7 +138,9 @@ fn provider(
         let Reading { config, registries, files, problems } = config::read(&path);
         let registries = registries.and_then(Draft::whole);
         let (Some(config), Some(registries), false) = (config, registries, problems.are_fatal()) else {
-            return Err(Refused { problems, files });
+            // As many as `seawall check` would name; the file may have been mended since it was read.
+            let all = super::check(&path);
+            return Err(Refused { problems: if all.are_fatal() { all } else { problems }, files });
         };
         if config != started {
             tracing::warn!("the process configuration changed: restart to apply it; the policy is reloaded");
@@ -228,4 +228,43 @@ fn start_probes(
         })
     };
     Ok(probes.start(render, readiness)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::keys::SigningAlgorithm;
+
+    const FILE: &str = "version: 1
+listeners: [ { name: public, address: 127.0.0.1:0 } ]
+registries:
+  myregistry:
+    loginServer: registry.example.com
+    upstream: { url: http://127.0.0.1:5000 }
+    networkRuleSet: { defaultAction: Deny }
+    scopeMaps: { samples: { repositories: { a/b: [content/read] } } }
+";
+
+    /// A mistake of the reader does not hide those that only the compiler finds.
+    #[test]
+    fn a_start_and_a_reload_name_every_problem_that_check_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("seawall.yaml");
+        std::fs::write(&path, FILE).unwrap();
+        let config = load(&path).unwrap().config;
+        let keys = SigningKeys::open_or_create(&folder.path().join("keys"), SigningAlgorithm::Es256, SystemClock.now());
+        let (current, clock): (_, Arc<dyn Clock>) = (Arc::new(Current::new()), Arc::new(SystemClock));
+        let provider = provider(&path, &config, &keys.unwrap(), &current, &clock);
+        assert_eq!(provider.reload().unwrap().version, 1);
+
+        let broken = FILE.replace("defaultAction", "defautAction").replace("content/read", "content/raed");
+        std::fs::write(&path, broken).unwrap();
+        let texts = |problems: Problems| problems.sorted().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let expected = texts(crate::server::check(&path));
+        assert_eq!(expected.len(), 2, "{expected:?}");
+        assert_eq!(texts(provider.reload().unwrap_err().problems), expected);
+        let Err(StartError::Configuration(problems)) = load(&path) else { panic!("it started") };
+        assert_eq!(texts(problems), expected);
+        assert_eq!(current.load().unwrap().version(), 1, "the policy in force stays");
+    }
 }

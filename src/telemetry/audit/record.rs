@@ -15,7 +15,7 @@ pub struct AuditRecord {
     /// When the request began. RFC 3339, UTC, microseconds.
     #[serde(serialize_with = "micros")]
     pub time: Timestamp,
-    /// The id that the client's answer and the upstream's request carry too.
+    /// The id that the client's answer carries too, as `X-Ms-Correlation-Request-Id`.
     pub request_id: String,
     /// The registry's configured name.
     #[serde(skip_serializing_if = "Option::is_none")]
