@@ -32,6 +32,13 @@ impl From<Denial> for Failure {
     }
 }
 
+/// An access token that was presented as a password, and what it was issued for.
+#[derive(Debug)]
+pub struct OwnToken {
+    pub minted: Minted,
+    pub scopes: Vec<Scope>,
+}
+
 /// Checks credentials and issues access tokens: one per process.
 pub struct Authenticator {
     keys: Arc<SigningKeys>,
@@ -117,7 +124,11 @@ impl Authenticator {
             Err(TokenRejection::Invalid(_)) => return Err(Denial::AccessTokenInvalid.into()),
         };
         let principal = self.principal(registry, verified.principal, verified.credential)?;
-        Ok(Caller { principal, credential: verified.credential, granted: Granted::Access(Arc::new(access(&verified))) })
+        Ok(Caller {
+            principal,
+            credential: verified.credential,
+            granted: Granted::Access(Arc::new(AccessList::from_scopes(&scopes(&verified)))),
+        })
     }
 
     /// Who holds this refresh token.
@@ -135,15 +146,16 @@ impl Authenticator {
         registry: &Registry,
         presented: &Secret,
         now: Timestamp,
-    ) -> Result<(Caller, Minted), Failure> {
+    ) -> Result<(Caller, OwnToken), Failure> {
         let caller = self.by_access_token(registry, presented, now, 0)?;
         let caller = accepted(caller.principal, caller.credential, caller.granted, now)?;
         let verified = self.access_tokens.verify(presented, registry.login_server.as_str(), now);
         let (verified, _) = verified.map_err(|_| Denial::AccessTokenInvalid)?;
         let remaining = verified.validity.expires_at.as_second().saturating_sub(now.as_second());
-        let issued_at = verified.validity.issued_at;
+        // Clients add the two, so the time that remains counts from now.
         let expires_in = u32::try_from(remaining).unwrap_or(0);
-        Ok((caller, Minted { token: presented.clone(), issued_at, expires_in }))
+        let minted = Minted { token: presented.clone(), issued_at: now, expires_in };
+        Ok((caller, OwnToken { minted, scopes: scopes(&verified) }))
     }
 
     /// An access token for `granted`, for 75 minutes.
@@ -178,7 +190,8 @@ impl Authenticator {
         credential: Option<CredentialId>,
     ) -> Result<Principal, Failure> {
         if credential.is_none() && id == self.nobody(registry) {
-            return Ok(Principal::Anonymous);
+            let anonymous = registry.anonymous_pull.then_some(Principal::Anonymous);
+            return anonymous.ok_or(Failure::Denied(Denial::AnonymousNotAllowed));
         }
         registry.principal(id).cloned().ok_or(Failure::Denied(Denial::PrincipalGone))
     }
@@ -202,12 +215,12 @@ fn accepted(
     Ok(Caller { principal, credential, granted })
 }
 
-fn access(verified: &VerifiedAccess) -> AccessList {
+fn scopes(verified: &VerifiedAccess) -> Vec<Scope> {
     let scope = |access: &Access| Scope {
         kind: access.kind.clone(),
         class: None,
         name: access.name.clone(),
         actions: access.actions.clone(),
     };
-    AccessList::from_scopes(&verified.access.iter().map(scope).collect::<Vec<_>>())
+    verified.access.iter().map(scope).collect()
 }

@@ -8,7 +8,7 @@ pub mod password;
 pub mod refresh_token;
 mod signed_token;
 
-pub use authenticator::{Authenticator, Failure};
+pub use authenticator::{Authenticator, Failure, OwnToken};
 pub use signed_token::{InvalidToken, MintError, Minted, TokenRejection, Validity};
 
 /// Whether a cache spared the work of a check. The caller counts it.

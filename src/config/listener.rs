@@ -1,7 +1,7 @@
 //! The listeners of a document: unique names and addresses, certificates, and where the source address comes from.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::document::{CertificateDocument, ListenerDocument, SourceDocument, SourceMode, TlsDocument};
 use super::resolve::{address, named, path};
 use super::settings::{CertificateFiles, Config, Listener, Source, Tls};
+use crate::policy::network::parse_network;
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
 
@@ -143,18 +144,7 @@ fn networks(trusted: Result<&At<Vec<At<String>>>, &Origin>, problems: &mut Probl
     Some(networks.collect())
 }
 
-/// An address, or a range in CIDR notation that starts where it says.
+/// A network, read as those of the network rules are.
 fn network(written: &At<String>) -> Result<IpNet, Problem> {
-    if let Ok(address) = written.parse::<IpAddr>() {
-        return Ok(address.into());
-    }
-    let Ok(network) = written.parse::<IpNet>() else {
-        let problem = Problem::new(&written.origin, format!("{:?} is not an address or CIDR range", written.value));
-        return Err(problem.hint("such as 10.0.0.0/8, 192.0.2.7 or \"2001:db8::/32\""));
-    };
-    if network.addr() != network.network() {
-        let problem = Problem::new(&written.origin, format!("{network} has bits set beyond its prefix"));
-        return Err(problem.hint(format!("did you mean {}?", network.trunc())));
-    }
-    Ok(network)
+    parse_network(written).map_err(|error| Problem::new(&written.origin, error.to_string()).hint(error.hint()))
 }

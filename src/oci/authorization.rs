@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::secret::Secret;
 
 /// The longest header value, in bytes. An access token with many scopes fits.
-pub const MAX_VALUE: usize = 16 * 1024;
+pub const MAX_VALUE: usize = 16 * 1024 + 16;
 
 /// What the caller presented. Nothing of it is verified.
 #[derive(Clone, Debug)]

@@ -30,11 +30,16 @@ impl LoginServer {
         if !is_host(authority.host()) {
             return Err("not a host name or an IP address");
         }
+        // Clients leave out the port that is https' own, and what they write must be what challenges say.
+        let authority = match authority.port_u16() {
+            Some(443) => authority.host().parse().map_err(|_| "not a host name or an IP address")?,
+            _ => authority,
+        };
         let has_port = authority.as_str().len() != authority.host().len();
         if has_port && authority.port_u16().is_none_or(|port| port == 0) {
             return Err("the port is not a number from 1 to 65535");
         }
-        Ok(Self { text: lower.into(), has_port })
+        Ok(Self { text: authority.as_str().into(), has_port })
     }
 
     pub fn as_str(&self) -> &str {
@@ -198,6 +203,7 @@ mod tests {
     fn a_login_server_without_port_answers_to_both_default_ports() {
         let hosts = |text| LoginServer::parse(text).unwrap().host_headers().collect::<Vec<_>>();
         assert_eq!(hosts("r.test"), ["r.test".into(), "r.test:443".into(), "r.test:80".into()]);
+        assert_eq!(hosts("r.test:443"), hosts("r.test"));
         assert_eq!(hosts("r.test:8443"), ["r.test:8443".into()]);
     }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
-use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
@@ -370,10 +370,10 @@ impl ProxyHttp for Gate {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
-        let refusal = passage.failure.take().unwrap_or_else(|| failure(error));
+        let reached = passage.sent_upstream.is_some();
+        let refusal = passage.failure.take().unwrap_or_else(|| failure(error, reached));
         passage.trail.refused(&refusal);
-        let gone = *error.esource() == ErrorSource::Downstream
-            && matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed);
+        let gone = matches!(refusal, Refusal::ClientLeft) && !matches!(error.etype(), ErrorType::ReadTimedout);
         if !gone && session.response_written().is_none() {
             let answer = refusal.answer();
             session.set_keepalive(None);
@@ -382,6 +382,10 @@ impl ProxyHttp for Gate {
             }
         }
         FailToProxy { error_code: passage.status, can_reuse_downstream: false }
+    }
+
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Passage, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
     }
 
     /// pingora's own lines name hosts and targets; the audit record says what is to be said.
@@ -395,14 +399,14 @@ impl ProxyHttp for Gate {
     }
 }
 
-/// What an error on the way to or from the upstream means for the client.
-fn failure(error: &Error) -> Refusal {
+/// What an error means for the client. While the upstream was not reached, it was the client that broke off.
+fn failure(error: &Error, reached: bool) -> Refusal {
     use ErrorType::{
         ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, InvalidCert, ReadTimedout, TLSHandshakeFailure,
         TLSHandshakeTimedout, WriteTimedout,
     };
-    if *error.esource() == ErrorSource::Downstream {
-        return Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason: "the client broke off" };
+    if *error.esource() == ErrorSource::Downstream || !reached {
+        return Refusal::ClientLeft;
     }
     Refusal::Upstream(match error.etype() {
         ConnectRefused | ConnectNoRoute | ConnectError | InvalidCert | TLSHandshakeFailure => {

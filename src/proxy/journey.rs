@@ -91,7 +91,7 @@ pub(crate) async fn examine(
     let credential = credential.ok_or_else(|| desk.deny(Denial::CredentialRequired))?;
     let caller = caller(authenticator, &desk, request, &route, credential, trail).await?;
     trail.caller = Some(caller.clone());
-    let forward = permitted(authenticator, &desk, &caller, method, route, request)?;
+    let forward = permitted(authenticator, &desk, &caller, method, route, request, trail)?;
     trail.permit = Some(forward.permit.clone());
     Ok(Next::Forward(Box::new(forward)))
 }
@@ -228,14 +228,18 @@ fn permitted(
     method: Method,
     route: Route,
     request: &Request<'_>,
+    trail: &mut Trail,
 ) -> Result<Forward, Refusal> {
-    let (permit, route) = match authorize(desk.registry, caller, desk.asked, request.now) {
-        Ok(permit) => (permit, route),
-        Err(denial) => {
+    let decide = |operation| authorize(desk.registry, caller, operation, request.now);
+    let (permit, route) = match (decide(desk.asked), desk.asked.without_mount()) {
+        (Ok(permit), _) => (permit, route),
+        (Err(denial), None) => return Err(desk.deny(denial)),
+        (Err(denial), Some(plain)) => {
             // A mount whose source may not be read becomes a plain upload, as the specification allows.
-            let plain = desk.asked.without_mount().ok_or(denial);
-            let permit = plain.and_then(|plain| authorize(desk.registry, caller, &plain, request.now));
-            (permit.map_err(|denial| desk.deny(denial))?, without_mount(route))
+            let permit = decide(&plain).map_err(|denial| desk.deny(denial))?;
+            let route = without_mount(route);
+            trail.mount_refused(denial, &route);
+            (permit, route)
         }
     };
     check_body(method, &route, request)?;

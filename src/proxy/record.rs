@@ -6,8 +6,9 @@ use pingora::proxy::Session;
 
 use super::gate::{Passage, Shared};
 use super::listener::Connection;
+use super::reject::CLIENT_LEFT;
 use super::trail::Trail;
-use crate::oci::Route;
+use crate::oci::{Method, Route};
 use crate::policy::Principal;
 use crate::telemetry::audit::{AuditRecord, Bounded, PrincipalRecord};
 use crate::telemetry::metrics::FinishedRequest;
@@ -42,7 +43,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, passage: &Passage) {
         principal: principal(&passage.trail),
         credential: credential(&passage.trail),
         operation: passage.trail.class,
-        method: session.req_header().method.to_string(),
+        method: method(session.req_header().method.as_str()),
         repository,
         reference,
         decision: outcome,
@@ -62,29 +63,38 @@ pub(super) fn finish(shared: &Shared, session: &Session, passage: &Passage) {
     });
 }
 
+/// The protocol's methods by name, every other one by one word: the text is the client's, and may be long.
+fn method(text: &str) -> &'static str {
+    Method::parse(text).map_or("OTHER", Method::as_str)
+}
+
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// How the journey ended. A permitted request whose upstream failed was permitted, and then failed.
+/// How the journey ended. Whoever was permitted and then left was permitted; an upstream that failed is an error.
 fn verdict(trail: &Trail) -> (Outcome, &'static str) {
     match (&trail.refusal, &trail.permit) {
+        (Some(refusal), Some(_)) if refusal.code == CLIENT_LEFT => (Outcome::Permit, CLIENT_LEFT),
+        (None, Some(_)) if trail.mount_refused.is_some() => (Outcome::Permit, "mount_refused"),
         (Some(refusal), _) if refusal.is_denial => (Outcome::Deny, refusal.code),
         (Some(refusal), _) => (Outcome::Error, refusal.code),
         (None, Some(_)) => (Outcome::Permit, "permitted"),
         (None, None) => match trail.class {
             OperationClass::Token => (Outcome::Permit, "token_issued"),
             OperationClass::Keys => (Outcome::Permit, "public"),
-            _ => (Outcome::Error, "client_left"),
+            _ => (Outcome::Error, CLIENT_LEFT),
         },
     }
 }
 
 /// The rule or the reason, in a sentence with its place in the file.
 fn rule(trail: &Trail) -> Option<String> {
-    match (&trail.refusal, &trail.permit) {
+    let permitted = trail.permit.as_ref().map(|permit| permit.rule().to_string());
+    match (&trail.refusal, &trail.mount_refused) {
         (Some(refusal), _) => Some(refusal.text.clone()),
-        (None, permit) => permit.as_ref().map(|permit| permit.rule().to_string()),
+        (None, Some(denial)) => permitted.map(|rule| format!("{rule}; the mount became a plain upload: {denial}")),
+        (None, None) => permitted,
     }
 }
 

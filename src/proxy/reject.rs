@@ -37,9 +37,14 @@ pub(crate) enum Refusal {
     NotReady,
     #[error("{0}")]
     Upstream(UpstreamFailure),
+    #[error("the client broke off")]
+    ClientLeft,
     #[error("internal error: {0}")]
     Internal(&'static str),
 }
+
+/// The code of [`Refusal::ClientLeft`].
+pub(crate) const CLIENT_LEFT: &str = "client_left";
 
 /// What an upstream did instead of answering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -52,6 +57,11 @@ pub(crate) enum UpstreamFailure {
     Broken,
     #[error("the upstream refused seawall's own credential")]
     RefusedUs,
+    #[error(
+        "the upstream redirects to its storage, and redirects are not passed on: set `storage: {{ redirect: {{ disable: \
+         true }} }}` in Distribution, or its like"
+    )]
+    Redirected,
     #[error("the upstream answered with something that may not be passed on")]
     Unusable,
 }
@@ -71,7 +81,9 @@ impl Refusal {
             Self::Upstream(UpstreamFailure::TimedOut) => "upstream_timeout",
             Self::Upstream(UpstreamFailure::Broken) => "upstream_broken",
             Self::Upstream(UpstreamFailure::RefusedUs) => "upstream_refused_us",
+            Self::Upstream(UpstreamFailure::Redirected) => "upstream_redirected",
             Self::Upstream(UpstreamFailure::Unusable) => "upstream_unusable",
+            Self::ClientLeft => CLIENT_LEFT,
             Self::Internal(_) => "internal",
         }
     }
@@ -117,6 +129,7 @@ impl Refusal {
                 error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1")
             }
             Self::Upstream(failure) => upstream(*failure),
+            Self::ClientLeft => error(400, &ErrorBody::new(ErrorCode::Unsupported)),
             Self::Internal(_) => error(500, &ErrorBody::new(ErrorCode::Unknown)),
         }
     }
@@ -145,7 +158,10 @@ fn upstream(failure: UpstreamFailure) -> Answer {
     let (status, code) = match failure {
         UpstreamFailure::TimedOut => (504, ErrorCode::Unavailable),
         UpstreamFailure::Unreachable => (502, ErrorCode::Unavailable),
-        UpstreamFailure::Broken | UpstreamFailure::RefusedUs | UpstreamFailure::Unusable => (502, ErrorCode::Unknown),
+        UpstreamFailure::Broken
+        | UpstreamFailure::RefusedUs
+        | UpstreamFailure::Redirected
+        | UpstreamFailure::Unusable => (502, ErrorCode::Unknown),
     };
     error(status, &ErrorBody::new(code))
 }

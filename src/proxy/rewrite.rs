@@ -96,6 +96,7 @@ fn status(forward: &Forward, status: StatusCode) -> Result<StatusCode, UpstreamF
         200 | 201 | 202 | 204 | 206 | 304 | 400 | 404 | 405 | 412 | 413 | 416 | 429 | 503 => Ok(status),
         // A chunk that does not follow the last one, in some upstreams.
         409 if forward.is_upload() => Ok(status),
+        301 | 302 | 303 | 307 | 308 => Err(UpstreamFailure::Redirected),
         401 | 403 | 407 => Err(UpstreamFailure::RefusedUs),
         504 => Err(UpstreamFailure::TimedOut),
         500..=599 => Err(UpstreamFailure::Broken),

@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::journey::realm;
 use super::reject::Refusal;
 use super::trail::Trail;
-use crate::auth::{Authenticator, Failure, MintError, Minted};
+use crate::auth::{Authenticator, Failure, MintError, Minted, OwnToken};
 use crate::clock::Timestamp;
 use crate::oci::{self, Credential, ErrorCode, Method, Scope, query};
 use crate::policy::{Caller, Denial, Registry, grant};
@@ -71,10 +71,10 @@ pub(crate) async fn answer(
     }
     let (caller, own) = caller(authenticator, request, login).await?;
     trail.caller = Some(caller.clone());
-    let granted = grant(&caller.principal, &fields.scopes);
-    if let Some(own) = own {
-        return respond(&own, &granted);
+    if let Some(OwnToken { minted, scopes }) = own {
+        return respond(&minted, &scopes);
     }
+    let granted = grant(&caller.principal, &fields.scopes);
     let issued = authenticator.issue(request.registry, &caller, &granted, request.now).await;
     let issued = issued.map_err(|error| match error {
         MintError::TooLarge => bad_request("so many scopes that the access token would be too large"),
@@ -95,6 +95,7 @@ fn fields(request: &TokenRequest<'_>) -> Result<Fields, Refusal> {
         Method::Get | Method::Head | Method::Put | Method::Patch | Method::Delete => request.query,
     };
     let mut fields = Fields::default();
+    let mut scopes = Vec::new();
     for (key, value) in query::pairs(text)? {
         match key.as_str() {
             "service" => once(&mut fields.service, value)?,
@@ -102,14 +103,13 @@ fn fields(request: &TokenRequest<'_>) -> Result<Fields, Refusal> {
             "username" => once(&mut fields.username, value)?,
             "password" => once(&mut fields.password, Secret::new(value))?,
             "refresh_token" => once(&mut fields.refresh_token, Secret::new(value))?,
-            "scope" => {
-                let scopes = Scope::parse_list(&value).map_err(|_| bad_request("a scope is malformed"))?;
-                fields.scopes.extend(scopes);
-            }
+            "scope" => scopes.push(value),
             _ => {}
         }
     }
-    fields.scopes = Scope::merge(fields.scopes);
+    // Together, so that the limits of a list hold for all of them.
+    let scopes = Scope::parse_list(&scopes.join(" ")).map_err(|_| bad_request("a scope is malformed"))?;
+    fields.scopes = Scope::merge(scopes);
     Ok(fields)
 }
 
@@ -164,7 +164,7 @@ async fn caller(
     authenticator: &Authenticator,
     request: &TokenRequest<'_>,
     login: Login,
-) -> Result<(Caller, Option<Minted>), Refusal> {
+) -> Result<(Caller, Option<OwnToken>), Refusal> {
     let (registry, now) = (request.registry, request.now);
     let caller = match login {
         Login::Anonymous if registry.anonymous_pull => Ok(Caller::anonymous()),
@@ -183,7 +183,7 @@ fn own_token(
     authenticator: &Authenticator,
     request: &TokenRequest<'_>,
     token: &Secret,
-) -> Result<(Caller, Option<Minted>), Refusal> {
+) -> Result<(Caller, Option<OwnToken>), Refusal> {
     if let Ok(caller) = authenticator.by_refresh_token(request.registry, token, request.now) {
         return Ok((caller, None));
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::reject::Refusal;
 use crate::oci::Route;
 use crate::policy::network::SourceAddress;
-use crate::policy::{Caller, OperationClass as Needed, Permit, Registry};
+use crate::policy::{Caller, Denial, OperationClass as Needed, Permit, Registry};
 use crate::telemetry::OperationClass;
 
 /// Notes on one request. Everything is optional: a journey may end at its first step.
@@ -21,6 +21,8 @@ pub(crate) struct Trail {
     pub(crate) claimed_user: Option<String>,
     pub(crate) caller: Option<Caller>,
     pub(crate) permit: Option<Permit>,
+    /// Why a mount became a plain upload.
+    pub(crate) mount_refused: Option<Denial>,
     pub(crate) refusal: Option<Noted>,
 }
 
@@ -42,6 +44,7 @@ impl Default for Trail {
             claimed_user: None,
             caller: None,
             permit: None,
+            mount_refused: None,
             refusal: None,
         }
     }
@@ -65,8 +68,17 @@ impl Trail {
         self.route = Some(route.clone());
     }
 
-    /// Notes why the request went no further.
+    /// Notes that the mount that was asked for is not done, and what is done instead.
+    pub(crate) fn mount_refused(&mut self, denial: Denial, instead: &Route) {
+        self.mount_refused = Some(denial);
+        self.route = Some(instead.clone());
+    }
+
+    /// Notes why the request went no further. The first reason stays: what breaks afterwards did not decide anything.
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
+        if self.refusal.is_some() {
+            return;
+        }
         self.refusal = Some(Noted { code: refusal.code(), text: refusal.to_string(), is_denial: refusal.is_denial() });
     }
 }

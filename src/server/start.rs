@@ -192,6 +192,7 @@ fn count(metrics: &Metrics, refusal: Refusal) {
         Refusal::MalformedProxyHeader => RefusedConnection::MalformedProxyHeader,
         Refusal::LateProxyHeader => RefusedConnection::LateProxyHeader,
         Refusal::LateHead => RefusedConnection::LateHead,
+        Refusal::LargeHead => RefusedConnection::LargeHead,
     });
 }
 

@@ -101,6 +101,8 @@ labels! {
         LateProxyHeader => "late_proxy_header",
         /// The head of a request took too long (slow loris).
         LateHead => "late_head",
+        /// The head of a request is over 64 KiB.
+        LargeHead => "large_head",
     }
 
     /// The way of transferred bytes, as clients see it.

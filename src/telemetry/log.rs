@@ -16,8 +16,10 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 /// What any client can provoke, once per connection or message, and what the metrics count instead.
 ///
 /// - `services::listening` reports every failed TLS handshake, so every port scan, as an error;
+/// - `pingora_proxy` reports every head that was cut off as an error, and requests that are tried again;
 /// - `protocols` warns of malformed bodies and headers of peers.
-const QUIET: &str = concat!("pingora_core::services::listening=off", ",", "pingora_core::protocols=error");
+const QUIET: &str =
+    concat!("pingora_core::services::listening=off", ",", "pingora_core::protocols=error", ",", "pingora_proxy=off");
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]

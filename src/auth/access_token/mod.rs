@@ -25,7 +25,8 @@ pub use super::signed_token::Access;
 
 /// 75 minutes, as in ACR (requirements B.1).
 pub const ACCESS_TOKEN_SECONDS: u32 = 75 * 60;
-const REMEMBERED_TOKENS: u64 = 10_000;
+/// How much may be remembered, counted in bytes of tokens: tens of thousands of ordinary ones.
+const REMEMBERED_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What an access token is to say.
 #[derive(Debug, Clone)]
@@ -53,20 +54,28 @@ pub struct VerifiedAccess {
     pub validity: Validity,
 }
 
+/// A verified token, and how long its text was: claims take memory in proportion.
+#[derive(Debug, Clone)]
+struct Remembered {
+    claims: Arc<VerifiedAccess>,
+    size: u32,
+}
+
 /// Makes and verifies access tokens: one per process.
 #[derive(Debug)]
 pub struct AccessTokens {
     tokens: SignedTokens,
     hash_key: HashKey,
     /// By a keyed digest of the whole token, so that neither a token nor something to guess at lies in memory.
-    verified: Cache<KeyedDigest, Arc<VerifiedAccess>>,
+    verified: Cache<KeyedDigest, Remembered>,
 }
 
 impl AccessTokens {
     /// `issuer` is written into every token, and no other is accepted.
     pub fn new(keys: Arc<SigningKeys>, issuer: impl Into<String>) -> Self {
         let verified = Cache::builder()
-            .max_capacity(REMEMBERED_TOKENS)
+            .max_capacity(REMEMBERED_BYTES)
+            .weigher(|_, remembered: &Remembered| remembered.size)
             .time_to_live(Duration::from_secs(ACCESS_TOKEN_SECONDS.into()))
             .build();
         let hash_key = keys.hash_key().clone();
@@ -109,11 +118,12 @@ impl AccessTokens {
         let token = presented.expose();
         check_size(token)?;
         let key = self.hash_key.digest("verified-access-token", &[token.as_bytes()]);
-        let (claims, outcome) = if let Some(claims) = self.verified.get(&key) {
+        let (claims, outcome) = if let Some(Remembered { claims, .. }) = self.verified.get(&key) {
             (claims, CacheOutcome::Hit)
         } else {
             let claims = Arc::new(VerifiedAccess::try_from(self.tokens.open(token)?)?);
-            self.verified.insert(key, Arc::clone(&claims));
+            let size = u32::try_from(token.len()).unwrap_or(u32::MAX);
+            self.verified.insert(key, Remembered { claims: Arc::clone(&claims), size });
             (claims, CacheOutcome::Miss)
         };
         match claims.validity.check(audience, now)? {

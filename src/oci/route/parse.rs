@@ -34,7 +34,7 @@ const MAX_TARGET: usize = 8 * 1024;
 const MAX_N: u32 = 10_000;
 const MAX_LAST: usize = 512;
 /// With it escaped byte by byte, a rebuilt target is still shorter than [`MAX_TARGET`].
-const MAX_STATE: usize = 2 * 1024;
+const MAX_STATE: usize = 6 * 1024;
 const MAX_ARTIFACT_TYPE: usize = 255;
 
 const NO_ENDPOINT: RouteError = RouteError::not_found(ErrorCode::Unsupported, "no endpoint has this path");

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+
 use crate::policy::address::{Timeouts, UpstreamTarget};
 use crate::policy::document::{TimeoutsDocument, UpstreamDocument};
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::quantity;
+use crate::secret::Secret;
 
 use super::{Compiler, report};
 
@@ -28,16 +32,33 @@ pub(super) fn target(
     }
     if let Some(tls) = &mut target.tls {
         if let Some(name) = &document.server_name {
+            if ServerName::try_from(name.as_str()).is_err() {
+                problems.push(Problem::new(&name.origin, format!("`{}` is not a server name", name.value)));
+            }
             tls.server_name = name.as_str().into();
         }
         if let Some(path) = &document.ca {
             match compiler.references.file(path) {
-                Ok(pem) => tls.authorities = Some(pem),
+                Ok(pem) => match authorities(&pem) {
+                    Ok(()) => tls.authorities = Some(pem),
+                    Err(error) => problems.push(Problem::new(&path.origin, format!("{}: {error}", path.value))),
+                },
                 Err(error) => problems.push(Problem::new(&path.origin, error)),
             }
         }
     }
     Some(target)
+}
+
+/// Whether the text holds at least one certificate and nothing broken: found out now, not at the first connection.
+fn authorities(pem: &Secret) -> Result<(), &'static str> {
+    let mut found = false;
+    for certificate in CertificateDer::pem_slice_iter(pem.expose().as_bytes()) {
+        let certificate = certificate.map_err(|_| "not PEM")?;
+        x509_parser::parse_x509_certificate(&certificate).map_err(|_| "a certificate in it cannot be read")?;
+        found = true;
+    }
+    if found { Ok(()) } else { Err("no certificate is in it") }
 }
 
 fn timeouts(document: &TimeoutsDocument, problems: &mut Problems) -> Timeouts {

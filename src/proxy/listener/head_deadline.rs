@@ -24,7 +24,10 @@ use tokio::time::{Instant, Sleep};
 use super::Refusal;
 use super::connection::{Connection, HeadState};
 
-/// A downstream connection whose request heads have a deadline.
+/// The largest head of a request, in bytes, with room for an access token.
+const HEAD_LIMIT: usize = 64 * 1024;
+
+/// A downstream connection whose request heads have a deadline and a limit.
 #[derive(Debug)]
 pub(super) struct HeadDeadline {
     inner: Stream,
@@ -32,6 +35,8 @@ pub(super) struct HeadDeadline {
     digest: Arc<ProxyDigest>,
     deadline: Pin<Box<Sleep>>,
     answered_early: bool,
+    /// Bytes of the head that is arriving, and of what came with it.
+    head_bytes: usize,
 }
 
 impl HeadDeadline {
@@ -39,7 +44,17 @@ impl HeadDeadline {
     pub(super) fn new(inner: Stream, connection: Arc<Connection>) -> pingora::Result<Self> {
         let digest = Arc::new(Arc::clone(&connection).into_digest()?);
         let deadline = Box::pin(tokio::time::sleep(connection.listener.head_timeout));
-        Ok(Self { inner, connection, digest, deadline, answered_early: false })
+        Ok(Self { inner, connection, digest, deadline, answered_early: false, head_bytes: 0 })
+    }
+
+    /// Counts what arrives while a head does. pingora would take a mebibyte, and parse it anew with every piece.
+    fn head_is_too_large(&mut self, state: HeadState, arrived: usize) -> bool {
+        self.head_bytes = match state {
+            HeadState::First | HeadState::Begun => self.head_bytes + arrived,
+            HeadState::Awaited | HeadState::Received => arrived,
+        };
+        let counts = matches!(state, HeadState::First | HeadState::Begun) && !self.connection.http2;
+        counts && self.head_bytes > HEAD_LIMIT
     }
 
     /// An HTTP/1 answer before the gate has seen a head is pingora's own: it could not read what came.
@@ -58,8 +73,13 @@ impl AsyncRead for HeadDeadline {
         let state = this.connection.head.state();
         let filled = buf.filled().len();
         let read = Pin::new(&mut *this.inner).poll_read(cx, buf);
+        let arrived = buf.filled().len() - filled;
+        if this.head_is_too_large(state, arrived) {
+            this.connection.refuse(Refusal::LargeHead);
+            return Poll::Ready(Err(io::Error::other("the head of the request is too large")));
+        }
         match (state, &read) {
-            (HeadState::Awaited, Poll::Ready(_)) if buf.filled().len() > filled => {
+            (HeadState::Awaited, Poll::Ready(_)) if arrived > 0 => {
                 this.deadline.as_mut().reset(Instant::now() + this.connection.listener.head_timeout);
                 this.connection.head.advance(HeadState::Awaited, HeadState::Begun);
             }

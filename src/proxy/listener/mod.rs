@@ -89,6 +89,8 @@ pub enum Refusal {
     LateProxyHeader,
     /// The head of a request did not arrive in time (slow loris).
     LateHead,
+    /// The head of a request is over 64 KiB.
+    LargeHead,
     /// pingora itself answered with an error, because what arrived is not HTTP (or a CONNECT). No other step of the
     /// journey ever sees it.
     MalformedHead,
@@ -103,6 +105,7 @@ impl Refusal {
             Self::MalformedProxyHeader => "malformed_proxy_header",
             Self::LateProxyHeader => "late_proxy_header",
             Self::LateHead => "late_head",
+            Self::LargeHead => "large_head",
             Self::MalformedHead => "malformed_head",
         }
     }

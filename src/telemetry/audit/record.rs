@@ -34,7 +34,8 @@ pub struct AuditRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
     pub operation: OperationClass,
-    pub method: String,
+    /// `OTHER` for a method that the protocol does not know.
+    pub method: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
     /// A tag or a digest.
