@@ -35,6 +35,10 @@ pub(crate) enum Refusal {
     NotReady,
     #[error("{0}")]
     Upstream(UpstreamFailure),
+    #[error("the client left before its request or its answer was complete")]
+    ClientLeft,
+    #[error("seawall ended, or a defect ended the request, before its answer was complete")]
+    CutOff,
     #[error("internal error: {0}")]
     Internal(&'static str),
 }
@@ -70,6 +74,8 @@ impl Refusal {
             Self::Upstream(UpstreamFailure::Broken) => "upstream_broken",
             Self::Upstream(UpstreamFailure::RefusedUs) => "upstream_refused_us",
             Self::Upstream(UpstreamFailure::Unusable) => "upstream_unusable",
+            Self::ClientLeft => "client_left",
+            Self::CutOff => "cut_off",
             Self::Internal(_) => "internal",
         }
     }
@@ -112,7 +118,8 @@ impl Refusal {
                 error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1")
             }
             Self::Upstream(failure) => upstream(*failure),
-            Self::Internal(_) => error(500, &ErrorBody::new(ErrorCode::Unknown)),
+            Self::ClientLeft => error(400, &ErrorBody::new(ErrorCode::Unsupported)),
+            Self::CutOff | Self::Internal(_) => error(500, &ErrorBody::new(ErrorCode::Unknown)),
         }
     }
 }

@@ -12,6 +12,8 @@ mod clients;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod life;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod proxies;
