@@ -18,6 +18,8 @@ mod network;
 #[cfg(test)]
 mod proxies;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod registries;
 #[cfg(test)]
 mod reload;
