@@ -1,7 +1,7 @@
 //! What policy documents refer to outside themselves: secret files, certificate files, environment variables.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,10 @@ impl References for MachineReferences {
 }
 
 fn read(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        // Opening a pipe would wait for whoever writes into it.
+        return Err(io::Error::other("not a regular file"));
+    }
     let mut text = String::new();
     let read = File::open(path)?.take(LIMIT + 1).read_to_string(&mut text)?;
     if read as u64 > LIMIT {

@@ -20,7 +20,7 @@ use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
 use super::journey::{self, Next, Request, examine, too_large};
 use super::listener::Connection;
 use super::peer::Peers;
-use super::record;
+use super::record::{self, Pending};
 use super::reject::{Refusal, UpstreamFailure};
 use super::rewrite::{self, Body};
 use super::source::Header;
@@ -53,7 +53,7 @@ pub struct Shared {
 /// The `ProxyHttp` of every listener.
 #[derive(Debug)]
 pub struct Gate {
-    pub(super) shared: Shared,
+    pub(super) shared: Arc<Shared>,
     peers: Peers,
 }
 
@@ -73,6 +73,7 @@ pub struct Passage {
     pub(super) status: u16,
     /// Why the upstream's answer was not passed on.
     pub(super) failure: Option<Refusal>,
+    pub(super) record: Pending,
     tls: bool,
     /// Shows the request as in flight for as long as the passage lives, however it ends.
     _in_flight: Gauged,
@@ -80,10 +81,17 @@ pub struct Passage {
     transfer: Option<Gauged>,
 }
 
+impl Drop for Passage {
+    /// A request whose task was ended under it (the grace of a drain was over, a defect) has its record too.
+    fn drop(&mut self) {
+        record::cut_off(self);
+    }
+}
+
 impl Gate {
     /// A gate for all listeners.
     pub fn new(shared: Shared) -> Self {
-        Self { shared, peers: Peers::default() }
+        Self { shared: Arc::new(shared), peers: Peers::default() }
     }
 
     /// Steps 2 to 8, and the answer when it is ours to give. `None`: go on to the upstream.
@@ -228,6 +236,7 @@ impl ProxyHttp for Gate {
             upstream_took: None,
             status: 0,
             failure: None,
+            record: Pending::new(&self.shared),
             tls: false,
             _in_flight: self.shared.metrics.request_started(),
             transfer: None,
@@ -241,6 +250,7 @@ impl ProxyHttp for Gate {
         if let Some(connection) = Connection::of(session.as_downstream()) {
             connection.head_received();
         }
+        passage.record.begun(session);
         passage.tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         session.as_downstream_mut().set_read_timeout(Some(self.shared.stall_timeout));
         session.as_downstream_mut().set_write_timeout(Some(self.shared.stall_timeout));
@@ -349,6 +359,7 @@ impl ProxyHttp for Gate {
             Body::take(read, body.as_deref().unwrap_or_default());
             *body = end.then(|| Bytes::from(Body::replacement(&forward.route, *status, read)));
         }
+        passage.record.passed_on(body.as_ref().map_or(0, Bytes::len));
         Ok(None)
     }
 
@@ -395,7 +406,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, passage: &mut Passage) {
-        record::finish(&self.shared, session, passage);
+        record::finish(session, passage);
     }
 }
 

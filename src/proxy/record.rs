@@ -1,12 +1,13 @@
 //! Step 11, audit: exactly one record for every request, and the metrics of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::proxy::Session;
 
 use super::gate::{Passage, Shared};
 use super::listener::Connection;
-use super::reject::CLIENT_LEFT;
+use super::reject::{CLIENT_LEFT, Refusal};
 use super::trail::Trail;
 use crate::oci::{Method, Route};
 use crate::policy::Principal;
@@ -14,11 +15,62 @@ use crate::telemetry::audit::{AuditRecord, Bounded, PrincipalRecord};
 use crate::telemetry::metrics::FinishedRequest;
 use crate::telemetry::{OperationClass, Outcome};
 
+/// What the record takes from the session, kept apart from it: a task that is ended under its request has none any more.
+#[derive(Debug)]
+pub(super) struct Pending {
+    shared: Arc<Shared>,
+    begun: Option<Begun>,
+    downloaded: u64,
+}
+
+#[derive(Debug)]
+struct Begun {
+    connection: Option<Arc<Connection>>,
+    method: &'static str,
+    user_agent: Option<Bounded>,
+}
+
+impl Pending {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), begun: None, downloaded: 0 }
+    }
+
+    /// A request has begun: from now on there will be exactly one record.
+    pub(super) fn begun(&mut self, session: &Session) {
+        let header = session.req_header();
+        let user_agent = header.headers.get(http::header::USER_AGENT);
+        self.begun = Some(Begun {
+            connection: Connection::of(session.as_downstream()).cloned(),
+            method: method(header.method.as_str()),
+            user_agent: user_agent.map(|value| Bounded::new(value.as_bytes())),
+        });
+    }
+
+    /// Notes bytes on their way to the client.
+    pub(super) fn passed_on(&mut self, bytes: usize) {
+        self.downloaded += bytes as u64;
+    }
+}
+
 /// Writes down a request that is over.
-pub(super) fn finish(shared: &Shared, session: &Session, passage: &Passage) {
+pub(super) fn finish(session: &Session, passage: &mut Passage) {
+    let bytes = (session.as_downstream().body_bytes_read() as u64, session.body_bytes_sent() as u64);
+    if let Some(begun) = passage.record.begun.take() {
+        write(passage, begun, bytes);
+    }
+}
+
+/// Writes down a request that nobody finished.
+pub(super) fn cut_off(passage: &mut Passage) {
+    if let Some(begun) = passage.record.begun.take() {
+        passage.trail.refused(&Refusal::CutOff);
+        write(passage, begun, (passage.body_bytes, passage.record.downloaded));
+    }
+}
+
+fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
+    let shared = &passage.record.shared;
     let took = shared.clock.ticks().saturating_sub(passage.began);
-    let uploaded = session.as_downstream().body_bytes_read() as u64;
-    let downloaded = session.body_bytes_sent() as u64;
     let registry = passage.trail.registry.as_ref().map(|registry| registry.name.to_string());
     let (outcome, reason) = verdict(&passage.trail);
     shared.metrics.decided(registry.as_deref(), outcome, reason);
@@ -31,7 +83,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, passage: &Passage) {
         uploaded,
         downloaded,
     });
-    let connection = Connection::of(session.as_downstream());
+    let connection = begun.connection.as_ref();
     let (repository, reference) = target(passage.trail.route.as_ref());
     shared.audit.record(AuditRecord {
         time: passage.began_at,
@@ -43,7 +95,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, passage: &Passage) {
         principal: principal(&passage.trail),
         credential: credential(&passage.trail),
         operation: passage.trail.class,
-        method: method(session.req_header().method.as_str()),
+        method: begun.method,
         repository,
         reference,
         decision: outcome,
@@ -55,11 +107,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, passage: &Passage) {
         response_bytes: downloaded,
         duration_ms: milliseconds(took),
         upstream_ms: passage.upstream_took.map(milliseconds),
-        user_agent: session
-            .req_header()
-            .headers
-            .get(http::header::USER_AGENT)
-            .map(|value| Bounded::new(value.as_bytes())),
+        user_agent: begun.user_agent,
     });
 }
 

@@ -37,8 +37,10 @@ pub(crate) enum Refusal {
     NotReady,
     #[error("{0}")]
     Upstream(UpstreamFailure),
-    #[error("the client broke off")]
+    #[error("the client left before its request or its answer was complete")]
     ClientLeft,
+    #[error("seawall ended, or a defect ended the request, before its answer was complete")]
+    CutOff,
     #[error("internal error: {0}")]
     Internal(&'static str),
 }
@@ -84,6 +86,7 @@ impl Refusal {
             Self::Upstream(UpstreamFailure::Redirected) => "upstream_redirected",
             Self::Upstream(UpstreamFailure::Unusable) => "upstream_unusable",
             Self::ClientLeft => CLIENT_LEFT,
+            Self::CutOff => "cut_off",
             Self::Internal(_) => "internal",
         }
     }
@@ -130,7 +133,7 @@ impl Refusal {
             }
             Self::Upstream(failure) => upstream(*failure),
             Self::ClientLeft => error(400, &ErrorBody::new(ErrorCode::Unsupported)),
-            Self::Internal(_) => error(500, &ErrorBody::new(ErrorCode::Unknown)),
+            Self::CutOff | Self::Internal(_) => error(500, &ErrorBody::new(ErrorCode::Unknown)),
         }
     }
 }

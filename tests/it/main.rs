@@ -14,9 +14,13 @@ mod conformance;
 #[cfg(test)]
 mod firewall;
 #[cfg(test)]
+mod life;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod proxies;
+#[cfg(test)]
+mod records;
 #[cfg(test)]
 mod registries;
 #[cfg(test)]

@@ -19,7 +19,7 @@ fn record(request_id: &str) -> AuditRecord {
         principal: Some(PrincipalRecord { kind: "token", name: Some("ci-push".to_owned()) }),
         credential: Some("password1".to_owned()),
         operation: OperationClass::ManifestRead,
-        method: "GET".to_owned(),
+        method: "GET",
         repository: Some("team/app".to_owned()),
         reference: Some("v1".to_owned()),
         decision: Outcome::Permit,

@@ -1,0 +1,488 @@
+//! What operators see: one audit record for every request, no secret in any file, and metrics that nobody can inflate
+//! (issue 2 deliver 7, requirements B.12, threat classes M, P and T).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use serde_json::{Value, json};
+
+use crate::harness::http::{self, Response};
+use crate::harness::image::digest;
+use crate::harness::nearby::{PASSWORD, listener, probe, registry, with_listeners, worker};
+use crate::harness::registry::{Distribution, Registry};
+use crate::harness::seawall::{Place, Seawall};
+use crate::harness::session::{Account, Session};
+use crate::harness::sources::{ask, connect, record_of};
+use crate::harness::{ports, wait_until};
+
+const HOST: &str = "registry.test";
+const ADMIN_PASSWORD: &str = "the-admin-password-of-a-record-test";
+
+fn url(upstream: &Registry) -> String {
+    format!("url: \"{}\"", upstream.url())
+}
+
+/// `registry.test` in front of a real registry, and `dead.test` in front of nothing.
+fn start(upstream: &Registry, process: &str) -> Seawall {
+    let place = Place::new();
+    let admin = place.secret("admin", ADMIN_PASSWORD);
+    let rules = "networkRuleSet: { ipRules: [ { value: 127.0.0.9, action: Deny, name: outcast } ] }";
+    let admin = format!("admin: {{ passwords: [ {{ name: password2, file: \"{}\" }} ] }}", admin.display());
+    let alive = registry(&place, "myregistry", HOST, &url(upstream), &[rules, "adminUserEnabled: true", &admin]);
+    let nowhere = format!("url: \"http://{}\"", ports::free());
+    let dead = registry(&place, "deadregistry", "dead.test", &nowhere, &[]);
+    let document = place.document(&format!("{process}\nregistries:\n{alive}{dead}"));
+    place.start(&document)
+}
+
+/// A request as the worker, with a user agent.
+fn send(seawall: &Seawall, method: &str, target: &str, body: &[u8]) -> Response {
+    let headers = [("Host", HOST), ("Authorization", &worker().basic()), ("User-Agent", "tester/1.0")];
+    ask("127.0.0.1", seawall.address(), method, target, &headers, body).unwrap()
+}
+
+/// A request without any credential but these headers.
+fn plain(seawall: &Seawall, source: &str, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
+    ask(source, seawall.address(), method, target, headers, b"").unwrap()
+}
+
+/// Pushes a blob in two requests.
+fn push(seawall: &Seawall, bytes: &[u8]) -> [Response; 2] {
+    let started = send(seawall, "POST", "/v2/team/app/blobs/uploads/", b"").expect(202);
+    let location = started.expect_header("Location");
+    let target = format!("{location}{}digest={}", if location.contains('?') { '&' } else { '?' }, digest(bytes));
+    let finished = send(seawall, "PUT", &target, bytes).expect(201);
+    [started, finished]
+}
+
+/// The fields of a record that are named in `expected` have these values; `null` means that they are not there.
+#[track_caller]
+fn assert_record(record: &Value, expected: &Value) {
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(record.get(field).unwrap_or(&Value::Null), value, "{field} of {record}");
+    }
+}
+
+#[test]
+fn every_request_has_one_record_with_all_that_is_known_of_it() {
+    let upstream = Registry::start(Distribution::V2);
+    let seawall = start(&upstream, "");
+    let bytes = b"a blob of thirty-one characters";
+    let [started, finished] = push(&seawall, bytes);
+    let blob = format!("/v2/team/app/blobs/{}", digest(bytes));
+    let worker_is = json!({"kind": "token", "name": "worker"});
+    let known = json!({
+        "registry": "myregistry", "listener": "public", "sourceAddress": "127.0.0.1", "principal": worker_is,
+        "credential": "password1", "repository": "team/app", "decision": "permit", "reason": "permitted",
+        "policyVersion": 1, "userAgent": "tester/1.0",
+    });
+    let cases = [
+        (started, json!({"method": "POST", "operation": "upload", "status": 202, "requestBytes": 0})),
+        (
+            finished,
+            json!({"method": "PUT", "operation": "upload", "status": 201, "requestBytes": 31, "reference": digest(bytes)}),
+        ),
+        (
+            send(&seawall, "GET", &blob, b""),
+            json!({"method": "GET", "operation": "blob_read", "status": 200, "responseBytes": 31, "reference": digest(bytes)}),
+        ),
+        (
+            send(&seawall, "HEAD", &blob, b""),
+            json!({"method": "HEAD", "operation": "blob_read", "status": 200, "responseBytes": 0}),
+        ),
+        (
+            send(&seawall, "GET", "/v2/team/app/manifests/v1", b""),
+            json!({"operation": "manifest_read", "status": 404, "reference": "v1"}),
+        ),
+        (send(&seawall, "GET", "/v2/team/app/tags/list", b""), json!({"operation": "tags", "reference": null})),
+    ];
+    let mut answers = 0;
+    for (answer, expected) in &cases {
+        let record = record_of(&seawall, answer);
+        assert_record(&record, &known);
+        assert_record(&record, expected);
+        assert_eq!(record["status"], answer.status);
+        assert!(
+            record["durationMs"].as_f64().unwrap() > 0.0 && record["upstreamMs"].as_f64().unwrap() > 0.0,
+            "{record}"
+        );
+        assert!(record["durationMs"].as_f64() >= record["upstreamMs"].as_f64(), "{record}");
+        assert!(record["peerAddress"].as_str().unwrap().starts_with("127.0.0.1:"), "{record}");
+        let time = record["time"].as_str().unwrap();
+        assert!(time.len() == 27 && time.ends_with('Z') && time.contains('T'), "{time}");
+        // The deciding rule with its place: the scope map of the token, in our file.
+        let rule = record["rule"].as_str().unwrap();
+        assert!(rule.contains("everything") && rule.contains("seawall.yaml:"), "{rule}");
+        answers += 1;
+    }
+
+    let host = [("Host", HOST)];
+    let wrong = Account::new("worker", "wrong").basic();
+    let admin = Account::new("myregistry", ADMIN_PASSWORD).basic();
+    let token = format!("/oauth2/token?service={HOST}&scope=repository:team/app:pull");
+    let nobody = json!({"principal": null, "credential": null});
+    let ours = [
+        (
+            plain(&seawall, "127.0.0.1", "GET", "/v2/", &host),
+            json!({"operation": "base", "status": 401, "decision": "deny", "upstreamMs": null}),
+        ),
+        (
+            plain(&seawall, "127.0.0.1", "GET", &blob, &host),
+            json!({"operation": "blob_read", "status": 401, "decision": "deny", "repository": "team/app"}),
+        ),
+        (
+            plain(&seawall, "127.0.0.9", "GET", &blob, &host),
+            json!({"operation": "other", "status": 403, "reason": "network_refused", "repository": null}),
+        ),
+        (
+            plain(&seawall, "127.0.0.1", "GET", "/nowhere", &host),
+            json!({"operation": "other", "status": 404, "decision": "deny"}),
+        ),
+        (
+            plain(&seawall, "127.0.0.1", "GET", "/v2/", &[("Host", "x.test")]),
+            json!({"registry": null, "status": 421, "reason": "unknown_host"}),
+        ),
+        (
+            plain(&seawall, "127.0.0.1", "GET", "/.well-known/jwks.json", &host),
+            json!({"operation": "keys", "status": 200, "decision": "permit"}),
+        ),
+    ];
+    for (answer, expected) in &ours {
+        let record = record_of(&seawall, answer);
+        assert_record(&record, expected);
+        assert_record(&record, &nobody);
+        assert_eq!(record["responseBytes"], answer.body.len(), "{record}");
+        answers += 1;
+    }
+    let named = [
+        (
+            "GET",
+            "/v2/",
+            &wrong,
+            json!({"status": 401, "decision": "deny", "credential": null, "principal": {"kind": "claimed", "name": "worker"}}),
+        ),
+        (
+            "GET",
+            "/v2/_catalog",
+            &admin,
+            json!({"status": 200, "operation": "catalog", "credential": "password2", "principal": {"kind": "admin", "name": "myregistry"}}),
+        ),
+        (
+            "GET",
+            &token,
+            &worker().basic(),
+            json!({"status": 200, "operation": "token", "decision": "permit", "principal": worker_is, "credential": "password1"}),
+        ),
+        ("GET", &token, &wrong, json!({"status": 401, "operation": "token", "decision": "deny"})),
+    ];
+    for (method, target, authorization, expected) in named {
+        let answer = plain(&seawall, "127.0.0.1", method, target, &[("Host", HOST), ("Authorization", authorization)]);
+        assert_record(&record_of(&seawall, &answer), &expected);
+        answers += 1;
+    }
+    let dead = [("Host", "dead.test"), ("Authorization", &*worker().basic())];
+    let record = record_of(&seawall, &plain(&seawall, "127.0.0.1", "GET", &blob, &dead));
+    assert_record(
+        &record,
+        &json!({"status": 502, "decision": "error", "reason": "upstream_unreachable", "registry": "deadregistry", "principal": worker_is}),
+    );
+    answers += 1;
+    wait_until("every record is written", || seawall.audit().len() >= answers);
+    let ids: BTreeSet<String> = seawall.audit().iter().map(|record| record["requestId"].to_string()).collect();
+    assert_eq!(
+        (ids.len(), seawall.audit().len()),
+        (answers, answers),
+        "one record for each request, and ids of their own"
+    );
+}
+
+/// Clients that leave: in the middle of an upload, of a download, and of a form.
+#[test]
+fn a_client_that_leaves_has_its_record() {
+    let upstream = Registry::start(Distribution::V2);
+    let seawall = start(&upstream, "");
+    let large = vec![b'x'; 32 * 1024 * 1024];
+    push(&seawall, &large);
+    let started = send(&seawall, "POST", "/v2/team/app/blobs/uploads/", b"").expect(202);
+    let location = started.expect_header("Location").to_owned();
+    wait_until("the push is written", || seawall.audit().len() == 3);
+
+    let open = |method: &str, target: &str, more: &str| {
+        let mut stream: TcpStream = connect("127.0.0.1", seawall.address());
+        let authorization = worker().basic();
+        let head =
+            format!("{method} {target} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: {authorization}\r\n{more}\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let mut upload = open("PATCH", &location, "Content-Length: 1000\r\n");
+    upload.write_all(&[b'y'; 400]).unwrap();
+    upload.shutdown(Shutdown::Both).unwrap();
+    wait_until("the upload is written", || seawall.audit().len() == 4);
+    let record = seawall.audit().pop().unwrap();
+    assert_record(
+        &record,
+        &json!({"method": "PATCH", "decision": "error", "reason": "client_left", "repository": "team/app", "principal": {"kind": "token", "name": "worker"}}),
+    );
+    assert!(record["requestBytes"].as_u64().unwrap() <= 400, "{record}");
+
+    let mut download = open("GET", &format!("/v2/team/app/blobs/{}", digest(&large)), "");
+    download.read_exact(&mut [0; 1000]).unwrap();
+    drop(download);
+    wait_until("the download is written", || seawall.audit().len() == 5);
+    let record = seawall.audit().pop().unwrap();
+    assert_record(&record, &json!({"method": "GET", "status": 200, "decision": "error", "reason": "client_left"}));
+    assert!(record["responseBytes"].as_u64().unwrap() < large.len() as u64, "{record}");
+
+    let mut form =
+        open("POST", "/oauth2/token", "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 500\r\n");
+    form.write_all(b"grant_type=password&").unwrap();
+    form.shutdown(Shutdown::Both).unwrap();
+    wait_until("the form is written", || seawall.audit().len() == 6);
+    assert_record(&seawall.audit().pop().unwrap(), &json!({"operation": "token", "method": "POST"}));
+}
+
+/// Threat class P (Zot CVE-2025-48374, Harbor GHSA-prh4-vhfh-24mj): whatever happens, at whatever level.
+#[test]
+fn no_secret_is_ever_in_the_audit_log_or_in_the_process_log() {
+    let upstream = Registry::start(Distribution::V2);
+    let mut seawall = start(&upstream, "log: { level: trace }");
+    let session = Session::new(seawall.address(), worker());
+    let admin = Account::new("myregistry", ADMIN_PASSWORD);
+    let mistaken = Account::new("worker", "a-password-with-a-slip-of-the-finger");
+    let malformed = "Basic not-base64-but-secret-all-the-same";
+    let other_scheme = "Digest username=worker,response=a-secret-response";
+    let garbled = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ3b3JrZXIifQ.a-signature-that-is-none";
+    let mut secrets: Vec<String> = vec![PASSWORD.into(), ADMIN_PASSWORD.into(), mistaken.password.clone()];
+    secrets.extend([malformed, other_scheme, garbled].map(|value| value.split_once(' ').unwrap().1.to_owned()));
+    for account in [worker(), admin.clone(), mistaken.clone()] {
+        secrets.push(account.basic().trim_start_matches("Basic ").to_owned());
+    }
+    let target = format!("/oauth2/token?service={HOST}&scope=repository:team/app:pull,push");
+    let headers = [("Host", HOST), ("Authorization", &*worker().basic())];
+    let token = plain(&seawall, "127.0.0.1", "GET", &target, &headers).expect(200).json();
+    let token = token["access_token"].as_str().unwrap().to_owned();
+    secrets.push(token.clone());
+    secrets.push(token.rsplit('.').next().unwrap().to_owned());
+    for authorization in [
+        &worker().basic(),
+        &admin.basic(),
+        &mistaken.basic(),
+        malformed,
+        other_scheme,
+        garbled,
+        &format!("Bearer {token}"),
+        &format!("Bearer {token}x"),
+    ] {
+        for (source, host, target) in [
+            ("127.0.0.1", HOST, "/v2/"),
+            ("127.0.0.1", HOST, "/v2/team/app/manifests/v1"),
+            ("127.0.0.1", HOST, &target),
+            ("127.0.0.9", HOST, "/v2/"),
+            ("127.0.0.1", "dead.test", "/v2/"),
+            ("127.0.0.1", "unknown.test", "/v2/"),
+            ("127.0.0.1", HOST, "/v2/%zz"),
+        ] {
+            plain(&seawall, source, "GET", target, &[("Host", host), ("Authorization", authorization)]);
+        }
+    }
+    // In a form, in a query, in a header of no meaning, and in what is not HTTP.
+    let form = format!("grant_type=password&service={HOST}&username=worker&password={PASSWORD}&scope=");
+    let kind = ("Content-Type", "application/x-www-form-urlencoded");
+    for form in
+        [&form, &form.replace("&scope=", "&scope=repository:team/app:pull"), &form.replace("password&", "passwords&")]
+    {
+        ask("127.0.0.1", seawall.address(), "POST", "/oauth2/token", &[("Host", HOST), kind], form.as_bytes()).unwrap();
+    }
+    plain(
+        &seawall,
+        "127.0.0.1",
+        "GET",
+        &format!("/v2/?password={PASSWORD}"),
+        &[("Host", HOST), ("X-Password", PASSWORD)],
+    );
+    plain(&seawall, "127.0.0.1", "GET", &format!("/v2/team/app/tags/list?access_token={token}"), &[("Host", HOST)]);
+    let mut broken = http::Connection::open(seawall.address()).unwrap();
+    broken.send(format!("GET /v2/ HTTP/1.1\r\nAuthorization {}\r\n\r\n", worker().basic()).as_bytes());
+    let _ = broken.answer("GET");
+    let [_, finished] = push(&seawall, b"bytes");
+    assert_eq!(session.get("/v2/").status, 421, "the session names the address, which is no registry here");
+    // A policy that cannot be read, with a secret where none belongs.
+    let good = fs::read_to_string(seawall.place().path().join("seawall.yaml")).unwrap();
+    let clear_text = "a-clear-text-password-in-the-file";
+    secrets.push(clear_text.to_owned());
+    let bad = good.replacen("{ name: password1,", &format!("{{ name: password1, value: {clear_text},"), 1);
+    assert_ne!(bad, good);
+    fs::write(seawall.place().path().join("seawall.yaml"), bad).unwrap();
+    wait_until("the mistake is told", || seawall.process().log().contains("not reloaded"));
+    record_of(&seawall, &finished);
+
+    let keys = fs::read_dir(seawall.place().path().join("keys")).unwrap().map(|entry| entry.unwrap().path());
+    let keys = keys.filter_map(|path| fs::read_to_string(path).ok()).filter(|text| !text.contains("CERTIFICATE"));
+    secrets.extend(
+        keys.flat_map(|text| text.lines().filter(|line| line.len() > 30).map(str::to_owned).collect::<Vec<_>>()),
+    );
+    assert!(secrets.len() > 12, "{}", secrets.len());
+    let audit = fs::read_to_string(seawall.place().path().join("audit.jsonl")).unwrap();
+    let log = seawall.process().log();
+    assert!(audit.lines().count() > 60 && log.contains("DEBUG"), "too little was said to show anything");
+    for secret in &secrets {
+        for (name, text) in [("audit log", &audit), ("process log", &log)] {
+            let found = text.lines().find(|line| line.contains(secret.as_str()));
+            assert_eq!(found, None, "{secret} is in the {name}");
+        }
+    }
+    assert!(!log.to_ascii_lowercase().contains("authorization:"), "{log}");
+}
+
+/// All series of the metrics, without their values.
+fn series(seawall: &Seawall) -> BTreeSet<String> {
+    let text = probe(seawall, "/metrics").unwrap().expect(200).text();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+}
+
+/// Threat class T: a time series for each name that a client invents would fill the memory of whoever collects them.
+#[test]
+fn metrics_move_with_the_requests_and_no_client_can_add_a_series() {
+    let upstream = Registry::start(Distribution::V2);
+    let mut seawall = start(&upstream, "");
+    let value = |name: &str| seawall.metric(name);
+    let hits = "seawall_credential_cache_hits_total{cache=\"password\"}";
+    assert!(value(hits).abs() < f64::EPSILON);
+    for _ in 0..3 {
+        send(&seawall, "GET", "/v2/", b"").expect(200);
+    }
+    wait_until("two log-ins came from the cache", || value(hits) >= 2.0);
+    let token = plain(
+        &seawall,
+        "127.0.0.1",
+        "GET",
+        &format!("/oauth2/token?service={HOST}"),
+        &[("Host", HOST), ("Authorization", &worker().basic())],
+    );
+    let bearer = format!("Bearer {}", token.expect(200).json()["access_token"].as_str().unwrap());
+    for _ in 0..3 {
+        plain(&seawall, "127.0.0.1", "GET", "/v2/", &[("Host", HOST), ("Authorization", &bearer)]).expect(200);
+    }
+    wait_until("two access tokens came from the cache", || {
+        value("seawall_credential_cache_hits_total{cache=\"access_token\"}") >= 2.0
+    });
+    push(&seawall, &[b'x'; 5000]);
+    plain(&seawall, "127.0.0.1", "GET", "/v2/", &[("Host", HOST)]).expect(401);
+    plain(&seawall, "127.0.0.9", "GET", "/v2/", &[("Host", HOST)]).expect(403);
+    plain(&seawall, "127.0.0.1", "GET", "/v2/", &[("Host", "x.test")]).expect(421);
+    let requests = |operation: &str, registry: &str, status: &str| {
+        format!("seawall_requests_total{{operation=\"{operation}\",registry=\"{registry}\",status=\"{status}\"}}")
+    };
+    let decisions = |outcome: &str, reason: &str, registry: &str| {
+        format!("seawall_decisions_total{{outcome=\"{outcome}\",reason=\"{reason}\",registry=\"{registry}\"}}")
+    };
+    wait_until("all are counted", || series(&seawall).contains(&requests("other", "none", "4xx")));
+    for (name, expected) in [
+        (requests("base", "myregistry", "2xx"), 6.0),
+        (requests("base", "myregistry", "4xx"), 1.0),
+        (requests("upload", "myregistry", "2xx"), 2.0),
+        (requests("token", "myregistry", "2xx"), 1.0),
+        (requests("other", "myregistry", "4xx"), 1.0),
+        (decisions("deny", "network_refused", "myregistry"), 1.0),
+        (decisions("deny", "unknown_host", "none"), 1.0),
+        (decisions("permit", "permitted", "myregistry"), 8.0),
+        ("seawall_transferred_bytes_total{direction=\"upload\"}".to_owned(), 5000.0),
+        ("seawall_upstream_response_seconds_count".to_owned(), 8.0),
+        ("seawall_request_duration_seconds_count{operation=\"base\"}".to_owned(), 7.0),
+        ("seawall_policy_version".to_owned(), 1.0),
+        ("seawall_policy_reloads_total{result=\"ok\"}".to_owned(), 1.0),
+        ("seawall_policy_reloads_total{result=\"failed\"}".to_owned(), 0.0),
+        ("seawall_requests_in_flight".to_owned(), 0.0),
+        ("seawall_open_transfers".to_owned(), 0.0),
+        ("seawall_audit_records_dropped_total".to_owned(), 0.0),
+        ("seawall_panics_total".to_owned(), 0.0),
+    ] {
+        assert!((value(&name) - expected).abs() < f64::EPSILON, "{name}: {} instead of {expected}", value(&name));
+    }
+
+    // A first round of every kind of nonsense makes the series that nonsense has; a thousand more make none.
+    let nonsense = |seed: usize| {
+        let user = Account::new(&format!("user{seed}"), "x").basic();
+        for (method, target, host) in [
+            ("GET", format!("/v2/repo{seed}/manifests/tag{seed}"), HOST.to_owned()),
+            ("GET", format!("/path{seed}"), HOST.to_owned()),
+            ("GET", "/v2/".to_owned(), format!("host{seed}.test")),
+            ("POST", format!("/oauth2/token?service=service{seed}"), HOST.to_owned()),
+            (&*format!("METHOD{seed}"), "/v2/".to_owned(), HOST.to_owned()),
+        ] {
+            let agent = format!("agent{seed}");
+            let headers = [("Host", &*host), ("Authorization", &user), ("User-Agent", &agent)];
+            let _ = ask("127.0.0.1", seawall.address(), method, &target, &headers, b"");
+        }
+    };
+    nonsense(0);
+    let answered = seawall.audit().len();
+    wait_until("the first round is counted", || series(&seawall).len() > 50 && seawall.audit().len() >= answered);
+    let before = series(&seawall);
+    (1..200).for_each(nonsense);
+    let after = series(&seawall);
+    assert_eq!(after.difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
+    let invented = |name: &&String| {
+        ["user", "repo1", "path", "host", "agent", "METHOD", "service1"].iter().any(|word| name.contains(word))
+    };
+    assert_eq!(after.iter().find(invented), None);
+    seawall.process().expect_running();
+}
+
+/// Threat class M: health and metrics have a listener of their own, and registries have none there.
+#[test]
+fn probes_are_never_on_a_public_listener_and_registries_never_on_theirs() {
+    let upstream = Registry::start(Distribution::V2);
+    let place = Place::new();
+    let second = ports::free();
+    let listeners = format!("{}, {}", listener("public", place.public(), ""), listener("second", second, ""));
+    let registries = registry(&place, "myregistry", HOST, &url(&upstream), &[]);
+    let document = with_listeners(&place.document(&format!("registries:\n{registries}")), &listeners);
+    let seawall = place.start(&document);
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        let answer = probe(&seawall, path).unwrap();
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.header("WWW-Authenticate"), None);
+        for to in [seawall.address(), second] {
+            for authorization in [None, Some(worker().basic())] {
+                let mut headers = vec![("Host", HOST), ("User-Agent", "kube-probe/1.30")];
+                headers.extend(authorization.as_deref().map(|value| ("Authorization", value)));
+                let answer = ask("127.0.0.1", to, "GET", path, &headers, b"").unwrap();
+                assert_eq!(answer.status, 404, "{path}");
+                assert!(!answer.text().contains("seawall_"), "{}", answer.text());
+            }
+        }
+    }
+    assert_eq!(probe(&seawall, "/readyz").unwrap().json(), json!({"status": "ready", "policyVersion": 1}));
+    for path in ["/v2/", "/oauth2/token", "/.well-known/jwks.json", "/"] {
+        assert_eq!(probe(&seawall, path).unwrap().status, 404, "{path}");
+    }
+}
+
+/// Design, requests: whoever reaches an open upstream passes us by, so the start says so, unless only this machine does.
+#[test]
+fn an_upstream_that_is_open_to_others_is_warned_of_at_the_start() {
+    let upstream = Registry::start(Distribution::V2);
+    let port = upstream.url().rsplit(':').next().unwrap().to_owned();
+    let place = Place::new();
+    // `127.1` leads to the loopback too, but not by a name that says so.
+    let named = registry(&place, "named", "named.test", &format!("url: \"http://127.1:{port}\""), &[]);
+    let local = registry(&place, "local", "local.test", &url(&upstream), &[]);
+    let secure = registry(&place, "secure", "secure.test", "url: \"https://127.1:1\"", &[]);
+    let document = place.document(&format!("registries:\n{named}{local}{secure}"));
+    let mut seawall = place.start(&document);
+    let said = "the upstream answers without credentials";
+    wait_until("both are told", || {
+        let log = seawall.process().log();
+        log.contains(said) && log.contains("was not checked")
+    });
+    let log = seawall.process().log();
+    let warned: Vec<&str> = log.lines().filter(|line| line.contains(said)).collect();
+    assert!(warned.len() == 1 && warned[0].contains("WARN") && warned[0].contains("named"), "{warned:?}");
+    let unchecked: Vec<&str> = log.lines().filter(|line| line.contains("was not checked")).collect();
+    assert!(unchecked.len() == 1 && unchecked[0].contains("secure"), "{unchecked:?}");
+}
