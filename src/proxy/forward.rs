@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, header};
-use pingora::http::RequestHeader;
 use pingora::Result;
+use pingora::http::RequestHeader;
 
 use crate::oci::{Method, Route};
 use crate::policy::{Permit, Registry};

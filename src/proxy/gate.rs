@@ -73,6 +73,8 @@ pub struct Passage {
     pub(super) status: u16,
     /// Why the upstream's answer was not passed on.
     pub(super) failure: Option<Refusal>,
+    /// Whether the client has its whole answer, whatever still becomes of the upstream's.
+    answered: bool,
     tls: bool,
     /// Shows the request as in flight for as long as the passage lives, however it ends.
     _in_flight: Gauged,
@@ -228,6 +230,7 @@ impl ProxyHttp for Gate {
             upstream_took: None,
             status: 0,
             failure: None,
+            answered: false,
             tls: false,
             _in_flight: self.shared.metrics.request_started(),
             transfer: None,
@@ -309,7 +312,7 @@ impl ProxyHttp for Gate {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
@@ -318,6 +321,14 @@ impl ProxyHttp for Gate {
         };
         let now = self.shared.clock.ticks();
         passage.upstream_took = passage.sent_upstream.map(|sent| now.saturating_sub(sent));
+        if forward.method == Method::Get
+            && let Some(answer) = rewrite::out_of_range(response)
+        {
+            session.set_keepalive(None);
+            self.write(session, passage, &answer).await?;
+            passage.answered = true;
+            return Error::e_explain(ErrorType::HTTPStatus(416), "answered without the upstream's body");
+        }
         match rewrite::answer(forward, self.shared.authenticator.hash_key(), response)? {
             Ok(body) => passage.body = body,
             Err(failure) => {
@@ -370,6 +381,9 @@ impl ProxyHttp for Gate {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
+        if passage.answered {
+            return FailToProxy { error_code: passage.status, can_reuse_downstream: false };
+        }
         let refusal = passage.failure.take().unwrap_or_else(|| failure(error));
         passage.trail.refused(&refusal);
         let gone = *error.esource() == ErrorSource::Downstream

@@ -73,7 +73,8 @@ fn no_error_of_the_upstream_reaches_the_client_in_its_own_words() {
     let html = "Content-Type: text/html\r\n";
     let challenge = format!("WWW-Authenticate: Basic realm=\"{INNER}\"\r\nWWW-Authenticate: Bearer realm=\"x\"\r\n");
     let trace = format!("panic: goroutine 1 at {INNER}: stack trace");
-    let own = format!("{{\"errors\":[{{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"{INNER}\",\"detail\":\"{INNER}\"}}]}}");
+    let own =
+        format!("{{\"errors\":[{{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"{INNER}\",\"detail\":\"{INNER}\"}}]}}");
     let denied = format!("{{\"errors\":[{{\"code\":\"DENIED\",\"message\":\"{INNER}\"}}]}}");
     let location = format!("Location: http://{INNER}:5000/v2/mine/app/manifests/v1\r\n");
     let cases = [
@@ -214,7 +215,7 @@ fn nothing_of_a_real_registry_leaks() {
         assert_eq!(page.expect_header("Link"), "</v2/_catalog?n=1&last=mine/app>; rel=\"next\"", "{version:?}");
         let tags = mine.get("/v2/mine/app/tags/list?n=1").expect(200);
         // 2.8 knows no pages of tags.
-        let next = (version == Distribution::V3).then_some("</v2/mine/app/tags/list?n=1&last=v1>; rel=\"next\"");
+        let next = (version == Distribution::V3).then_some("</v2/mine/app/tags/list?n=1&last=v2>; rel=\"next\"");
         assert_eq!(tags.header("Link"), next, "{version:?}");
     }
 }
@@ -246,8 +247,7 @@ fn every_401_has_one_challenge_that_names_what_was_asked_for() {
         ("GET", format!("/v2/mine/app/referrers/{blob}"), format!("repository:mine/app:{pull}")),
         ("GET", "/v2/mine/app/tags/list".to_owned(), "repository:mine/app:metadata_read".to_owned()),
     ] {
-        let expected =
-            if scope.is_empty() { start.clone() } else { format!("{start},scope=\"{scope}\"") };
+        let expected = if scope.is_empty() { start.clone() } else { format!("{start},scope=\"{scope}\"") };
         // Without a credential, and with a body already on its way (R5).
         for body in [&b""[..], b"{}"] {
             let refused = Caller::anonymous(seawall.address()).send(method, &path, &[], body).expect(401);

@@ -150,7 +150,8 @@ fn malformed_chunks_end_the_connection() {
     let body = "3;name=\"v\"\r\nabc\r\n0\r\nX-Forwarded-Host: evil.example\r\n\r\n";
     let exchange = stage.attack("extensions and trailers", format!("{head}{body}").as_bytes());
     let seen = stage.fake.seen();
-    if let Some(upload) = seen.iter().rev().find(|request| request.line.starts_with("POST") && !request.body.is_empty()) {
+    if let Some(upload) = seen.iter().rev().find(|request| request.line.starts_with("POST") && !request.body.is_empty())
+    {
         assert_eq!(upload.body, b"abc", "{exchange:?}");
     }
 }
@@ -270,7 +271,7 @@ fn a_method_that_the_protocol_does_not_have_is_refused() {
 #[test]
 fn a_head_that_is_too_large_is_refused() {
     let stage = Stage::set();
-    let many: String = (0..300).map(|number| format!("X-{number}: x\r\n")).collect();
+    let many = (0..300).map(|number| format!("X-{number}: x\r\n")).collect::<Vec<_>>().concat();
     stage.expect_refused("300 headers", stage.head("GET", &many).as_bytes());
     let long = format!("X-Long: {}\r\n", "x".repeat(1_100_000));
     stage.expect_refused("a header of more than 1 MB", stage.head("GET", &long).as_bytes());

@@ -13,6 +13,7 @@ pub(crate) mod raw;
 pub(crate) mod registry;
 pub(crate) mod seawall;
 pub(crate) mod session;
+pub(crate) mod stopwatch;
 pub(crate) mod tls;
 pub(crate) mod wall;
 
