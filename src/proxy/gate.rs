@@ -74,6 +74,8 @@ pub struct Passage {
     /// Why the upstream's answer was not passed on.
     pub(super) failure: Option<Refusal>,
     pub(super) record: Pending,
+    /// Whether the client has its whole answer, whatever still becomes of the upstream's.
+    answered: bool,
     tls: bool,
     /// Shows the request as in flight for as long as the passage lives, however it ends.
     _in_flight: Gauged,
@@ -237,6 +239,7 @@ impl ProxyHttp for Gate {
             status: 0,
             failure: None,
             record: Pending::new(&self.shared),
+            answered: false,
             tls: false,
             _in_flight: self.shared.metrics.request_started(),
             transfer: None,
@@ -319,7 +322,7 @@ impl ProxyHttp for Gate {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
@@ -328,6 +331,14 @@ impl ProxyHttp for Gate {
         };
         let now = self.shared.clock.ticks();
         passage.upstream_took = passage.sent_upstream.map(|sent| now.saturating_sub(sent));
+        if forward.method == Method::Get
+            && let Some(answer) = rewrite::out_of_range(response)
+        {
+            session.set_keepalive(None);
+            self.write(session, passage, &answer).await?;
+            passage.answered = true;
+            return Error::e_explain(ErrorType::HTTPStatus(416), "answered without the upstream's body");
+        }
         match rewrite::answer(forward, self.shared.authenticator.hash_key(), response)? {
             Ok(body) => passage.body = body,
             Err(failure) => {
@@ -381,6 +392,9 @@ impl ProxyHttp for Gate {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
+        if passage.answered {
+            return FailToProxy { error_code: passage.status, can_reuse_downstream: false };
+        }
         let reached = passage.sent_upstream.is_some();
         let refusal = passage.failure.take().unwrap_or_else(|| failure(error, reached));
         passage.trail.refused(&refusal);

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pingora::protocols::ALPN;
+use pingora::protocols::{ALPN, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::upstreams::peer::HttpUpstreamRequestPolicy;
 use pingora::utils::tls::WrappedX509;
@@ -51,6 +51,7 @@ impl Peers {
         peer.options.read_timeout = Some(if upload { timeouts.upload_answer } else { timeouts.read });
         peer.options.write_timeout = Some(timeouts.write);
         peer.options.idle_timeout = Some(timeouts.idle);
+        peer.options.tcp_keepalive = Some(keepalive(timeouts.write));
         peer.options.alpn = ALPN::H1;
         peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         if let Some(pem) = target.tls.as_ref().and_then(|tls| tls.authorities.as_ref()) {
@@ -96,6 +97,19 @@ impl Peers {
         let authorities: Authorities = parse(pem)?;
         known.insert(key, Arc::clone(&authorities));
         Ok((key, authorities))
+    }
+}
+
+/// What the kernel watches for us: a peer that is gone, and one that takes no byte for the time of a write. After a write
+/// timeout pingora still waits for an answer, for an upload as long as one may take to be stored; with the connection
+/// ended under it, it does not.
+fn keepalive(write: Duration) -> TcpKeepalive {
+    TcpKeepalive {
+        idle: Duration::from_secs(30),
+        interval: Duration::from_secs(10),
+        count: 3,
+        #[cfg(target_os = "linux")]
+        user_timeout: write,
     }
 }
 

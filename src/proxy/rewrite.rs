@@ -9,6 +9,7 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 use serde::Deserialize;
 
+use super::answer::Answer;
 use super::forward::Forward;
 use super::reject::UpstreamFailure;
 use super::upload::{self, Binding};
@@ -78,6 +79,24 @@ pub(crate) fn answer(
         return Ok(Ok(Body::Pass));
     }
     error_body(forward, status, response).map(Ok)
+}
+
+/// The answer to a range that is not there, which needs nothing of the upstream's body. Distribution 2.8 announces the
+/// length of the whole blob for it and hangs up: whoever waits for that body cannot answer at all.
+pub(crate) fn out_of_range(response: &ResponseHeader) -> Option<Answer> {
+    if response.status != StatusCode::RANGE_NOT_SATISFIABLE {
+        return None;
+    }
+    let answer = Answer::json(response.status, ErrorBody::new(ErrorCode::RangeInvalid).json());
+    // `bytes */LENGTH` tells the client what there is (RFC 9110 14.4).
+    let whole = text(response, &header::CONTENT_RANGE).filter(|range| {
+        let length = range.strip_prefix("bytes */").unwrap_or_default();
+        !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    Some(match whole {
+        Some(range) => answer.with(header::CONTENT_RANGE, &range),
+        None => answer,
+    })
 }
 
 /// An interim answer has nothing to say but its status; only `100 Continue` is one that anybody asked for.

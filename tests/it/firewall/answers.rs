@@ -215,7 +215,7 @@ fn nothing_of_a_real_registry_leaks() {
         assert_eq!(page.expect_header("Link"), "</v2/_catalog?n=1&last=mine/app>; rel=\"next\"", "{version:?}");
         let tags = mine.get("/v2/mine/app/tags/list?n=1").expect(200);
         // 2.8 knows no pages of tags.
-        let next = (version == Distribution::V3).then_some("</v2/mine/app/tags/list?n=1&last=v1>; rel=\"next\"");
+        let next = (version == Distribution::V3).then_some("</v2/mine/app/tags/list?n=1&last=v2>; rel=\"next\"");
         assert_eq!(tags.header("Link"), next, "{version:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! Somebody who uses the registry's API directly, each request on a connection of its own.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use sha2::{Digest as _, Sha256};
@@ -100,7 +101,10 @@ pub(crate) fn digest(content: &[u8]) -> String {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 /// The path and query of a URL, absolute or not.

@@ -17,6 +17,7 @@ pub(crate) mod seawall;
 pub(crate) mod secure;
 pub(crate) mod session;
 pub(crate) mod sources;
+pub(crate) mod stopwatch;
 pub(crate) mod tls;
 pub(crate) mod wall;
 

@@ -1,6 +1,7 @@
 //! A seawall with a fixed cast of accounts, in front of any upstream: what the tests of the firewall and of transfers
 //! start from.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use super::caller::Caller;
@@ -89,10 +90,12 @@ impl Setup {
         {
             let status = if self.disabled == Some(name) { "disabled" } else { "enabled" };
             let file = place.secret(name, &account(name).password);
-            tokens.push_str(&format!(
-                "      {name}: {{scopeMap: {map}, status: {status}, passwords: [{{name: password1, file: \"{}\"}}]}}\n",
+            writeln!(
+                tokens,
+                "      {name}: {{scopeMap: {map}, status: {status}, passwords: [{{name: password1, file: \"{}\"}}]}}",
                 file.display()
-            ));
+            )
+            .unwrap();
         }
         let admin = place.secret(REGISTRY, &account(REGISTRY).password);
         let text = place.document(&format!(

@@ -1,0 +1,204 @@
+//! Connections that end when they should not: what is tried again, what is not, and that nothing is left behind.
+
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::harness::caller::{Caller, digest};
+use crate::harness::fake::{Fake, Then, answer, read_head};
+use crate::harness::image::MANIFEST;
+use crate::harness::ports;
+use crate::harness::registry::Distribution;
+use crate::harness::stopwatch::Stopwatch;
+use crate::harness::wait_until;
+use crate::harness::wall::{MINE, Setup, World};
+
+const START: &str = "/v2/mine/app/blobs/uploads/";
+
+/// An upstream that is not there is told at once, in our words.
+#[test]
+fn an_upstream_that_is_down_is_answered_with_502_at_once() {
+    let nobody = ports::free();
+    let seawall = Setup::new(&format!("http://{nobody}")).start();
+    let mine = Caller::of(&seawall, MINE);
+    for (method, path) in [("GET", "/v2/"), ("GET", "/v2/mine/app/manifests/v1"), ("POST", START)] {
+        let began = Stopwatch::start();
+        let failed = mine.send(method, path, &[], b"").expect(502);
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert_eq!(failed.json()["errors"][0]["code"], "UNAVAILABLE", "{method} {path}");
+        let all = format!("{:?}{}", failed.headers, failed.text());
+        assert!(!all.contains(&nobody.port().to_string()), "{all}");
+    }
+}
+
+/// An upstream that answers the first request of each connection and hangs up on the second: what a registry does that
+/// closes an idle connection in the moment in which it is used.
+fn forgetful() -> Fake {
+    let on_this_connection = AtomicUsize::new(0);
+    let current = AtomicUsize::new(usize::MAX);
+    Fake::answering(move |request, stream| {
+        if current.swap(request.connection, Ordering::AcqRel) != request.connection {
+            on_this_connection.store(0, Ordering::Release);
+        }
+        if on_this_connection.fetch_add(1, Ordering::AcqRel) > 0 {
+            return Then::Close;
+        }
+        let _ = stream.write_all(answer("200 OK", "Content-Type: application/json\r\n", "{}").as_bytes());
+        Then::KeepOpen
+    })
+}
+
+/// What changes nothing is sent again on a new connection.
+#[test]
+fn a_read_is_tried_again_when_a_kept_connection_was_closed() {
+    for method in ["GET", "HEAD"] {
+        let fake = forgetful();
+        let seawall = Setup::new(&fake.url()).one_thread().start();
+        let mine = Caller::of(&seawall, MINE);
+        mine.get("/v2/mine/app/manifests/v1").expect(200);
+        mine.send(method, "/v2/mine/app/manifests/v2", &[], b"").expect(200);
+        let line = |tag: &str| format!("{method} /v2/mine/app/manifests/{tag} HTTP/1.1");
+        assert_eq!(fake.lines()[1..], [line("v2"), line("v2")]);
+        let connections: Vec<usize> = fake.seen().iter().map(|request| request.connection).collect();
+        assert_eq!(connections, [0, 0, 1], "the second request met the first one's connection");
+    }
+}
+
+/// What changes something is not: it may have been done already (`PUT` counts as idempotent to pingora, not to us).
+#[test]
+fn a_write_is_never_sent_twice() {
+    let put = format!("{START}s?digest={}", digest(b"content"));
+    for (method, path, body) in [
+        ("POST", START, &b"content"[..]),
+        ("PUT", "/v2/mine/app/manifests/v1", b"{}"),
+        ("DELETE", "/v2/mine/app/manifests/v1", b""),
+    ] {
+        let fake = forgetful();
+        let seawall = Setup::new(&fake.url()).one_thread().start();
+        let mine = Caller::of(&seawall, MINE);
+        mine.get("/v2/mine/app/manifests/v1").expect(200);
+        mine.send(method, path, &[("Content-Type", MANIFEST)], body).expect(502);
+        assert_eq!(fake.lines().len(), 2, "{method}: {:?}", fake.lines());
+        assert_eq!(fake.seen()[1].connection, 0, "{method}: it met the first one's connection");
+    }
+    // A session's PATCH and PUT, whose location only an upstream can make.
+    for (method, suffix) in [("PATCH", ""), ("PUT", put.split_once('?').unwrap().1)] {
+        let fake = Fake::answering(|request, stream| {
+            if request.line.starts_with("POST") {
+                let location = "Location: /v2/mine/app/blobs/uploads/s?_state=x\r\n";
+                let _ = stream.write_all(answer("202 Accepted", location, "").as_bytes());
+                return Then::KeepOpen;
+            }
+            Then::Close
+        });
+        let seawall = Setup::new(&fake.url()).one_thread().start();
+        let mine = Caller::of(&seawall, MINE);
+        let session = mine.begin("mine/app");
+        let path = if suffix.is_empty() { session } else { format!("{session}&{suffix}") };
+        mine.send(method, &path, &[], b"content").expect(502);
+        assert_eq!(fake.seen().len(), 2, "{method}: {:?}", fake.lines());
+        assert_eq!(fake.seen()[1].connection, 0, "{method}");
+    }
+}
+
+/// A kept connection that the upstream closed in peace is not used at all.
+#[test]
+fn a_write_survives_a_connection_that_was_closed_while_idle() {
+    let fake = Fake::answering(|_, stream| {
+        let location = "Location: /v2/mine/app/blobs/uploads/s\r\n";
+        let _ = stream.write_all(answer("202 Accepted", location, "").as_bytes());
+        // Says nothing of it beforehand.
+        Then::Close
+    });
+    let seawall = Setup::new(&fake.url()).one_thread().start();
+    let mine = Caller::of(&seawall, MINE);
+    for _ in 0..5 {
+        mine.send("POST", START, &[], b"content").expect(202);
+        // The end of the connection has to travel: an upstream that closes within that time is the race of above.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(fake.seen().len(), 5);
+}
+
+/// Kept connections are kept: one for many requests, one after another.
+#[test]
+fn requests_share_connections_to_the_upstream() {
+    let fake = Fake::always(answer("200 OK", "Content-Type: application/json\r\n", "{}"));
+    let seawall = Setup::new(&fake.url()).one_thread().start();
+    let mine = Caller::of(&seawall, MINE);
+    for _ in 0..20 {
+        mine.get("/v2/mine/app/manifests/v1").expect(200);
+    }
+    assert!(fake.seen().iter().all(|request| request.connection == 0), "{:?}", fake.seen().last());
+}
+
+/// A client that leaves in the middle takes everything with it.
+#[test]
+fn a_client_that_leaves_leaves_nothing_behind() {
+    let fake = Fake::raw(|_, mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let Some(request) = read_head(&mut reader) else { return };
+        if request.line.starts_with("GET") {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n");
+            let piece = vec![b'x'; 1024 * 1024];
+            while stream.write_all(&piece).is_ok() {}
+        }
+        let _ = std::io::copy(&mut reader, &mut std::io::sink());
+    });
+    let seawall = Setup::new(&fake.url()).start();
+    let mine = Caller::of(&seawall, MINE);
+    let blob = format!("/v2/mine/app/blobs/{}", digest(b"x"));
+    let open = || (seawall.metric("seawall_requests_in_flight"), seawall.metric("seawall_open_transfers"));
+    let is = |wanted: f64| {
+        let (requests, transfers) = open();
+        (requests - wanted).abs() < 0.5 && (transfers - wanted).abs() < 0.5
+    };
+    assert!(is(0.0), "{:?}", open());
+    for _ in 0..3 {
+        let mut clients = Vec::new();
+        for number in 0..8 {
+            let mut stream = TcpStream::connect(mine.address).unwrap();
+            if number % 2 == 0 {
+                stream.write_all(mine.head("GET", &blob, "").as_bytes()).unwrap();
+                stream.read_exact(&mut [0; 1000]).unwrap();
+            } else {
+                stream.write_all(mine.head("POST", START, "Content-Length: 1000000\r\n").as_bytes()).unwrap();
+                stream.write_all(b"the beginning").unwrap();
+            }
+            clients.push(stream);
+        }
+        wait_until("all are open", || is(8.0));
+        drop(clients);
+        wait_until("all are gone", || is(0.0));
+    }
+    wait_until("each is in the audit log", || seawall.audit().len() == 24);
+}
+
+/// The same in front of a real registry, which must be none the worse for it.
+#[test]
+fn a_client_that_leaves_does_not_spoil_the_next_ones_connection() {
+    for version in Distribution::at_hand() {
+        let registry = crate::harness::registry::Registry::start(version);
+        let seawall = Setup::new(&registry.url()).one_thread().start();
+        let world = World { registry, seawall };
+        let mine = world.caller(MINE);
+        let large = vec![b'x'; 20 * 1024 * 1024];
+        let blob = format!("/v2/mine/app/blobs/{}", mine.push_blob("mine/app", &large));
+        for _ in 0..5 {
+            let mut stream = TcpStream::connect(mine.address).unwrap();
+            stream.write_all(mine.head("GET", &blob, "").as_bytes()).unwrap();
+            stream.read_exact(&mut vec![0; 100_000]).unwrap();
+            drop(stream);
+            let session = mine.begin("mine/app");
+            let mut stream = TcpStream::connect(mine.address).unwrap();
+            stream.write_all(mine.head("PATCH", &session, "Transfer-Encoding: chunked\r\n").as_bytes()).unwrap();
+            stream.write_all(b"5\r\nabcde\r\n").unwrap();
+            drop(stream);
+            assert_eq!(mine.push_blob("mine/app", b"content"), digest(b"content"), "{version:?}");
+            assert_eq!(mine.has_manifest("mine/app", "none"), 404, "{version:?}");
+        }
+        wait_until("nothing is open", || world.seawall.metric("seawall_requests_in_flight") < 0.5);
+        assert!(world.seawall.metric("seawall_open_transfers") < 0.5, "{version:?}");
+    }
+}

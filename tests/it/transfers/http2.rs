@@ -1,0 +1,182 @@
+//! HTTP/2 over TLS in front, HTTP/1.1 behind: the same pushes and pulls, and the empty last frame of pingora#935.
+
+use bytes::Bytes;
+
+use crate::harness::caller::{digest, with_query};
+use crate::harness::fake::{Fake, answer};
+use crate::harness::image::MANIFEST;
+use crate::harness::registry::{Distribution, Registry};
+use crate::harness::seawall::Seawall;
+use crate::harness::secure::{Http2, push, whole};
+use crate::harness::wall::{MINE, Setup, account};
+
+fn authorization() -> String {
+    account(MINE).basic()
+}
+
+fn location(answer: &http::Response<Vec<u8>>) -> String {
+    answer.headers()["location"].to_str().unwrap().to_owned()
+}
+
+async fn client(seawall: &Seawall) -> Http2 {
+    Http2::connect(seawall.address()).await
+}
+
+/// A push in the ways that clients of HTTP/2 send it, and a pull.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_pushed_and_pulled_over_http_2() {
+    for version in Distribution::at_hand() {
+        let registry = Registry::start(version);
+        let seawall = Setup::new(&registry.url()).tls().start();
+        let mut client = client(&seawall).await;
+        let authorization = authorization();
+        let auth = ("authorization", authorization.as_str());
+        let content: Vec<u8> = (0..3_000_000_u32).map(|number| number.to_be_bytes()[3]).collect();
+
+        let refused = client.send("POST", "/v2/mine/app/blobs/uploads/", &[], b"").await;
+        assert_eq!(refused.status(), 401);
+        let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+        assert!(challenge.starts_with("Bearer realm=\"https://"), "{challenge}");
+
+        let begun = client.send("POST", "/v2/mine/app/blobs/uploads/", &[auth], b"").await;
+        assert_eq!(begun.status(), 202, "{version:?}");
+        let patched = client.send("PATCH", &location(&begun), &[auth], &content).await;
+        assert_eq!(patched.status(), 202, "{version:?}");
+        let last = with_query(&location(&patched), &format!("digest={}", digest(&content)));
+        let stored = client.send("PUT", &last, &[auth], b"").await;
+        assert_eq!(stored.status(), 201, "{version:?}");
+        let path = format!("/v2/mine/app/blobs/{}", digest(&content));
+        let got = client.send("GET", &path, &[auth], b"").await;
+        assert_eq!(got.status(), 200);
+        assert!(got.body() == &content, "{version:?}: other bytes");
+        let head = client.send("HEAD", &path, &[auth], b"").await;
+        assert_eq!((head.status().as_u16(), head.body().len()), (200, 0));
+        assert_eq!(head.headers()["content-length"], content.len().to_string().as_str());
+        let range = client.send("GET", &path, &[auth, ("range", "bytes=10-19")], b"").await;
+        assert_eq!((range.status().as_u16(), range.body().as_slice()), (206, &content[10..20]));
+
+        let manifest = format!(
+            "{{\"schemaVersion\":2,\"mediaType\":\"{MANIFEST}\",\"config\":{{\"mediaType\":\"application/octet-stream\",\
+             \"digest\":\"{}\",\"size\":{}}},\"layers\":[]}}",
+            digest(&content),
+            content.len()
+        );
+        let kind = ("content-type", MANIFEST);
+        let path = "/v2/mine/app/manifests/v1";
+        let stored = client.send("PUT", path, &[auth, kind], manifest.as_bytes()).await;
+        assert_eq!(stored.status(), 201, "{version:?}: {:?}", String::from_utf8_lossy(stored.body()));
+        let got = client.send("GET", path, &[auth, ("accept", MANIFEST)], b"").await;
+        assert_eq!(got.body(), manifest.as_bytes(), "{version:?}");
+        assert_eq!(got.headers()["docker-content-digest"], digest(manifest.as_bytes()).as_str());
+        // An error of the upstream has a body of ours, also where there is no chunked coding.
+        let missing = client.send("GET", "/v2/mine/app/manifests/none", &[auth], b"").await;
+        assert_eq!(missing.status(), 404);
+        let error: serde_json::Value = serde_json::from_slice(missing.body()).unwrap();
+        assert_eq!(error["errors"][0]["code"], "MANIFEST_UNKNOWN");
+    }
+}
+
+/// Regression for pingora#935. A body that ends in an empty DATA frame arrives as a piece of no bytes with the end set;
+/// pingora 0.9.1 writes it to a chunked HTTP/1 upstream as a chunk (`do_write_chunked_body` of an empty buffer is
+/// `0\r\n\r\n`), and then finishes the body with another `0\r\n\r\n`, which the upstream reads as the start of the next
+/// request on that connection: somebody else's. The guard is in `Gate::request_body_filter`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_ends_in_an_empty_frame_does_not_poison_the_upstreams_connection() {
+    for version in Distribution::at_hand() {
+        let registry = Registry::start(version);
+        // One thread, so that all requests share one connection to the upstream.
+        let seawall = Setup::new(&registry.url()).tls().one_thread().start();
+        let mut client = client(&seawall).await;
+        let authorization = authorization();
+        let auth = ("authorization", authorization.as_str());
+        for round in 0..10 {
+            let begun = client.send("POST", "/v2/mine/app/blobs/uploads/", &[auth], b"").await;
+            assert_eq!(begun.status(), 202, "{version:?}, round {round}");
+            let (patched, mut stream) = client.begin("PATCH", &location(&begun), &[auth], false).await;
+            push(&mut stream, b"a layer", false).await;
+            stream.send_data(Bytes::new(), true).unwrap();
+            let patched = whole(patched).await;
+            assert_eq!(patched.status(), 202, "{version:?}, round {round}");
+            // Somebody else, on the same connection to the upstream.
+            let next = client.send("GET", "/v2/", &[auth], b"").await;
+            assert_eq!(next.status(), 200, "{version:?}, round {round}: the connection is poisoned");
+            let last = with_query(&location(&patched), &format!("digest={}", digest(b"a layer")));
+            let stored = client.send("PUT", &last, &[auth], b"").await;
+            assert_eq!(stored.status(), 201, "{version:?}, round {round}");
+        }
+    }
+}
+
+/// The same, byte for byte: nothing stands between the end of the body and the next request.
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_frames_are_written_to_the_upstream_as_nothing() {
+    let fake = Fake::always(answer("202 Accepted", "Location: /v2/mine/app/blobs/uploads/s\r\n", ""));
+    let seawall = Setup::new(&fake.url()).tls().one_thread().start();
+    let mut client = client(&seawall).await;
+    let authorization = authorization();
+    let auth = ("authorization", authorization.as_str());
+    for pieces in [&["a", "", "b", ""][..], &["", "ab", ""], &["ab", ""], &["", ""], &[""]] {
+        let (answered, mut stream) = client.begin("POST", "/v2/mine/app/blobs/uploads/", &[auth], false).await;
+        for (number, piece) in pieces.iter().enumerate() {
+            stream.send_data(Bytes::from(*piece), number + 1 == pieces.len()).unwrap();
+            // Each in a frame that is read on its own.
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        }
+        assert_eq!(whole(answered).await.status(), 202, "{pieces:?}");
+        let seen = fake.seen().pop().unwrap();
+        assert_eq!(String::from_utf8_lossy(&seen.body), pieces.concat(), "{pieces:?}");
+    }
+    for seen in fake.seen() {
+        assert_eq!(seen.line, "POST /v2/mine/app/blobs/uploads/ HTTP/1.1");
+        assert_eq!(seen.connection, 0, "the connection was kept");
+    }
+}
+
+/// Class U over HTTP/2: an authority and a Host that disagree, a length that is not the body's, headers of HTTP/1.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_odd_request_of_http_2_is_refused_and_the_connection_goes_on() {
+    let fake = Fake::always(answer("200 OK", "Content-Type: application/json\r\n", "{}"));
+    let seawall = Setup::new(&fake.url()).tls().start();
+    let mut client = client(&seawall).await;
+    let authorization = authorization();
+    let auth = ("authorization", authorization.as_str());
+    let path = "/v2/mine/app/manifests/v1";
+    let host = seawall.address().to_string();
+
+    let (answered, _) = client.begin("GET", path, &[auth, ("host", "evil.example")], true).await;
+    if let Ok(answered) = answered.await {
+        assert!(matches!(answered.status().as_u16(), 400 | 421), "{answered:?}");
+    }
+    assert_eq!(client.send("GET", path, &[auth, ("host", &host)], b"").await.status(), 200);
+    let (answered, mut stream) =
+        client.begin("POST", "/v2/mine/app/blobs/uploads/", &[auth, ("content-length", "3")], false).await;
+    let _ = stream.send_data(Bytes::from_static(b"much more than three"), true);
+    if let Ok(answered) = answered.await {
+        assert!(answered.status().is_client_error() || answered.status().is_server_error(), "{answered:?}");
+    }
+    for path in ["/v2/secret/app/manifests/v1", "/v2/mine/../secret/app/manifests/v1", "/v2/secret%2Fapp/manifests/v1"]
+    {
+        let refused = client.send("GET", path, &[auth], b"").await;
+        assert!(matches!(refused.status().as_u16(), 400 | 401), "{path}: {refused:?}");
+    }
+    assert_eq!(client.send("GET", path, &[auth], b"").await.status(), 200);
+    for seen in fake.seen() {
+        assert!(seen.line.contains(" /v2/mine/app/"), "{seen:?}");
+        assert_eq!(seen.header("Host"), Some(fake.address().to_string().as_str()));
+    }
+}
+
+/// R5 over HTTP/2: a denied upload hears its 401, and the other streams of the connection go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_upload_over_http_2_hears_its_401() {
+    let fake = Fake::always(answer("200 OK", "Content-Type: application/json\r\n", "{}"));
+    let seawall = Setup::new(&fake.url()).tls().start();
+    let mut client = client(&seawall).await;
+    let body = vec![b'x'; 6 * 1024 * 1024];
+    let refused = client.send("POST", "/v2/mine/app/blobs/uploads/", &[], &body).await;
+    assert_eq!(refused.status(), 401);
+    let authorization = authorization();
+    let got = client.send("GET", "/v2/mine/app/manifests/v1", &[("authorization", &authorization)], b"").await;
+    assert_eq!(got.status(), 200);
+    assert_eq!(fake.seen().len(), 1);
+}
