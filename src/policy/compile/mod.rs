@@ -5,8 +5,6 @@
 
 mod passwords;
 mod scope_maps;
-#[cfg(test)]
-mod tests;
 mod upstream;
 
 use std::collections::HashMap;

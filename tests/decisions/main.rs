@@ -1,0 +1,12 @@
+//! The rules from the outside: a text in YAML is compiled, and decisions are made with what comes of it.
+//!
+//! No server, no network, no files: what documents refer to is answered by a stand-in.
+
+#[cfg(test)]
+mod compile;
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod policy;
+#[cfg(test)]
+mod properties;

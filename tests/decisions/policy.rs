@@ -1,0 +1,72 @@
+//! From YAML to a snapshot, with a stand-in for the files and variables that a document names.
+
+use seawall::clock::Timestamp;
+use seawall::policy::document::RegistryDocuments;
+use seawall::policy::origin::At;
+use seawall::policy::problem::Problems;
+use seawall::policy::{Compiler, Operation, PolicySnapshot, References, compile};
+use seawall::provider::{reader, yaml};
+use seawall::secret::{HashKey, Secret};
+
+/// Has every file and variable, except one named `missing`; what is in one named `empty` is empty.
+pub(crate) struct StandIn;
+
+impl StandIn {
+    fn answer(what: &str, name: &str) -> Result<Secret, String> {
+        match name {
+            "missing" => Err(format!("there is no {what} {name}")),
+            "empty" => Ok(Secret::new("\r\n")),
+            _ => Ok(Secret::new(format!("the secret in {name}\n"))),
+        }
+    }
+}
+
+impl References for StandIn {
+    fn file(&self, path: &At<String>) -> Result<Secret, String> {
+        Self::answer("file", path)
+    }
+
+    fn environment(&self, name: &At<String>) -> Result<Secret, String> {
+        Self::answer("variable", name)
+    }
+}
+
+pub(crate) fn hash_key() -> HashKey {
+    HashKey::from_bytes([7; 32])
+}
+
+/// The moment at which everything here is compiled and decided.
+pub(crate) fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+/// Compiles what stands under `registries:`. Problems come as an operator sees them, by their places.
+pub(crate) fn compiled(registries: &str) -> (Option<PolicySnapshot>, String) {
+    let mut problems = Problems::new();
+    let tree = yaml::parse("policy.yaml", registries, &mut problems);
+    let draft = tree.and_then(|tree| reader::draft::<RegistryDocuments>(tree, &mut problems));
+    let hash_key = hash_key();
+    let compiler = Compiler { hash_key: &hash_key, references: &StandIn, now: now() };
+    let snapshot = draft.and_then(|draft| {
+        let (snapshot, further) = compile(draft.examine(), compiler, 1);
+        problems.extend_elsewhere(further);
+        snapshot
+    });
+    let text = problems.sorted().iter().map(|problem| format!("{problem}\n")).collect();
+    (snapshot, text)
+}
+
+/// A snapshot without any problem, not even a warning.
+pub(crate) fn snapshot(registries: &str) -> PolicySnapshot {
+    let (snapshot, problems) = compiled(registries);
+    assert_eq!(problems, "");
+    snapshot.unwrap()
+}
+
+/// What a request line needs, such as `GET /v2/team/app/tags/list`.
+pub(crate) fn operation(line: &str) -> Operation {
+    let (method, target) = line.split_once(' ').unwrap();
+    let parsed = seawall::oci::parse(method, target).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let seawall::oci::Endpoint::Registry(route) = parsed.endpoint else { panic!("{line} is not for a registry") };
+    Operation::of(parsed.method, &route)
+}
