@@ -6,11 +6,12 @@ mod probes;
 mod reload;
 mod start;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config;
-use crate::policy::problem::Problems;
+use crate::config::{self, Config, Reading};
+use crate::policy::document::RegistryDocuments;
+use crate::policy::problem::{Problem, Problems};
 use crate::policy::{Compiler, compile};
 use crate::provider::MachineReferences;
 use crate::secret::HashKey;
@@ -20,17 +21,37 @@ pub use start::{StartError, serve};
 
 /// Everything that would keep the file at `path` from being served, and every warning.
 pub fn check(path: &Path) -> Problems {
-    let reading = config::read(path);
-    let mut problems = reading.problems;
-    if let Some(config) = &reading.config {
+    examine(path).0
+}
+
+/// The same, and every file that the answer depends on.
+fn examine(path: &Path) -> (Problems, Vec<PathBuf>) {
+    let Reading { config, registries, mut files, mut problems } = config::read(path);
+    if let Some(config) = &config {
         problems.extend(config::missing_files(config));
     }
-    if let Some(registries) = &reading.registries {
+    if let Some(registries) = &registries {
         let references = MachineReferences::default();
         // Ids and digests that are made with this key are thrown away.
         let compiler =
             Compiler { hash_key: &HashKey::from_bytes([0; 32]), references: &references, now: SystemClock.now() };
         problems.extend_elsewhere(compile(registries.examine(), compiler, 0).1);
+        if let Some(config) = &config {
+            clear_text(config, registries.examine(), &mut problems);
+        }
+        files.extend(references.into_files());
     }
-    problems
+    (problems, files)
+}
+
+/// Clients of a plain listener are told to send their passwords to `http://`, unless TLS ends in front and the registry
+/// says where.
+fn clear_text(config: &Config, registries: &RegistryDocuments, problems: &mut Problems) {
+    let exposed = config.listeners.iter().find(|one| one.tls.is_none() && !one.address.ip().is_loopback());
+    let Some(listener) = exposed else { return };
+    for document in registries.values().filter(|document| document.external_url.is_none()) {
+        let what = format!("listener `{}` is plain, so clients are told to log in without TLS", listener.name);
+        let hint = "give the listener `tls`, or set `externalUrl: https://…` when TLS ends in front of it";
+        problems.push(Problem::warning(&document.login_server.origin, what).hint(hint));
+    }
 }

@@ -1,10 +1,10 @@
 //! Reloading while serving: on SIGHUP and when a file changes. A mistake is told and changes nothing.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use super::start::StartError;
 use crate::clock::{Clock, SystemClock};
 use crate::policy::problem::Problems;
 use crate::provider::watch::Watcher;
@@ -23,27 +23,38 @@ struct Reloading {
     path: PathBuf,
     metrics: Arc<Metrics>,
     watcher: Mutex<Option<Watcher>>,
+    /// Held for a whole reload, so that what is watched, counted and in force is always of the same one.
+    turn: Mutex<()>,
 }
 
 impl Reloader {
-    /// Begins to watch. `first` is what the start published.
+    /// Begins to watch `files`, then publishes the first policy: in this order, so that no change falls between.
+    ///
+    /// # Errors
+    /// What keeps the first policy from being published.
     pub(super) fn start(
         provider: FileProvider,
         certificates: Vec<Arc<Certificates>>,
         path: &Path,
-        first: &Published,
+        files: &[PathBuf],
         metrics: Arc<Metrics>,
-    ) -> io::Result<Self> {
-        let reloading =
-            Arc::new(Reloading { provider, certificates, path: path.to_owned(), metrics, watcher: Mutex::default() });
-        reloading.told(first);
+    ) -> Result<Self, StartError> {
+        let reloading = Arc::new(Reloading {
+            provider,
+            certificates,
+            path: path.to_owned(),
+            metrics,
+            watcher: Mutex::default(),
+            turn: Mutex::default(),
+        });
         let handle = Arc::downgrade(&reloading);
-        let watcher = Watcher::start(reloading.paths(&first.files), move || {
+        let watcher = Watcher::start(reloading.paths(files), move || {
             if let Some(reloading) = handle.upgrade() {
                 reloading.reload();
             }
         })?;
         *reloading.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
+        reloading.first()?;
         Ok(Self(reloading))
     }
 
@@ -58,7 +69,16 @@ impl Reloader {
 }
 
 impl Reloading {
+    fn first(&self) -> Result<(), StartError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let published = self.provider.reload().map_err(|refused| StartError::Configuration(refused.problems))?;
+        self.told(&published);
+        self.watch(&published.files);
+        Ok(())
+    }
+
     fn reload(&self) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.reload_certificates();
         match self.provider.reload() {
             Ok(published) => {

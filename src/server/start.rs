@@ -62,7 +62,7 @@ fn list(errors: &[CertificateError]) -> String {
 
 /// Serves what the file at `path` describes. Returns when a drain has ended.
 pub fn serve(path: &Path) -> Result<(), StartError> {
-    let Loaded { config, .. } = load(path)?;
+    let (Loaded { config, .. }, files) = load(path)?;
     log::install(config.log.level, config.log.format)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let keys = SigningKeys::open_or_create(&config.signing.directory, config.signing.algorithm, clock.now())?;
@@ -71,7 +71,6 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     let audit = audit(&config, &metrics, &clock)?;
     let current = Arc::new(Current::new());
     let provider = provider(path, &config, &keys, &current, &clock);
-    let first = provider.reload().map_err(|refused| StartError::Configuration(refused.problems))?;
 
     let in_flight = InFlight::default();
     let life = Lifecycle::new(in_flight.clone(), config.shutdown_grace);
@@ -96,7 +95,7 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     for service in services(&server.configuration, Gate::new(shared), listeners, &serving)? {
         server.add_boxed_service(service);
     }
-    let reloader = Reloader::start(provider, certificates, path, &first, Arc::clone(&metrics))?;
+    let reloader = Reloader::start(provider, certificates, path, &files, Arc::clone(&metrics))?;
     life.listen_for_signals(move || reloader.request())?;
     start_probes(probes, &metrics, &current, &life)?;
     if let Some(policy) = current.load() {
@@ -109,12 +108,13 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-fn load(path: &Path) -> Result<Loaded, StartError> {
-    let problems = super::check(path);
+/// The configuration, and every file that it and the policy come from.
+fn load(path: &Path) -> Result<(Loaded, Vec<PathBuf>), StartError> {
+    let (problems, files) = super::examine(path);
     if problems.are_fatal() {
         return Err(StartError::Configuration(problems));
     }
-    config::load(path).map_err(StartError::Configuration)
+    Ok((config::load(path).map_err(StartError::Configuration)?, files))
 }
 
 fn audit(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> Result<AuditLog, AuditError> {
@@ -252,7 +252,7 @@ registries:
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("seawall.yaml");
         std::fs::write(&path, FILE).unwrap();
-        let config = load(&path).unwrap().config;
+        let config = load(&path).unwrap().0.config;
         let keys = SigningKeys::open_or_create(&folder.path().join("keys"), SigningAlgorithm::Es256, SystemClock.now());
         let (current, clock): (_, Arc<dyn Clock>) = (Arc::new(Current::new()), Arc::new(SystemClock));
         let provider = provider(&path, &config, &keys.unwrap(), &current, &clock);

@@ -30,6 +30,9 @@ struct Pace {
 
 const PACE: Pace = Pace { hints: true, settle: Duration::from_millis(200), look_every: Duration::from_secs(10) };
 
+/// How often to look again at what goes on changing, before it is read as it is.
+const MOST_LOOKS: usize = 50;
+
 /// More symlinks on one path than this are a loop, as for the kernel.
 const MAX_LINKS: usize = 40;
 
@@ -101,8 +104,11 @@ struct Watching {
     /// `None` where the system gives no hints (too many watches): then the slow look is all there is.
     kernel: Option<RecommendedWatcher>,
     directories: BTreeMap<PathBuf, Inode>,
-    seen: BTreeMap<PathBuf, Option<Fingerprint>>,
+    seen: Fingerprints,
 }
+
+/// What each path led to at one look.
+type Fingerprints = BTreeMap<PathBuf, Option<Fingerprint>>;
 
 impl Watching {
     fn new(pace: Pace, wake: &SyncSender<()>, paths: BTreeSet<PathBuf>) -> Self {
@@ -137,10 +143,23 @@ impl Watching {
     fn look(&mut self, paths: BTreeSet<PathBuf>) -> bool {
         // Watches first: a change after them gives a new hint.
         self.watch_directories(&paths);
-        let now = fingerprints(paths);
+        let now = fingerprints(paths.clone());
         let changed = now.iter().any(|(path, fingerprint)| self.seen.get(path) != Some(fingerprint));
-        self.seen = now;
+        self.seen = if changed { self.settled(paths, now) } else { now };
         changed
+    }
+
+    /// Waits until nothing changes any more: a file that is being written in place is a valid, shorter one until its end.
+    fn settled(&self, paths: BTreeSet<PathBuf>, mut last: Fingerprints) -> Fingerprints {
+        for _ in 0..MOST_LOOKS {
+            thread::sleep(self.pace.settle);
+            let now = fingerprints(paths.clone());
+            if now == last {
+                break;
+            }
+            last = now;
+        }
+        last
     }
 
     /// Makes the kernel's watches fit `paths`. A directory that was replaced has lost its watch and gets a new one.
@@ -206,7 +225,7 @@ struct Fingerprint {
     changed: (i64, i64),
 }
 
-fn fingerprints(paths: BTreeSet<PathBuf>) -> BTreeMap<PathBuf, Option<Fingerprint>> {
+fn fingerprints(paths: BTreeSet<PathBuf>) -> Fingerprints {
     paths.into_iter().map(|path| (fingerprint(&path), path)).map(|(fingerprint, path)| (path, fingerprint)).collect()
 }
 
