@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
 use crate::policy::address::{Timeouts, UpstreamTarget};
 use crate::policy::document::{TimeoutsDocument, UpstreamDocument};
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::quantity;
+use crate::secret::Secret;
 
 use super::{Compiler, report};
 
@@ -15,7 +20,8 @@ pub(super) fn target(
     compiler: Compiler<'_>,
     problems: &mut Problems,
 ) -> Option<UpstreamTarget> {
-    let target = report(&document.url, UpstreamTarget::parse(&document.url), "url", problems);
+    let target =
+        report(&document.url, UpstreamTarget::parse(&document.url), "https://registry.internal:5000", problems);
     let timeouts = timeouts(&document.timeouts, problems);
     let mut target = UpstreamTarget { timeouts, ..target? };
     let only_tls = [("ca", &document.ca), ("serverName", &document.server_name)];
@@ -31,13 +37,27 @@ pub(super) fn target(
             tls.server_name = name.as_str().into();
         }
         if let Some(path) = &document.ca {
-            match compiler.references.file(path) {
+            match compiler.references.file(path).and_then(authorities) {
                 Ok(pem) => tls.authorities = Some(pem),
                 Err(error) => problems.push(Problem::new(&path.origin, error)),
             }
         }
     }
     Some(target)
+}
+
+/// Found out now, because later it would refuse every request of the registry, or worse: pingora panics on a certificate
+/// that it cannot parse.
+fn authorities(pem: Secret) -> Result<Secret, String> {
+    let mut number = 0_usize;
+    for certificate in CertificateDer::pem_slice_iter(pem.expose().as_bytes()) {
+        number += 1;
+        let sound = certificate.is_ok_and(|der| X509Certificate::from_der(&der).is_ok_and(|(rest, _)| rest.is_empty()));
+        if !sound {
+            return Err(format!("certificate number {number} in this file is malformed"));
+        }
+    }
+    if number == 0 { Err("there is no PEM certificate in this file".to_owned()) } else { Ok(pem) }
 }
 
 fn timeouts(document: &TimeoutsDocument, problems: &mut Problems) -> Timeouts {
