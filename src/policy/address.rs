@@ -25,7 +25,7 @@ impl LoginServer {
         let lower = text.to_ascii_lowercase();
         let authority = lower.parse::<http::uri::Authority>().map_err(|_| "not a host name with an optional port")?;
         if authority.as_str().contains('@') {
-            return Err("a login server has no user name in it");
+            return Err("a user name has no place in a login server");
         }
         if !is_host(authority.host()) {
             return Err("not a host name or an IP address");
@@ -157,7 +157,7 @@ fn origin_of(url: &str) -> Result<(bool, http::uri::Authority), &'static str> {
     }
     let authority = parts.authority.ok_or("the URL has no host")?;
     if authority.as_str().contains('@') {
-        return Err("the URL has a user name in it");
+        return Err("a user name or a password has no place in a URL");
     }
     if !is_host(authority.host()) {
         return Err("the URL's host is not a host name or an IP address");

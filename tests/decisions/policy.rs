@@ -8,7 +8,20 @@ use seawall::policy::{Compiler, Operation, PolicySnapshot, References, compile};
 use seawall::provider::{reader, yaml};
 use seawall::secret::{HashKey, Secret};
 
-/// Has every file and variable, except one named `missing`; what is in one named `empty` is empty.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBkzCCATmgAwIBAgIUM1s8sO0aTdPMxcSMg5AUt/XmPVowCgYIKoZIzj0EAwIw
+HjEcMBoGA1UEAwwTYXV0aG9yaXR5IG9mIGEgdGVzdDAgFw0yNjExMjExMDUxMjJa
+GA8yMTI2MTAyODEwNTEyMlowHjEcMBoGA1UEAwwTYXV0aG9yaXR5IG9mIGEgdGVz
+dDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABLdadpgvoqab8xuFEMDLPfIgw7uO
+x+Yd6LzvO2YSf/jQwu5wlsZMy5xZCRhKMrvhB3YrT+QwLgoM0h+5lA3cRxujUzBR
+MB0GA1UdDgQWBBS5UXcmQxm0VgCXQHctg25+jicBdDAfBgNVHSMEGDAWgBS5UXcm
+Qxm0VgCXQHctg25+jicBdDAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gA
+MEUCIHPDnf2Q33laqoJb+9zISryLf5Sg/xR1sZ2Mciz8s/OqAiEAgTS1aA5qLyJa
+AIdoqExaXqMk59uCa/lbe/73WRpnXHg=
+-----END CERTIFICATE-----";
+
+/// Has every file and variable, except one named `missing`; what is in one named `empty` is empty, in one named
+/// `broken.pem` a certificate cut short, in `….pem` else a whole one.
 pub(crate) struct StandIn;
 
 impl StandIn {
@@ -16,6 +29,8 @@ impl StandIn {
         match name {
             "missing" => Err(format!("there is no {what} {name}")),
             "empty" => Ok(Secret::new("\r\n")),
+            "broken.pem" => Ok(Secret::new("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")),
+            _ if name.ends_with(".pem") => Ok(Secret::new(CERTIFICATE)),
             _ => Ok(Secret::new(format!("the secret in {name}\n"))),
         }
     }

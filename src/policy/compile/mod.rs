@@ -91,7 +91,7 @@ fn registry(
     let login_server = login_server(&document.login_server, problems);
     let external_url = match &document.external_url {
         None => Some(None),
-        Some(url) => report(url, ExternalUrl::parse(url), "externalUrl", problems).map(Some),
+        Some(url) => report(url, ExternalUrl::parse(url), "https://registry.example.com", problems).map(Some),
     };
     let upstream = upstream::target(&document.upstream, compiler, problems);
     let network = NetworkRules::compile(document.public_network_access, &document.network_rule_set, problems);
@@ -131,7 +131,7 @@ fn not_yet(document: &RegistryDocument, problems: &mut Problems) {
 }
 
 fn login_server(text: &At<String>, problems: &mut Problems) -> Option<LoginServer> {
-    let parsed = report(text, LoginServer::parse(text), "loginServer", problems)?;
+    let parsed = report(text, LoginServer::parse(text), "registry.example.com or registry.example.com:8443", problems)?;
     for word in ["service", "scope"] {
         if parsed.host().contains(word) {
             let what =
@@ -143,7 +143,7 @@ fn login_server(text: &At<String>, problems: &mut Problems) -> Option<LoginServe
 }
 
 fn admin(name: &At<String>, document: &RegistryDocument, compiler: Compiler<'_>, problems: &mut Problems) -> Admin {
-    let owner = Owner { registry: name, kind: "admin", name };
+    let owner = Owner { registry: name, kind: "admin", called: "the admin account", name };
     let empty = Vec::new();
     let declared = document.admin.as_ref().map_or(&empty, |admin| &admin.passwords);
     let passwords = passwords::compile(declared, &owner, &["password", "password2"], compiler, problems);
@@ -178,7 +178,7 @@ fn token(
         );
         problems.push(Problem::new(&name.origin, what).hint("choose another name"));
     }
-    let owner = Owner { registry, kind: "token", name };
+    let owner = Owner { registry, kind: "token", called: "a token", name };
     let names = ["password1", "password2"];
     let passwords = passwords::compile(&document.passwords, &owner, &names, compiler, problems);
     let scope_map = find_scope_map(&document.scope_map, scope_maps, problems);
@@ -211,16 +211,18 @@ fn find_scope_map(
     found.cloned()
 }
 
-/// Reports a text that does not parse, quoting it.
+/// Reports a text that does not parse, quoting it unless a password may stand in it: before an `@`.
 fn report<T>(
     text: &At<String>,
     parsed: Result<T, impl std::fmt::Display>,
-    key: &str,
+    example: &str,
     problems: &mut Problems,
 ) -> Option<T> {
-    parsed
-        .map_err(|error| problems.push(Problem::new(&text.origin, format!("`{key}`: `{}` is {error}", text.value))))
-        .ok()
+    let refuse = |error| {
+        let quoted = if text.contains('@') { String::new() } else { format!("`{}`: ", text.value) };
+        Problem::new(&text.origin, format!("{quoted}{error}")).hint(format!("such as {example}"))
+    };
+    parsed.map_err(|error| problems.push(refuse(error))).ok()
 }
 
 fn check_name(

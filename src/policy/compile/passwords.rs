@@ -1,7 +1,7 @@
 //! Passwords: where their secrets are, and what of them is kept.
 
 use crate::clock::Timestamp;
-use crate::policy::credential::{CredentialId, Verifier};
+use crate::policy::credential::{CredentialId, HashProblem, Verifier};
 use crate::policy::document::PasswordDocument;
 use crate::policy::origin::At;
 use crate::policy::principal::Password;
@@ -14,6 +14,8 @@ use super::{Compiler, too_many};
 pub(super) struct Owner<'a> {
     pub(super) registry: &'a str,
     pub(super) kind: &'a str,
+    /// The kind, in a sentence.
+    pub(super) called: &'a str,
     pub(super) name: &'a str,
 }
 
@@ -28,7 +30,7 @@ pub(super) fn compile(
     let mut passwords: Vec<Password> = Vec::new();
     for document in documents {
         if !names.contains(&document.name.as_str()) {
-            let what = format!("`{}` is not a password name of this {}", document.name.value, owner.kind);
+            let what = format!("`{}` is not the name of a password of {}", document.name.value, owner.called);
             let names = names.join("` and `");
             problems.push(Problem::new(&document.name.origin, what).hint(format!("the names are `{names}`")));
         } else if passwords.iter().any(|password| *password.name == *document.name.value) {
@@ -63,7 +65,12 @@ fn verifier(document: &At<PasswordDocument>, compiler: Compiler<'_>, problems: &
     let (place, found) = match (&document.file, &document.env, &document.hash) {
         (Some(path), None, None) => (path, digest(compiler.references.file(path), compiler)),
         (None, Some(name), None) => (name, digest(compiler.references.environment(name), compiler)),
-        (None, None, Some(hash)) => (hash, Verifier::parse_hash(hash).map_err(|error| error.to_string())),
+        (None, None, Some(hash)) => {
+            let refuse = |error: HashProblem| {
+                Problem::new(&hash.origin, error.to_string()).hint("`seawall hash-password` makes a hash")
+            };
+            return Verifier::parse_hash(hash).map_err(|error| problems.push(refuse(error))).ok();
+        }
         _ => {
             let what = format!("password `{}` needs exactly one of `file`, `env` and `hash`", document.name.value);
             let hint = "a clear-text password is never accepted; `seawall hash-password` makes a hash";

@@ -28,7 +28,10 @@ fn scope_map(name: &At<String>, document: &ScopeMapDocument, problems: &mut Prob
     check_name(name, "scope map", (5, 50), allowed, "letters, digits, `-` and `_`", problems);
     if name.starts_with("_repositories_") {
         let what = format!("`{}`: names that begin with `_repositories_` are reserved", name.value);
-        problems.push(Problem::new(&name.origin, what).hint("system-defined scope maps exist without being declared"));
+        problems.push(
+            Problem::new(&name.origin, what)
+                .hint("choose another name: the system-defined scope maps need no declaration"),
+        );
     }
     if let Some(text) = document.description.as_ref().filter(|text| text.chars().count() > 256) {
         too_many(&text.origin, "the description is too long".to_owned(), "at most 256 characters", problems);

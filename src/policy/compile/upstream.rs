@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::policy::address::{Timeouts, UpstreamTarget};
 use crate::policy::document::{TimeoutsDocument, UpstreamDocument};
@@ -19,7 +20,8 @@ pub(super) fn target(
     compiler: Compiler<'_>,
     problems: &mut Problems,
 ) -> Option<UpstreamTarget> {
-    let target = report(&document.url, UpstreamTarget::parse(&document.url), "url", problems);
+    let target =
+        report(&document.url, UpstreamTarget::parse(&document.url), "https://registry.internal:5000", problems);
     let timeouts = timeouts(&document.timeouts, problems);
     let mut target = UpstreamTarget { timeouts, ..target? };
     let only_tls = [("ca", &document.ca), ("serverName", &document.server_name)];
@@ -38,11 +40,8 @@ pub(super) fn target(
             tls.server_name = name.as_str().into();
         }
         if let Some(path) = &document.ca {
-            match compiler.references.file(path) {
-                Ok(pem) => match authorities(&pem) {
-                    Ok(()) => tls.authorities = Some(pem),
-                    Err(error) => problems.push(Problem::new(&path.origin, format!("{}: {error}", path.value))),
-                },
+            match compiler.references.file(path).and_then(authorities) {
+                Ok(pem) => tls.authorities = Some(pem),
                 Err(error) => problems.push(Problem::new(&path.origin, error)),
             }
         }
@@ -50,15 +49,18 @@ pub(super) fn target(
     Some(target)
 }
 
-/// Whether the text holds at least one certificate and nothing broken: found out now, not at the first connection.
-fn authorities(pem: &Secret) -> Result<(), &'static str> {
-    let mut found = false;
+/// Found out now, because later it would refuse every request of the registry, or worse: pingora panics on a certificate
+/// that it cannot parse.
+fn authorities(pem: Secret) -> Result<Secret, String> {
+    let mut number = 0_usize;
     for certificate in CertificateDer::pem_slice_iter(pem.expose().as_bytes()) {
-        let certificate = certificate.map_err(|_| "not PEM")?;
-        x509_parser::parse_x509_certificate(&certificate).map_err(|_| "a certificate in it cannot be read")?;
-        found = true;
+        number += 1;
+        let sound = certificate.is_ok_and(|der| X509Certificate::from_der(&der).is_ok_and(|(rest, _)| rest.is_empty()));
+        if !sound {
+            return Err(format!("certificate number {number} in this file is malformed"));
+        }
     }
-    if found { Ok(()) } else { Err("no certificate is in it") }
+    if number == 0 { Err("there is no PEM certificate in this file".to_owned()) } else { Ok(pem) }
 }
 
 fn timeouts(document: &TimeoutsDocument, problems: &mut Problems) -> Timeouts {

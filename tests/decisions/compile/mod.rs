@@ -1,0 +1,110 @@
+//! Everything that can be wrong with a policy, and what the operator is told about it.
+
+mod problems;
+
+use std::fs;
+use std::path::Path;
+
+use seawall::policy::{Compiler, compile};
+use seawall::{config, server};
+
+use self::problems::{BEGINNING, PROBLEMS};
+use crate::policy::{StandIn, compiled, hash_key, now};
+
+/// S3-44 … S3-48 (the wildcards of ACR's page, literally), B.2-2, B.2-3; threat classes J, K, S; wire contract R14.
+#[test]
+fn every_problem_of_a_policy_is_told_with_its_place_and_a_way_out() {
+    let mut wrong = String::new();
+    for (what, text, expected) in PROBLEMS {
+        let text = if text.starts_with(' ') { format!("{BEGINNING}{text}\n") } else { format!("{text}\n") };
+        let (snapshot, problems) = compiled(&text);
+        if problems != format!("{expected}\n") {
+            wrong += &format!("{what}\n{text}expected:\n{expected}\nfound:\n{problems}\n");
+        }
+        let warnings_only =
+            expected.lines().filter(|line| !line.starts_with(' ')).all(|line| line.contains(" warning: "));
+        assert_eq!(snapshot.is_some(), warnings_only, "{what}");
+        assert!(!problems.contains("hunter2"), "{what}: a secret is repeated");
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// S3-43, S3-48, S3-50: what the wildcard rules allow.
+#[test]
+fn the_wildcards_of_acr_are_accepted() {
+    for pattern in ["'*'", "sample/*", "sample/teamA/*", "sample/teamA/projectB", "does/not/exist/yet"] {
+        let text =
+            format!("{BEGINNING}  scopeMaps: {{ team-a: {{ repositories: {{ {pattern}: [content/read] }} }} }}\n");
+        let (snapshot, problems) = compiled(&text);
+        assert_eq!(problems, "", "{pattern}");
+        assert!(snapshot.is_some(), "{pattern}");
+    }
+}
+
+/// S3-6, S3-55, S3-56, S1-43: what may be left out, and how many passwords there may be.
+#[test]
+fn a_token_may_have_no_password_one_or_two_and_names_may_have_the_limits_of_acr() {
+    for passwords in
+        ["[]", "[{ name: password2, file: a }]", "[{ name: password1, env: A }, { name: password2, file: b }]"]
+    {
+        let text =
+            format!("{BEGINNING}  tokens: {{ ci-push: {{ scopeMap: _repositories_pull, passwords: {passwords} }} }}\n");
+        assert_eq!(compiled(&text).1, "", "{passwords}");
+    }
+    let longest = "r".repeat(50);
+    for (registry, token) in [("12345", "54321"), (longest.as_str(), "-ci--"), ("MyRegistry", "myregistry")] {
+        let text = BEGINNING.replace("myregistry", registry);
+        assert_eq!(compiled(&format!("{text}  tokens: {{ {token}: {{ scopeMap: _repositories_pull }} }}\n")).1, "");
+    }
+}
+
+/// One mistake hides no other: all of a file, of whatever kind, at once (threat class S).
+#[test]
+fn all_problems_of_a_file_are_told_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("seawall.yaml");
+    let text = "version: 1
+listeners: [{ name: a, address: 'localhost:8443' }]
+metrix: {}
+registries:
+  myregistry:
+    loginServer: https://r.example.com
+    upstream: { url: http://127.0.0.1:5000, timeouts: { read: 0s } }
+    anonymousPull: true
+    networkRuleSet: { defaultAction: Denny, ipRules: [{ value: 10.0.0.1/8 }] }
+    scopeMaps: { team-a: { repositories: { a*: [content/raed] } } }
+    tokens:
+      ci: { scopeMap: team-b, passwords: [{ name: password3, file: b }, { name: password1, file: gone }] }
+";
+    fs::write(&path, text).unwrap();
+    let problems = server::check(&path).sorted();
+    let prefix = format!("{}:", path.display());
+    let places: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.to_string().strip_prefix(&prefix).unwrap().split(": ").next().unwrap().to_owned())
+        .collect();
+    let expected =
+        ["2:33", "3:1", "6:18", "7:63", "8:5", "9:38", "9:64", "10:44", "10:49", "12:7", "12:23", "12:51", "12:98"];
+    assert_eq!(places, expected, "{problems:#?}");
+}
+
+/// The files that we give to people are valid policies, and nothing in them needs a warning.
+#[test]
+fn every_example_compiles_without_a_problem() {
+    let mut count = 0;
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("config")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        count += 1;
+        let reading = config::read(&path);
+        assert!(reading.problems.is_empty(), "{:?}", reading.problems);
+        let key = hash_key();
+        let compiler = Compiler { hash_key: &key, references: &StandIn, now: now() };
+        let (snapshot, problems) = compile(reading.registries.unwrap().examine(), compiler, 1);
+        assert!(problems.is_empty(), "{:#?}", problems.sorted());
+        assert!(!snapshot.unwrap().registries().is_empty(), "{}", path.display());
+    }
+    assert!(count >= 4, "{count}");
+}
