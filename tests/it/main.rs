@@ -12,6 +12,8 @@ mod clients;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod distribution_verifies;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod network;
@@ -27,3 +29,5 @@ mod reload;
 mod tls;
 #[cfg(test)]
 mod walkthrough;
+#[cfg(test)]
+mod watching;
