@@ -205,7 +205,7 @@ fn a_refused_address_gets_the_same_answer_on_every_path_before_credentials_are_r
         assert_eq!(answer.header("Connection"), Some("close"), "{method} {target}: nothing more is read from it");
         let record = record_of(&seawall, &answer);
         assert_eq!(record["reason"], "network_refused", "{record}");
-        assert_eq!((&record["sourceAddress"], &record["method"]), (&"127.0.0.9".into(), &(*method).into()));
+        assert_eq!(record["sourceAddress"], "127.0.0.9");
         assert!(record.get("principal").is_none() && record.get("credential").is_none(), "{record}");
         assert_eq!(record["requestBytes"], 0, "{method} {target}: no byte of the body was taken");
     }

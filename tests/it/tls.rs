@@ -132,8 +132,8 @@ async fn an_http2_upload_that_is_reset_has_its_record_and_harms_nobody() {
     let reset: Vec<_> = records.iter().filter(|record| record["method"] == "PATCH").collect();
     assert_eq!(reset.len(), 1, "{records:?}");
     assert_eq!(
-        (&reset[0]["decision"], &reset[0]["principal"]["name"]),
-        (&"error".into(), &"worker".into()),
+        (&reset[0]["reason"], &reset[0]["principal"]["name"]),
+        (&"client_left".into(), &"worker".into()),
         "{reset:?}"
     );
     let after = requests.send_request(request("GET", "/v2/"), true).unwrap().0.await.unwrap();
