@@ -361,8 +361,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
-        let given_up = Connection::of(session.as_downstream()).is_some_and(|connection| connection.is_given_up());
-        let refusal = passage.failure.take().unwrap_or_else(|| if given_up { Refusal::CutOff } else { failure(error) });
+        let refusal = passage.failure.take().unwrap_or_else(|| failure(error));
         passage.trail.refused(&refusal);
         let gone = *error.esource() == ErrorSource::Downstream
             && matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed);
