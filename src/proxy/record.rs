@@ -54,6 +54,12 @@ impl Pending {
 
 /// Writes down a request that is over.
 pub(super) fn finish(session: &Session, passage: &mut Passage) {
+    let given_up = Connection::of(session.as_downstream()).is_some_and(|connection| connection.is_given_up());
+    if given_up && passage.trail.refusal.as_ref().is_some_and(|refusal| !refusal.is_denial) {
+        // The sockets failed because we are ending: neither the client nor the upstream left.
+        passage.trail.refusal = None;
+        passage.trail.refused(&Refusal::CutOff);
+    }
     let bytes = (session.as_downstream().body_bytes_read() as u64, session.body_bytes_sent() as u64);
     if let Some(begun) = passage.record.begun.take() {
         write(passage, begun, bytes);

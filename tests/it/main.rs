@@ -12,6 +12,8 @@ mod clients;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod distribution_verifies;
+#[cfg(test)]
 mod firewall;
 #[cfg(test)]
 mod life;
@@ -33,3 +35,5 @@ mod transfers;
 mod uploads;
 #[cfg(test)]
 mod walkthrough;
+#[cfg(test)]
+mod watching;

@@ -52,17 +52,6 @@ impl Behind {
         Self { seawall, _upstream: upstream, authority, proxy_protocol, proxy_protocol_tls, x_forwarded_for, forwarded }
     }
 
-    fn request(&self) -> Vec<u8> {
-        message("GET", "/v2/", &[("Host", HOST), ("Authorization", &worker().basic())], b"")
-    }
-
-    /// An answer after these first bytes, or none.
-    fn after(&self, peer: &str, to: SocketAddr, first: &[u8]) -> Option<Response> {
-        let mut connection = Connection::over(connect(peer, to));
-        connection.send(&[first, &self.request()].concat());
-        connection.answer("GET")
-    }
-
     /// The source and the peer (without its port) of the audit record.
     #[track_caller]
     fn seen(&self, answer: &Response) -> (String, String) {
@@ -82,6 +71,17 @@ impl Behind {
         wait_until("the refusal is counted", || self.refused(reason) > before);
         assert!((self.refused(reason) - before - 1.0).abs() < f64::EPSILON, "{reason} is counted once");
     }
+}
+
+fn log_in() -> Vec<u8> {
+    message("GET", "/v2/", &[("Host", HOST), ("Authorization", &worker().basic())], b"")
+}
+
+/// An answer after these first bytes, or none.
+fn after(peer: &str, to: SocketAddr, first: &[u8]) -> Option<Response> {
+    let mut connection = Connection::over(connect(peer, to));
+    connection.send(&[first, &log_in()].concat());
+    connection.answer("GET")
 }
 
 /// A header of version 2 that passes on a connection, or speaks for the balancer itself (LOCAL).
@@ -111,9 +111,9 @@ fn haproxy_in_front_passes_the_source_on_in_both_versions() {
     let behind = Behind::start();
     for version in [1, 2] {
         let haproxy = Proxy::haproxy(behind.proxy_protocol, version);
-        let answer = behind.after("127.0.0.5", haproxy.address, b"").unwrap();
+        let answer = after("127.0.0.5", haproxy.address, b"").unwrap();
         assert_eq!((answer.status, behind.seen(&answer)), (200, ("127.0.0.5".into(), "127.0.0.1".into())));
-        let answer = behind.after("127.0.0.77", haproxy.address, b"").unwrap();
+        let answer = after("127.0.0.77", haproxy.address, b"").unwrap();
         assert_eq!((answer.status, behind.seen(&answer).0), (403, "127.0.0.77".into()));
         assert!(answer.text().contains("127.0.0.77"), "{}", answer.text());
 
@@ -124,7 +124,7 @@ fn haproxy_in_front_passes_the_source_on_in_both_versions() {
             let mut connection = Connection::over(handshake(connect(source, haproxy.address), client, HOST).unwrap());
             let rounds = if status == 200 { 2 } else { 1 };
             for _ in 0..rounds {
-                connection.send(&behind.request());
+                connection.send(&log_in());
                 let answer = connection.answer("GET").unwrap();
                 assert_eq!((answer.status, behind.seen(&answer).0), (status, source.to_owned()));
             }
@@ -150,7 +150,7 @@ fn a_proxy_header_names_the_source_and_a_local_one_leaves_the_peer() {
         // What a LOCAL header says about addresses is not looked at.
         (version_2(true, "203.0.113.7"), "127.0.0.2", 200),
     ] {
-        let answer = behind.after("127.0.0.2", behind.proxy_protocol, &first).unwrap();
+        let answer = after("127.0.0.2", behind.proxy_protocol, &first).unwrap();
         let told = String::from_utf8_lossy(&first);
         assert_eq!((answer.status, behind.seen(&answer)), (status, (source.into(), "127.0.0.2".into())), "{told}");
     }
@@ -161,9 +161,9 @@ fn without_a_header_of_a_trusted_balancer_a_connection_is_closed() {
     let behind = Behind::start();
     let to = behind.proxy_protocol;
     let good = b"PROXY TCP4 203.0.113.5 192.0.2.1 1000 443\r\n";
-    behind.assert_refused_for("untrusted_peer", || assert!(behind.after("127.0.0.66", to, good).is_none()));
-    behind.assert_refused_for("untrusted_peer", || assert!(behind.after("127.0.0.66", to, b"").is_none()));
-    behind.assert_refused_for("malformed_proxy_header", || assert!(behind.after("127.0.0.1", to, b"").is_none()));
+    behind.assert_refused_for("untrusted_peer", || assert!(after("127.0.0.66", to, good).is_none()));
+    behind.assert_refused_for("untrusted_peer", || assert!(after("127.0.0.66", to, b"").is_none()));
+    behind.assert_refused_for("malformed_proxy_header", || assert!(after("127.0.0.1", to, b"").is_none()));
     for first in [
         &b"PROXY TCP4 203.0.113.5\r\n"[..],
         b"PROXY TCP4 256.0.0.1 192.0.2.1 1 2\r\n",
@@ -171,7 +171,7 @@ fn without_a_header_of_a_trusted_balancer_a_connection_is_closed() {
         b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\x0c123412341212",
     ] {
         behind.assert_refused_for("malformed_proxy_header", || {
-            assert!(behind.after("127.0.0.1", to, first).is_none(), "{}", String::from_utf8_lossy(first));
+            assert!(after("127.0.0.1", to, first).is_none(), "{}", String::from_utf8_lossy(first));
         });
     }
     behind.assert_refused_for("late_proxy_header", || {
@@ -187,7 +187,7 @@ fn without_a_header_of_a_trusted_balancer_a_connection_is_closed() {
     behind.assert_refused_for("malformed_proxy_header", || assert!(hello().is_err()));
     // A second header is a request line that is none.
     let twice = [&good[..], b"PROXY TCP4 203.0.113.6 192.0.2.1 1000 443\r\n"].concat();
-    let answer = behind.after("127.0.0.1", behind.proxy_protocol, &twice);
+    let answer = after("127.0.0.1", behind.proxy_protocol, &twice);
     assert!(answer.is_none_or(|answer| answer.status == 400));
     assert!(behind.seawall.audit().is_empty(), "{:?}", behind.seawall.audit());
 }

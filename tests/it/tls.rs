@@ -103,6 +103,43 @@ async fn http2_and_http1_are_chosen_by_alpn() {
     );
 }
 
+/// A stream that its client resets in the middle of an upload, on a connection that goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_http2_upload_that_is_reset_has_its_record_and_harms_nobody() {
+    let setup = Encrypted::start();
+    let client = setup.authority.client(&["h2"], rustls::ALL_VERSIONS);
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let socket = tokio::net::TcpStream::connect(setup.tls).await.unwrap();
+    let stream = connector.connect(HOST.try_into().unwrap(), socket).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = |method: &str, target: &str| {
+        let builder = http::Request::builder().method(method).uri(format!("https://{HOST}{target}"));
+        builder.header("authorization", worker().basic()).body(()).unwrap()
+    };
+    let started = requests.send_request(request("POST", "/v2/team/app/blobs/uploads/"), true).unwrap().0.await.unwrap();
+    assert_eq!(started.status(), 202);
+    let location = started.headers()["location"].to_str().unwrap().to_owned();
+
+    let (_, mut body) = requests.send_request(request("PATCH", &location), false).unwrap();
+    body.send_data(vec![b'x'; 1000].into(), false).unwrap();
+    // The upstream's answer to the upload's state shows that the connection lives while the first stream is open.
+    let state = requests.send_request(request("GET", &location), true).unwrap().0.await.unwrap();
+    assert_eq!(state.status(), 204);
+    body.send_reset(h2::Reason::CANCEL);
+    wait_until("the reset upload is written", || setup.seawall.audit().len() == 3);
+    let records = setup.seawall.audit();
+    let reset: Vec<_> = records.iter().filter(|record| record["method"] == "PATCH").collect();
+    assert_eq!(reset.len(), 1, "{records:?}");
+    assert_eq!(
+        (&reset[0]["reason"], &reset[0]["principal"]["name"]),
+        (&"client_left".into(), &"worker".into()),
+        "{reset:?}"
+    );
+    let after = requests.send_request(request("GET", "/v2/"), true).unwrap().0.await.unwrap();
+    assert_eq!(after.status(), 200);
+}
+
 /// A hello that offers nothing newer than `version` (3, 1 is TLS 1.0), with the cipher suites of that time.
 fn hello(version: [u8; 2]) -> Vec<u8> {
     let suites = [0xc0, 0x09, 0xc0, 0x0a, 0xc0, 0x2b, 0x00, 0x2f, 0x00, 0x35, 0x00, 0x0a];

@@ -63,6 +63,11 @@ impl Connection {
         self.server_name.as_deref()
     }
 
+    /// Whether the process is ending and cuts what still runs.
+    pub fn is_given_up(&self) -> bool {
+        self.in_flight.is_given_up()
+    }
+
     /// To be called once per request as soon as its head has been read (`early_request_filter`): ends the deadline for
     /// the head and lets a drain wait for the request. Calling it again does nothing.
     ///

@@ -4,7 +4,7 @@
 //! and because an idle HTTP/2 connection may stay open for as long as its client likes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The counters of one process; clones share them.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,7 @@ pub struct InFlight(Arc<Counts>);
 struct Counts {
     connections: AtomicUsize,
     requests: AtomicUsize,
+    given_up: AtomicBool,
 }
 
 impl InFlight {
@@ -25,6 +26,15 @@ impl InFlight {
     /// Requests whose head has arrived and whose response is not yet written.
     pub fn requests(&self) -> usize {
         self.0.requests.load(Ordering::Acquire)
+    }
+
+    /// Whatever is still going on is about to be cut: its failures are ours from now on, not the client's.
+    pub fn give_up(&self) {
+        self.0.given_up.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.0.given_up.load(Ordering::Acquire)
     }
 
     pub(super) fn connection(&self) -> Counted {

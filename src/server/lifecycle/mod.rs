@@ -184,6 +184,7 @@ impl ShutdownSignalWatch for EndOf {
     async fn recv(&self) -> ShutdownSignal {
         let ending = self.0.end().await;
         tracing::info!(?ending, "ending");
+        self.0.0.in_flight.give_up();
         *self.0.0.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending);
         ShutdownSignal::FastShutdown
     }
