@@ -183,7 +183,11 @@ async fn read_form(session: &mut Session, method: Method, time: Duration) -> Res
     }
     let unreadable =
         || Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason: "the form could not be read" };
+    let waits = session.req_header().headers.contains_key(http::header::EXPECT);
     let read = async {
+        if waits {
+            session.as_downstream_mut().write_continue_response().await.map_err(|_| unreadable())?;
+        }
         while let Some(piece) = session.as_downstream_mut().read_request_body().await.map_err(|_| unreadable())? {
             if form.len() + piece.len() > FORM_LIMIT {
                 return Err(Refusal::BadRequest {
@@ -331,13 +335,14 @@ impl ProxyHttp for Gate {
         };
         let now = self.shared.clock.ticks();
         passage.upstream_took = passage.sent_upstream.map(|sent| now.saturating_sub(sent));
-        if forward.method == Method::Get
-            && let Some(answer) = rewrite::out_of_range(response)
-        {
+        if let Some(answer) = rewrite::at_once(forward, response) {
             session.set_keepalive(None);
             self.write(session, passage, &answer).await?;
             passage.answered = true;
-            return Error::e_explain(ErrorType::HTTPStatus(416), "answered without the upstream's body");
+            return Error::e_explain(
+                ErrorType::HTTPStatus(answer.status.as_u16()),
+                "answered without the upstream's body",
+            );
         }
         match rewrite::answer(forward, self.shared.authenticator.hash_key(), response)? {
             Ok(body) => passage.body = body,
@@ -352,6 +357,20 @@ impl ProxyHttp for Gate {
         passage.status = response.status.as_u16();
         for (name, value) in common_headers(&passage.id, passage.tls) {
             response.insert_header(name, value)?;
+        }
+        Ok(())
+    }
+
+    /// To HTTP/1.0 the end of the connection is the end of a body: it knows no chunks, which pingora has put in by now.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _passage: &mut Passage,
+    ) -> Result<()> {
+        if session.req_header().version < http::Version::HTTP_11 {
+            response.remove_header(&http::header::TRANSFER_ENCODING);
+            session.set_keepalive(None);
         }
         Ok(())
     }

@@ -81,13 +81,26 @@ pub(crate) fn answer(
     error_body(forward, status, response).map(Ok)
 }
 
-/// The answer to a range that is not there, which needs nothing of the upstream's body. Distribution 2.8 announces the
-/// length of the whole blob for it and hangs up: whoever waits for that body cannot answer at all.
-pub(crate) fn out_of_range(response: &ResponseHeader) -> Option<Answer> {
-    if response.status != StatusCode::RANGE_NOT_SATISFIABLE {
+/// The answer to an error that needs nothing of the upstream's body.
+///
+/// There may be none in which its place could be taken. And to a range that is not there, Distribution 2.8 announces the
+/// length of the whole blob and hangs up: whoever waits for that body cannot answer at all.
+pub(crate) fn at_once(forward: &Forward, response: &ResponseHeader) -> Option<Answer> {
+    let status = status(forward, response.status).ok().filter(|status| !status.is_success())?;
+    let bodiless = text(response, &header::CONTENT_LENGTH).is_some_and(|length| length == "0");
+    let ours = match (forward.method, status) {
+        (Method::Head, _) | (_, StatusCode::NOT_MODIFIED) => false,
+        (Method::Get, StatusCode::RANGE_NOT_SATISFIABLE) => true,
+        _ => bodiless,
+    };
+    if !ours {
         return None;
     }
-    let answer = Answer::json(response.status, ErrorBody::new(ErrorCode::RangeInvalid).json());
+    let answer = Answer::json(status, Body::replacement(&forward.route, status, b""));
+    let answer = match text(response, &header::RETRY_AFTER) {
+        Some(after) => answer.with(header::RETRY_AFTER, &after),
+        None => answer,
+    };
     // `bytes */LENGTH` tells the client what there is (RFC 9110 14.4).
     let whole = text(response, &header::CONTENT_RANGE).filter(|range| {
         let length = range.strip_prefix("bytes */").unwrap_or_default();
@@ -195,10 +208,7 @@ fn next_page(route: &Route, link: &str) -> Option<String> {
 
 /// Prepares the header of an error for a body of ours. A HEAD has no body to replace.
 fn error_body(forward: &Forward, status: StatusCode, response: &mut ResponseHeader) -> Result<Body> {
-    let empty = forward.method == Method::Head
-        || status == StatusCode::NOT_MODIFIED
-        || text(response, &header::CONTENT_LENGTH).is_some_and(|length| length == "0");
-    if empty {
+    if forward.method == Method::Head || status == StatusCode::NOT_MODIFIED {
         return Ok(Body::Pass);
     }
     response.remove_header(&header::CONTENT_LENGTH);

@@ -1,7 +1,7 @@
 //! Nothing of the upstream comes back but what clients may see (threats class P; wire contract R1 to R8).
 
 use crate::harness::caller::{Caller, digest};
-use crate::harness::fake::{Fake, answer};
+use crate::harness::fake::{Fake, Then, answer};
 use crate::harness::http::Response;
 use crate::harness::registry::Distribution;
 use crate::harness::session::parameter;
@@ -90,6 +90,9 @@ fn no_error_of_the_upstream_reaches_the_client_in_its_own_words() {
         ("307 Temporary Redirect", "Location: https://evil.example/\r\n", "", 502, "UNKNOWN"),
         ("308 Permanent Redirect", "Location: /v2/secret/app/manifests/v1\r\n", "", 502, "UNKNOWN"),
         ("404 Not Found", html, &trace, 404, "MANIFEST_UNKNOWN"),
+        ("404 Not Found", html, "", 404, "MANIFEST_UNKNOWN"),
+        ("503 Service Unavailable", "Retry-After: 7\r\n", "", 503, "UNAVAILABLE"),
+        ("416 Range Not Satisfiable", html, &trace, 416, "RANGE_INVALID"),
         ("404 Not Found", json, &own, 404, "MANIFEST_UNKNOWN"),
         ("404 Not Found", json, &denied, 404, "MANIFEST_UNKNOWN"),
         ("400 Bad Request", json, &trace, 400, "MANIFEST_INVALID"),
@@ -108,6 +111,82 @@ fn no_error_of_the_upstream_reaches_the_client_in_its_own_words() {
         let head = mine.send("HEAD", "/v2/mine/app/manifests/v1", &[], b"").expect(expected);
         expect_clean(&head, &fake.address().to_string());
         assert_eq!(fake.seen().len(), 2, "{status}: nothing is followed or tried again");
+    }
+}
+
+/// What is no answer at all.
+#[test]
+fn an_answer_that_is_no_http_is_a_failure_of_the_upstream() {
+    let many: String = (0..400).map(|number| format!("X-{number}: {INNER}\r\n")).collect::<Vec<_>>().concat();
+    let long = format!("X-Long: {}\r\n", INNER.repeat(100_000));
+    for broken in [
+        format!("{INNER}\r\n\r\n"),
+        format!("<html>{INNER}</html>"),
+        format!("HTTP/1.1 200 OK\r\nX-A: {INNER}\r\n"),
+        "HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(),
+        format!("HTTP/1.1 200 OK\r\n{many}\r\n"),
+        format!("HTTP/1.1 200 OK\r\n{long}\r\n"),
+        String::new(),
+    ] {
+        let answer = broken.clone();
+        let fake = Fake::answering(move |_, stream| {
+            let _ = std::io::Write::write_all(stream, answer.as_bytes());
+            Then::Close
+        });
+        let seawall = Setup::new(&fake.url()).timeouts("read: 2s").start();
+        let what = broken.chars().take(60).collect::<String>();
+        let got = Caller::of(&seawall, MINE).get("/v2/mine/app/manifests/v1");
+        assert_eq!(got.status, 502, "{what}: {got:?}");
+        expect_clean(&got, &fake.address().to_string());
+    }
+}
+
+/// Class U, the other way: an answer with more behind it than it says must not become the next client's.
+#[test]
+fn what_stands_behind_an_answer_is_nobodys_answer() {
+    let evil = answer("200 OK", "Content-Type: text/evil\r\n", "evil");
+    for first in [
+        answer("200 OK", "", "{}"),
+        "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n".to_owned(),
+    ] {
+        let (split, good) = (format!("{first}{evil}"), answer("200 OK", "", "good"));
+        let fake = Fake::answering(move |request, stream| {
+            let bytes = if request.line.contains("first") { &split } else { &good };
+            let _ = std::io::Write::write_all(stream, bytes.as_bytes());
+            Then::KeepOpen
+        });
+        let seawall = Setup::new(&fake.url()).one_thread().start();
+        let mine = Caller::of(&seawall, MINE);
+        for _ in 0..3 {
+            let head = mine.head("GET", "/v2/mine/first/manifests/v1", "");
+            let exchange = crate::harness::raw::exchange(mine.address, head.as_bytes());
+            assert!(!exchange.text.contains("evil"), "{first}: {exchange:?}");
+            let next = mine.get("/v2/mine/next/manifests/v1").expect(200);
+            assert_eq!(next.text(), "good", "{first}");
+        }
+    }
+}
+
+/// A client of HTTP/1.0 knows no chunks.
+#[test]
+fn an_answer_to_a_client_of_http_1_0_is_not_chunked() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{}]}\r\n0\r\n\r\n";
+    for (answer, status) in [(talkative("404 Not Found", "", "no"), 404), (chunked.to_owned(), 200)] {
+        let fake = Fake::always(answer);
+        let seawall = Setup::new(&fake.url()).start();
+        let mine = Caller::of(&seawall, MINE);
+        for keep in ["", "Connection: keep-alive\r\n"] {
+            let head = mine.head("GET", "/v2/mine/app/manifests/v1", keep).replace("HTTP/1.1", "HTTP/1.0");
+            let exchange = crate::harness::raw::exchange(mine.address, head.as_bytes());
+            assert_eq!(exchange.statuses(), [status], "{exchange:?}");
+            assert!(!exchange.text.to_ascii_lowercase().contains("chunked"), "{exchange:?}");
+            assert!(exchange.text.ends_with("}]}") && exchange.closed, "{exchange:?}");
+        }
     }
 }
 

@@ -92,6 +92,8 @@ fn an_upload_goes_up_as_bytes_and_a_manifest_as_its_own_media_type() {
     mine.send("PUT", "/v2/mine/app/manifests/v1", &spoofed("application/x-www-form-urlencoded"), b"{}");
     mine.send("PUT", "/v2/mine/app/manifests/v1", &spoofed("multipart/form-data; boundary=x"), b"{}");
     mine.send("DELETE", "/v2/mine/app/manifests/v1", &spoofed("application/x-www-form-urlencoded"), b"from=x");
+    let mount = format!("/v2/mine/app/blobs/uploads/?mount={}&from=mine/other", digest(b"content"));
+    mine.send("POST", &mount, &spoofed("application/x-www-form-urlencoded"), b"from=secret/app");
 
     let host = ("Host", fake.address().to_string());
     let expected = [
@@ -102,6 +104,7 @@ fn an_upload_goes_up_as_bytes_and_a_manifest_as_its_own_media_type() {
         ],
         vec![("Content-Type", "application/octet-stream".to_owned()), ("Content-Length", "2".to_owned())],
         vec![("Content-Type", "application/octet-stream".to_owned()), ("Content-Length", "2".to_owned())],
+        vec![("Content-Length", "0".to_owned())],
         vec![("Content-Length", "0".to_owned())],
     ];
     let seen = fake.seen();
@@ -115,7 +118,7 @@ fn an_upload_goes_up_as_bytes_and_a_manifest_as_its_own_media_type() {
         assert_eq!(headers, expected, "{}", seen.line);
     }
     let bodies: Vec<&[u8]> = seen.iter().map(|seen| seen.body.as_slice()).collect();
-    assert_eq!(bodies, [&b"content"[..], b"{}", b"{}", b"{}", b""]);
+    assert_eq!(bodies, [&b"content"[..], b"{}", b"{}", b"{}", b"", b""]);
 }
 
 /// A body where none belongs stays here, and the connection on which it came goes on behind it.

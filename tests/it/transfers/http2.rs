@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::harness::caller::{digest, with_query};
+use crate::harness::caller::{Caller, digest, with_query};
 use crate::harness::fake::{Fake, answer};
 use crate::harness::image::MANIFEST;
 use crate::harness::registry::{Distribution, Registry};
@@ -164,6 +164,45 @@ async fn an_odd_request_of_http_2_is_refused_and_the_connection_goes_on() {
         assert!(seen.line.contains(" /v2/mine/app/"), "{seen:?}");
         assert_eq!(seen.header("Host"), Some(fake.address().to_string().as_str()));
     }
+}
+
+/// Answers of ours in place of the upstream's, where there is a stream to end and no connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_is_not_there_is_answered_over_http_2() {
+    for version in Distribution::at_hand() {
+        let registry = Registry::start(version);
+        let seawall = Setup::new(&registry.url()).tls().start();
+        let blob = Caller::anonymous(registry.address()).push_blob("mine/app", b"content");
+        let mut client = client(&seawall).await;
+        let authorization = authorization();
+        let auth = ("authorization", authorization.as_str());
+        let path = format!("/v2/mine/app/blobs/{blob}");
+        for _ in 0..3 {
+            let refused = client.send("GET", &path, &[auth, ("range", "bytes=100-")], b"").await;
+            assert_eq!(
+                (refused.status().as_u16(), &refused.headers()["content-range"]),
+                (416, &"bytes */7".parse().unwrap())
+            );
+            assert!(String::from_utf8_lossy(refused.body()).contains("RANGE_INVALID"), "{version:?}");
+            assert_eq!(client.send("GET", &path, &[auth], b"").await.body(), b"content", "{version:?}");
+        }
+    }
+}
+
+/// Over 8 MiB the stream ends, and nothing else of the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_upload_over_the_limit_ends_its_stream_only() {
+    let fake = Fake::always(answer("200 OK", "Content-Type: application/json\r\n", "{}"));
+    let seawall = Setup::new(&fake.url()).tls().start();
+    let mut client = client(&seawall).await;
+    let body = vec![b'x'; 40 * 1024 * 1024];
+    let (refused, mut stream) = client.begin("POST", "/v2/mine/app/blobs/uploads/", &[], false).await;
+    let sending = tokio::spawn(async move { push(&mut stream, &body, true).await });
+    assert_eq!(whole(refused).await.status(), 401);
+    let authorization = authorization();
+    let got = client.send("GET", "/v2/mine/app/manifests/v1", &[("authorization", &authorization)], b"").await;
+    assert_eq!(got.status(), 200);
+    sending.abort();
 }
 
 /// R5 over HTTP/2: a denied upload hears its 401, and the other streams of the connection go on.

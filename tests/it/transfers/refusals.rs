@@ -31,6 +31,30 @@ fn a_permitted_upload_is_told_to_continue() {
     }
 }
 
+/// So does one who asks for an access token (.NET's clients wait with every form).
+#[test]
+fn a_form_for_the_token_endpoint_is_told_to_continue() {
+    let fake = Fake::always(answer("200 OK", "", ""));
+    let seawall = Setup::new(&fake.url()).start();
+    let account = crate::harness::wall::account(MINE);
+    let form = format!(
+        "grant_type=password&service={}&username={}&password={}",
+        seawall.address(),
+        account.user,
+        account.password
+    );
+    let anonymous = Caller::anonymous(seawall.address());
+    let headers = format!(
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nExpect: 100-continue\r\n",
+        form.len()
+    );
+    let mut connection = Connection::open(anonymous.address).unwrap();
+    connection.send(anonymous.head("POST", "/oauth2/token", &headers).as_bytes());
+    connection.answer("HEAD").expect("it is told to continue").expect(100);
+    connection.send(form.as_bytes());
+    connection.answer("POST").unwrap().expect(200);
+}
+
 /// A denied one gets its 401 instead, and is not asked for its body.
 #[test]
 fn a_denied_upload_is_refused_without_asking_for_its_body() {

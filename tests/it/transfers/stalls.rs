@@ -224,6 +224,30 @@ fn a_client_that_stops_reading_is_cut() {
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
+/// The same over HTTP/2, where it is the window that stays shut.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_http_2_that_stops_reading_is_cut() {
+    let fake = Fake::raw(|_, mut stream| {
+        read_head(&mut BufReader::new(stream.try_clone().unwrap()));
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n");
+        let piece = vec![b'x'; 1024 * 1024];
+        while stream.write_all(&piece).is_ok() {}
+    });
+    let seawall = Setup::new(&fake.url()).tls().limits("stallTimeout: 1s").start();
+    let authorization = Caller::of(&seawall, MINE).authorization.unwrap();
+    let mut client = Http2::connect(seawall.address()).await;
+    let (answered, _stream) = client.begin("GET", &blob(), &[("authorization", &authorization)], true).await;
+    let answered = answered.await.unwrap();
+    let began = Stopwatch::start();
+    tokio::task::spawn_blocking(move || {
+        wait_until("the transfer is cut", || seawall.metric("seawall_open_transfers") < 0.5);
+    })
+    .await
+    .unwrap();
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    drop(answered);
+}
+
 /// pingora keeps no time over the body of an HTTP/2 request: ours must do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_http_2_that_stops_sending_is_cut() {
