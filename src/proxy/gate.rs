@@ -417,7 +417,7 @@ impl ProxyHttp for Gate {
         let reached = passage.sent_upstream.is_some();
         let refusal = passage.failure.take().unwrap_or_else(|| failure(error, reached));
         passage.trail.refused(&refusal);
-        let gone = matches!(refusal, Refusal::ClientLeft) && !matches!(error.etype(), ErrorType::ReadTimedout);
+        let gone = matches!(refusal, Refusal::ClientLeft) && is_gone(error);
         if !gone && session.response_written().is_none() {
             let answer = refusal.answer();
             session.set_keepalive(None);
@@ -443,14 +443,18 @@ impl ProxyHttp for Gate {
     }
 }
 
-/// What an error means for the client. While the upstream was not reached, it was the client that broke off.
+/// What an error means for the client. While the upstream was not reached, the error is on the client's side.
 fn failure(error: &Error, reached: bool) -> Refusal {
     use ErrorType::{
         ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, InvalidCert, ReadTimedout, TLSHandshakeFailure,
         TLSHandshakeTimedout, WriteTimedout,
     };
     if *error.esource() == ErrorSource::Downstream || !reached {
-        return Refusal::ClientLeft;
+        return if is_gone(error) || matches!(error.etype(), ReadTimedout | WriteTimedout) {
+            Refusal::ClientLeft
+        } else {
+            Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason: "the request is malformed" }
+        };
     }
     Refusal::Upstream(match error.etype() {
         ConnectRefused | ConnectNoRoute | ConnectError | InvalidCert | TLSHandshakeFailure => {
@@ -459,4 +463,9 @@ fn failure(error: &Error, reached: bool) -> Refusal {
         ConnectTimedout | TLSHandshakeTimedout | ReadTimedout | WriteTimedout => UpstreamFailure::TimedOut,
         _ => UpstreamFailure::Broken,
     })
+}
+
+/// Whether the client's connection is of no use any more.
+fn is_gone(error: &Error) -> bool {
+    matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed)
 }

@@ -9,7 +9,7 @@ use super::gate::{Passage, Shared};
 use super::listener::Connection;
 use super::reject::{CLIENT_LEFT, Refusal};
 use super::trail::Trail;
-use crate::oci::{Method, Route};
+use crate::oci::Route;
 use crate::policy::Principal;
 use crate::telemetry::audit::{AuditRecord, Bounded, PrincipalRecord};
 use crate::telemetry::metrics::FinishedRequest;
@@ -41,7 +41,7 @@ impl Pending {
         let user_agent = header.headers.get(http::header::USER_AGENT);
         self.begun = Some(Begun {
             connection: Connection::of(session.as_downstream()).cloned(),
-            method: method(header.method.as_str()),
+            method: method(&header.method),
             user_agent: user_agent.map(|value| Bounded::new(value.as_bytes())),
         });
     }
@@ -117,9 +117,20 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
     });
 }
 
-/// The protocol's methods by name, every other one by one word: the text is the client's, and may be long.
-fn method(text: &str) -> &'static str {
-    Method::parse(text).map_or("OTHER", Method::as_str)
+/// HTTP's methods by name, every other one by one word: the text is the client's, and may be long.
+fn method(method: &http::Method) -> &'static str {
+    const KNOWN: [(http::Method, &str); 9] = [
+        (http::Method::GET, "GET"),
+        (http::Method::HEAD, "HEAD"),
+        (http::Method::PUT, "PUT"),
+        (http::Method::POST, "POST"),
+        (http::Method::PATCH, "PATCH"),
+        (http::Method::DELETE, "DELETE"),
+        (http::Method::OPTIONS, "OPTIONS"),
+        (http::Method::TRACE, "TRACE"),
+        (http::Method::CONNECT, "CONNECT"),
+    ];
+    KNOWN.iter().find(|(known, _)| known == method).map_or("OTHER", |(_, name)| name)
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -435,7 +435,7 @@ fn a_page_is_bounded() {
         refused("GET", &format!("/v2/_catalog?{query}"), 400, Unsupported);
     }
     assert!(sent("GET", &format!("/v2/_catalog?last={}", "a".repeat(512))).is_ok());
-    refused("PATCH", &format!("/v2/a/blobs/uploads/x?_state={}", "a".repeat(2049)), 400, Unsupported);
+    refused("PATCH", &format!("/v2/a/blobs/uploads/x?_state={}", "a".repeat(6 * 1024 + 1)), 400, Unsupported);
     refused("GET", &format!("/v2/a/referrers/SHA?artifactType={}", "a".repeat(256)), 400, Unsupported);
 }
 
