@@ -133,6 +133,7 @@ fn configurations(page: &str) -> Vec<String> {
 }
 
 /// What `seawall check` says of `text`, apart from files that only the reader has.
+#[cfg(test)]
 fn problems(text: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("seawall.yaml");

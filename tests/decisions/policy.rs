@@ -1,5 +1,7 @@
 //! From YAML to a snapshot, with a stand-in for the files and variables that a document names.
 
+use std::path::Path;
+
 use seawall::clock::Timestamp;
 use seawall::policy::document::RegistryDocuments;
 use seawall::policy::origin::At;
@@ -30,7 +32,7 @@ impl StandIn {
             "missing" => Err(format!("there is no {what} {name}")),
             "empty" => Ok(Secret::new("\r\n")),
             "broken.pem" => Ok(Secret::new("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")),
-            _ if name.ends_with(".pem") => Ok(Secret::new(CERTIFICATE)),
+            _ if Path::new(name).extension().is_some_and(|end| end == "pem") => Ok(Secret::new(CERTIFICATE)),
             _ => Ok(Secret::new(format!("the secret in {name}\n"))),
         }
     }
@@ -67,7 +69,7 @@ pub(crate) fn compiled(registries: &str) -> (Option<PolicySnapshot>, String) {
         problems.extend_elsewhere(further);
         snapshot
     });
-    let text = problems.sorted().iter().map(|problem| format!("{problem}\n")).collect();
+    let text = problems.sorted().iter().fold(String::new(), |text, problem| text + &problem.to_string() + "\n");
     (snapshot, text)
 }
 

@@ -133,16 +133,16 @@ impl Watching {
             if shared.stopped() {
                 return;
             }
-            if self.look(shared.paths()) {
+            if self.look(&shared.paths()) {
                 on_change();
             }
         }
     }
 
     /// Looks at `paths` and tells whether any of them is new or leads to something else than last time.
-    fn look(&mut self, paths: BTreeSet<PathBuf>) -> bool {
+    fn look(&mut self, paths: &BTreeSet<PathBuf>) -> bool {
         // Watches first: a change after them gives a new hint.
-        self.watch_directories(&paths);
+        self.watch_directories(paths);
         let now = fingerprints(paths.clone());
         let changed = now.iter().any(|(path, fingerprint)| self.seen.get(path) != Some(fingerprint));
         self.seen = if changed { self.settled(paths, now) } else { now };
@@ -150,7 +150,7 @@ impl Watching {
     }
 
     /// Waits until nothing changes any more: a file that is being written in place is a valid, shorter one until its end.
-    fn settled(&self, paths: BTreeSet<PathBuf>, mut last: Fingerprints) -> Fingerprints {
+    fn settled(&self, paths: &BTreeSet<PathBuf>, mut last: Fingerprints) -> Fingerprints {
         for _ in 0..MOST_LOOKS {
             thread::sleep(self.pace.settle);
             let now = fingerprints(paths.clone());

@@ -2,6 +2,8 @@
 
 mod problems;
 
+use std::fmt::Write as _;
+
 use std::fs;
 use std::path::Path;
 
@@ -19,7 +21,7 @@ fn every_problem_of_a_policy_is_told_with_its_place_and_a_way_out() {
         let text = if text.starts_with(' ') { format!("{BEGINNING}{text}\n") } else { format!("{text}\n") };
         let (snapshot, problems) = compiled(&text);
         if problems != format!("{expected}\n") {
-            wrong += &format!("{what}\n{text}expected:\n{expected}\nfound:\n{problems}\n");
+            let _ = write!(wrong, "{what}\n{text}expected:\n{expected}\nfound:\n{problems}\n");
         }
         let warnings_only =
             expected.lines().filter(|line| !line.starts_with(' ')).all(|line| line.contains(" warning: "));

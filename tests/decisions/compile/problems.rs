@@ -314,7 +314,7 @@ policy.yaml:4:81: the password is empty",
 registry2:
   loginServer: R.example.com:443
   upstream: { url: http://127.0.0.1:5000 }",
-        "policy.yaml:4:1: login server `r.example.com:443` already belongs to registry `registry1`
+        "policy.yaml:4:1: login server `r.example.com` already belongs to registry `registry1`
   hint: the other is at policy.yaml:1:1",
     ),
     (
