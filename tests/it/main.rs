@@ -12,4 +12,6 @@ mod clients;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod walkthrough;
