@@ -18,6 +18,8 @@ mod firewall;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod proxies;

@@ -1,0 +1,10 @@
+//! Logins at the real seawall: who gets which access token for what, what a refusal says, and when it all ends.
+
+mod challenges;
+mod desk;
+mod keys;
+mod own_tokens;
+mod revocation;
+mod rights;
+mod scopes;
+mod token_endpoint;
