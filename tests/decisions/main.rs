@@ -3,6 +3,8 @@
 //! No server, no network, no files: what documents refer to is answered by a stand-in.
 
 #[cfg(test)]
+mod authenticator;
+#[cfg(test)]
 mod compile;
 #[cfg(test)]
 mod matrix;

@@ -59,11 +59,15 @@ pub(crate) fn now() -> Timestamp {
 
 /// Compiles what stands under `registries:`. Problems come as an operator sees them, by their places.
 pub(crate) fn compiled(registries: &str) -> (Option<PolicySnapshot>, String) {
+    compiled_with(&hash_key(), registries)
+}
+
+/// The same, for those who have keys of their own.
+pub(crate) fn compiled_with(hash_key: &HashKey, registries: &str) -> (Option<PolicySnapshot>, String) {
     let mut problems = Problems::new();
     let tree = yaml::parse("policy.yaml", registries, &mut problems);
     let draft = tree.and_then(|tree| reader::draft::<RegistryDocuments>(tree, &mut problems));
-    let hash_key = hash_key();
-    let compiler = Compiler { hash_key: &hash_key, references: &StandIn, now: now() };
+    let compiler = Compiler { hash_key, references: &StandIn, now: now() };
     let snapshot = draft.and_then(|draft| {
         let (snapshot, further) = compile(draft.examine(), compiler, 1);
         problems.extend_elsewhere(further);
