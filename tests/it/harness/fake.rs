@@ -2,7 +2,7 @@
 //! test says.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -69,6 +69,24 @@ impl Fake {
         Self::answering(move |_, stream| {
             let _ = stream.write_all(&answer);
             Then::KeepOpen
+        })
+    }
+
+    /// Passes every byte on to another server and back; what is seen is one entry for each connection.
+    pub(crate) fn relaying(to: SocketAddr) -> Self {
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let kept = Arc::clone(&seen);
+        Self::with(seen, move |connection, mut stream| {
+            kept.lock().unwrap().push(Seen { connection, ..Seen::default() });
+            let Ok(mut server) = TcpStream::connect(to) else { return };
+            let (mut back, mut forth) = (server.try_clone().unwrap(), stream.try_clone().unwrap());
+            let answers = thread::spawn(move || {
+                let _ = std::io::copy(&mut back, &mut forth);
+                let _ = forth.shutdown(Shutdown::Both);
+            });
+            let _ = std::io::copy(&mut stream, &mut server);
+            let _ = server.shutdown(Shutdown::Both);
+            let _ = answers.join();
         })
     }
 
