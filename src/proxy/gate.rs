@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -16,78 +16,25 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::{Answer, common_headers};
-use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
+use super::client_body::{drained, read_form};
+use super::forward::{BodyRule, MANIFEST_LIMIT};
 use super::journey::{self, Next, Request, examine, too_large};
 use super::listener::Connection;
+use super::passage::{Passage, Shared};
 use super::peer::Peers;
-use super::record::{self, Pending};
+use super::record;
 use super::reject::{Refusal, UpstreamFailure};
 use super::rewrite::{self, Body};
 use super::source::Header;
-use super::token_endpoint::{self, FORM_LIMIT, TokenRequest};
-use super::trail::Trail;
-use crate::auth::Authenticator;
-use crate::clock::{Clock, Timestamp};
-use crate::current::Current;
+use super::token_endpoint::{self, TokenRequest};
 use crate::oci::{ErrorCode, Method};
-use crate::policy::{PolicySnapshot, Registry};
-use crate::telemetry::audit::AuditLog;
-use crate::telemetry::metrics::{Gauged, Metrics};
-
-/// How much of a refused request's body is read so that the client sees the answer (design: requests).
-const DRAIN_LIMIT: usize = 8 * 1024 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(5);
-
-/// What the data plane needs from the rest of the house.
-#[derive(Debug)]
-pub struct Shared {
-    pub current: Arc<Current>,
-    pub authenticator: Arc<Authenticator>,
-    pub metrics: Arc<Metrics>,
-    pub audit: AuditLog,
-    pub clock: Arc<dyn Clock>,
-    /// How long a client may send or take no byte.
-    pub stall_timeout: Duration,
-}
+use crate::policy::Registry;
 
 /// The `ProxyHttp` of every listener.
 #[derive(Debug)]
 pub struct Gate {
     pub(super) shared: Arc<Shared>,
     peers: Peers,
-}
-
-/// What one request carries through the hooks.
-#[derive(Debug)]
-pub struct Passage {
-    pub(super) id: String,
-    pub(super) began: Duration,
-    pub(super) began_at: Timestamp,
-    pub(super) policy: Option<Arc<PolicySnapshot>>,
-    pub(super) trail: Trail,
-    pub(super) forward: Option<Box<Forward>>,
-    pub(super) body: Body,
-    pub(super) body_bytes: u64,
-    pub(super) sent_upstream: Option<Duration>,
-    pub(super) upstream_took: Option<Duration>,
-    pub(super) status: u16,
-    /// Why the upstream's answer was not passed on.
-    pub(super) failure: Option<Refusal>,
-    pub(super) record: Pending,
-    /// Whether the client has its whole answer, whatever still becomes of the upstream's.
-    answered: bool,
-    tls: bool,
-    /// Shows the request as in flight for as long as the passage lives, however it ends.
-    _in_flight: Gauged,
-    /// The same for a body that is being passed on, from its first byte.
-    transfer: Option<Gauged>,
-}
-
-impl Drop for Passage {
-    /// A request whose task was ended under it (the grace of a drain was over, a defect) has its record too.
-    fn drop(&mut self) {
-        record::cut_off(self);
-    }
 }
 
 impl Gate {
@@ -175,79 +122,12 @@ fn caller_address(connection: &Connection) -> IpAddr {
     }
 }
 
-/// The form of a `POST` to the token endpoint, bounded. The time is for all of it: pingora keeps no time over HTTP/2.
-async fn read_form(session: &mut Session, method: Method, time: Duration) -> Result<BytesMut, Refusal> {
-    let mut form = BytesMut::new();
-    if method != Method::Post {
-        return Ok(form);
-    }
-    let unreadable =
-        || Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason: "the form could not be read" };
-    let waits = session.req_header().headers.contains_key(http::header::EXPECT);
-    let read = async {
-        if waits {
-            session.as_downstream_mut().write_continue_response().await.map_err(|_| unreadable())?;
-        }
-        while let Some(piece) = session.as_downstream_mut().read_request_body().await.map_err(|_| unreadable())? {
-            if form.len() + piece.len() > FORM_LIMIT {
-                return Err(Refusal::BadRequest {
-                    code: ErrorCode::Unsupported,
-                    status: 413,
-                    reason: "the form is over 64 KiB",
-                });
-            }
-            form.extend_from_slice(&piece);
-        }
-        Ok(())
-    };
-    tokio::time::timeout(time, read).await.map_err(|_| unreadable())??;
-    Ok(form)
-}
-
-/// Reads what is left of the body, within bounds; whether that was all of it. A client that waits for `100 Continue` sends
-/// none.
-async fn drained(session: &mut Session) -> bool {
-    if session.req_header().headers.contains_key(http::header::EXPECT) {
-        return session.as_downstream_mut().is_body_empty();
-    }
-    let drain = async {
-        let mut read = 0;
-        while let Ok(piece) = session.as_downstream_mut().read_request_body().await {
-            let Some(piece) = piece else { return true };
-            read += piece.len();
-            if read > DRAIN_LIMIT {
-                return false;
-            }
-        }
-        false
-    };
-    tokio::time::timeout(DRAIN_TIME, drain).await.unwrap_or(false)
-}
-
 #[async_trait]
 impl ProxyHttp for Gate {
     type CTX = Passage;
 
     fn new_ctx(&self) -> Passage {
-        Passage {
-            id: uuid::Uuid::new_v4().to_string(),
-            began: self.shared.clock.ticks(),
-            began_at: self.shared.clock.now(),
-            policy: self.shared.current.load(),
-            trail: Trail::default(),
-            forward: None,
-            body: Body::Pass,
-            body_bytes: 0,
-            sent_upstream: None,
-            upstream_took: None,
-            status: 0,
-            failure: None,
-            record: Pending::new(&self.shared),
-            answered: false,
-            tls: false,
-            _in_flight: self.shared.metrics.request_started(),
-            transfer: None,
-        }
+        Passage::begin(&self.shared)
     }
 
     /// No module may touch a registry's bytes: a compressed manifest has another digest.

@@ -12,10 +12,12 @@
 //! `gate` holds the pingora hooks, `reject` what a client sees of every refusal, `token_endpoint` the logins.
 
 mod answer;
+mod client_body;
 mod forward;
 mod gate;
 mod journey;
 pub mod listener;
+mod passage;
 mod peer;
 mod record;
 mod reject;
@@ -25,4 +27,5 @@ mod token_endpoint;
 mod trail;
 mod upload;
 
-pub use gate::{Gate, Shared};
+pub use gate::Gate;
+pub use passage::Shared;

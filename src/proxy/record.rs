@@ -1,12 +1,11 @@
 //! Step 11, audit: exactly one record for every request, and the metrics of it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::proxy::Session;
 
-use super::gate::{Passage, Shared};
 use super::listener::Connection;
+use super::passage::{Begun, Passage};
 use super::reject::{CLIENT_LEFT, Refusal};
 use super::trail::Trail;
 use crate::oci::Route;
@@ -15,40 +14,10 @@ use crate::telemetry::audit::{AuditRecord, Bounded, PrincipalRecord};
 use crate::telemetry::metrics::FinishedRequest;
 use crate::telemetry::{OperationClass, Outcome};
 
-/// What the record takes from the session, kept apart from it: a task that is ended under its request has none any more.
-#[derive(Debug)]
-pub(super) struct Pending {
-    shared: Arc<Shared>,
-    begun: Option<Begun>,
-    downloaded: u64,
-}
-
-#[derive(Debug)]
-struct Begun {
-    connection: Option<Arc<Connection>>,
-    method: &'static str,
-    user_agent: Option<Bounded>,
-}
-
-impl Pending {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), begun: None, downloaded: 0 }
-    }
-
-    /// A request has begun: from now on there will be exactly one record.
-    pub(super) fn begun(&mut self, session: &Session) {
-        let header = session.req_header();
-        let user_agent = header.headers.get(http::header::USER_AGENT);
-        self.begun = Some(Begun {
-            connection: Connection::of(session.as_downstream()).cloned(),
-            method: method(&header.method),
-            user_agent: user_agent.map(|value| Bounded::new(value.as_bytes())),
-        });
-    }
-
-    /// Notes bytes on their way to the client.
-    pub(super) fn passed_on(&mut self, bytes: usize) {
-        self.downloaded += bytes as u64;
+impl Drop for Passage {
+    /// A request whose task was ended under it (the grace of a drain was over, a defect) has its record too.
+    fn drop(&mut self) {
+        cut_off(self);
     }
 }
 
@@ -67,7 +36,7 @@ pub(super) fn finish(session: &Session, passage: &mut Passage) {
 }
 
 /// Writes down a request that nobody finished.
-pub(super) fn cut_off(passage: &mut Passage) {
+fn cut_off(passage: &mut Passage) {
     if let Some(begun) = passage.record.begun.take() {
         passage.trail.refused(&Refusal::CutOff);
         write(passage, begun, (passage.body_bytes, passage.record.downloaded));
@@ -115,22 +84,6 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
         upstream_ms: passage.upstream_took.map(milliseconds),
         user_agent: begun.user_agent,
     });
-}
-
-/// HTTP's methods by name, every other one by one word: the text is the client's, and may be long.
-fn method(method: &http::Method) -> &'static str {
-    const KNOWN: [(http::Method, &str); 9] = [
-        (http::Method::GET, "GET"),
-        (http::Method::HEAD, "HEAD"),
-        (http::Method::PUT, "PUT"),
-        (http::Method::POST, "POST"),
-        (http::Method::PATCH, "PATCH"),
-        (http::Method::DELETE, "DELETE"),
-        (http::Method::OPTIONS, "OPTIONS"),
-        (http::Method::TRACE, "TRACE"),
-        (http::Method::CONNECT, "CONNECT"),
-    ];
-    KNOWN.iter().find(|(known, _)| known == method).map_or("OTHER", |(_, name)| name)
 }
 
 fn milliseconds(time: Duration) -> f64 {

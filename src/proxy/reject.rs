@@ -242,7 +242,10 @@ mod tests {
             (Refusal::Upstream(UpstreamFailure::TimedOut), "upstream_timeout", false, format!("504\n{unavailable}")),
             (Refusal::Upstream(UpstreamFailure::Broken), "upstream_broken", false, format!("502\n{unknown}")),
             (Refusal::Upstream(UpstreamFailure::RefusedUs), "upstream_refused_us", false, format!("502\n{unknown}")),
+            (Refusal::Upstream(UpstreamFailure::Redirected), "upstream_redirected", false, format!("502\n{unknown}")),
             (Refusal::Upstream(UpstreamFailure::Unusable), "upstream_unusable", false, format!("502\n{unknown}")),
+            (Refusal::ClientLeft, "client_left", false, format!("400\n{unsupported}")),
+            (Refusal::CutOff, "cut_off", false, format!("500\n{unknown}")),
             (Refusal::Internal("secret"), "internal", false, format!("500\n{unknown}")),
         ];
         for (refusal, code, is_denial, answer) in table {
@@ -254,9 +257,9 @@ mod tests {
         }
     }
 
-    /// A denial of what a presented access token wanted.
-    fn denied(denial: Denial, asked: Vec<Scope>) -> Refusal {
-        Refusal::Denied { denial, asked, realm: "https://r/oauth2/token".into(), service: "r".into() }
+    /// A denial of what a presented access token, or a password, wanted.
+    fn denied(denial: Denial, asked: Vec<Scope>, by_token: bool) -> Refusal {
+        Refusal::Denied { denial, asked, by_token, realm: "https://r/oauth2/token".into(), service: "r".into() }
     }
 
     fn denials() -> Vec<Denial> {
@@ -282,7 +285,7 @@ mod tests {
     }
 
     /// A new denial does not compile until it has its line here.
-    fn told(denial: &Denial) -> &'static str {
+    fn told(denial: &Denial, by_token: bool) -> &'static str {
         match denial {
             Denial::CredentialRequired
             | Denial::CredentialMalformed
@@ -292,7 +295,13 @@ mod tests {
             Denial::AccessTokenInvalid
             | Denial::AccessTokenExpired
             | Denial::PrincipalGone
-            | Denial::NotAccepted(_) => ",error=\"invalid_token\"",
+            | Denial::NotAccepted(_) => {
+                if by_token {
+                    ",error=\"invalid_token\""
+                } else {
+                    ""
+                }
+            }
             Denial::ActionNotGranted { .. } | Denial::ScopeNotGranted { .. } | Denial::CatalogNotGranted => {
                 ",error=\"insufficient_scope\""
             }
@@ -305,9 +314,9 @@ mod tests {
         let scope = Scope::new("repository", "team/app", ["pull", "push"]);
         let message = "authentication required, visit https://aka.ms/acr/authorization for more information.";
         let detail = r#","detail":[{"Type":"repository","Name":"team/app","Action":"pull"},{"Type":"repository","Name":"team/app","Action":"push"}]"#;
-        for denial in denials() {
-            let error = told(&denial);
-            let refusal = denied(denial, vec![scope.clone()]);
+        for (denial, by_token) in denials().into_iter().flat_map(|denial| [(denial.clone(), true), (denial, false)]) {
+            let error = told(&denial, by_token);
+            let refusal = denied(denial, vec![scope.clone()], by_token);
             let expected = format!(
                 "401\ncontent-type: application/json; charset=utf-8\nwww-authenticate: \
                  Bearer realm=\"https://r/oauth2/token\",service=\"r\",scope=\"repository:team/app:pull,push\"{error}\n\
@@ -316,7 +325,7 @@ mod tests {
             assert_eq!(seen(&refusal), expected);
             assert_eq!((refusal.is_denial(), refusal.drains_body()), (true, true), "{refusal:?}");
         }
-        let probe = denied(Denial::CredentialRequired, Vec::new());
+        let probe = denied(Denial::CredentialRequired, Vec::new(), false);
         let expected = format!(
             "401\ncontent-type: application/json; charset=utf-8\nwww-authenticate: \
              Bearer realm=\"https://r/oauth2/token\",service=\"r\"\n\
@@ -333,7 +342,7 @@ mod tests {
         let sentences: std::collections::BTreeSet<_> = denials.iter().map(ToString::to_string).collect();
         assert_eq!((codes.len(), sentences.len()), (denials.len(), denials.len()));
         for denial in denials {
-            assert_eq!(denied(denial.clone(), Vec::new()).code(), denial.code());
+            assert_eq!(denied(denial.clone(), Vec::new(), true).code(), denial.code());
         }
     }
 }

@@ -58,7 +58,6 @@ labels! {
         ManifestWrite => "manifest_write",
         ManifestDelete => "manifest_delete",
         BlobRead => "blob_read",
-        BlobWrite => "blob_write",
         BlobDelete => "blob_delete",
         Upload => "upload",
         Referrers => "referrers",
@@ -87,7 +86,6 @@ labels! {
         Ok => "ok",
         /// The old policy stays in force.
         Failed => "failed",
-        Unchanged => "unchanged",
     }
 
     /// Why a listener closed a connection without an answer.

@@ -1,0 +1,136 @@
+//! What one request carries through the hooks, and what all of them share.
+//!
+//! Apart from the hooks, so that `record` can read it without knowing them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::proxy::Session;
+
+use super::forward::Forward;
+use super::listener::Connection;
+use super::reject::Refusal;
+use super::rewrite::Body;
+use super::trail::Trail;
+use crate::auth::Authenticator;
+use crate::clock::{Clock, Timestamp};
+use crate::current::Current;
+use crate::policy::PolicySnapshot;
+use crate::telemetry::audit::{AuditLog, Bounded};
+use crate::telemetry::metrics::{Gauged, Metrics};
+
+/// What the data plane needs from the rest of the house.
+#[derive(Debug)]
+pub struct Shared {
+    pub current: Arc<Current>,
+    pub authenticator: Arc<Authenticator>,
+    pub metrics: Arc<Metrics>,
+    pub audit: AuditLog,
+    pub clock: Arc<dyn Clock>,
+    /// How long a client may send or take no byte.
+    pub stall_timeout: Duration,
+}
+
+/// What one request carries through the hooks.
+#[derive(Debug)]
+pub struct Passage {
+    pub(super) id: String,
+    pub(super) began: Duration,
+    pub(super) began_at: Timestamp,
+    pub(super) policy: Option<Arc<PolicySnapshot>>,
+    pub(super) trail: Trail,
+    pub(super) forward: Option<Box<Forward>>,
+    pub(super) body: Body,
+    pub(super) body_bytes: u64,
+    pub(super) sent_upstream: Option<Duration>,
+    pub(super) upstream_took: Option<Duration>,
+    pub(super) status: u16,
+    /// Why the upstream's answer was not passed on.
+    pub(super) failure: Option<Refusal>,
+    pub(super) record: Pending,
+    /// Whether the client has its whole answer, whatever still becomes of the upstream's.
+    pub(super) answered: bool,
+    pub(super) tls: bool,
+    /// Shows the request as in flight for as long as the passage lives, however it ends.
+    _in_flight: Gauged,
+    /// The same for a body that is being passed on, from its first byte.
+    pub(super) transfer: Option<Gauged>,
+}
+
+impl Passage {
+    /// A request whose head has arrived: the policy of this moment is its policy to the end.
+    pub(super) fn begin(shared: &Arc<Shared>) -> Self {
+        Self {
+            id: uuid::Uuid::new_v4().to_string(),
+            began: shared.clock.ticks(),
+            began_at: shared.clock.now(),
+            policy: shared.current.load(),
+            trail: Trail::default(),
+            forward: None,
+            body: Body::Pass,
+            body_bytes: 0,
+            sent_upstream: None,
+            upstream_took: None,
+            status: 0,
+            failure: None,
+            record: Pending::new(shared),
+            answered: false,
+            tls: false,
+            _in_flight: shared.metrics.request_started(),
+            transfer: None,
+        }
+    }
+}
+
+/// What the record takes from the session, kept apart from it: a task that is ended under its request has none any more.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) shared: Arc<Shared>,
+    pub(super) begun: Option<Begun>,
+    pub(super) downloaded: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) connection: Option<Arc<Connection>>,
+    pub(super) method: &'static str,
+    pub(super) user_agent: Option<Bounded>,
+}
+
+impl Pending {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), begun: None, downloaded: 0 }
+    }
+
+    /// A request has begun: from now on there will be exactly one record.
+    pub(super) fn begun(&mut self, session: &Session) {
+        let header = session.req_header();
+        let user_agent = header.headers.get(http::header::USER_AGENT);
+        self.begun = Some(Begun {
+            connection: Connection::of(session.as_downstream()).cloned(),
+            method: method(&header.method),
+            user_agent: user_agent.map(|value| Bounded::new(value.as_bytes())),
+        });
+    }
+
+    /// Notes bytes on their way to the client.
+    pub(super) fn passed_on(&mut self, bytes: usize) {
+        self.downloaded += bytes as u64;
+    }
+}
+
+/// HTTP's methods by name, every other one by one word: the text is the client's, and may be long.
+fn method(method: &http::Method) -> &'static str {
+    const KNOWN: [(http::Method, &str); 9] = [
+        (http::Method::GET, "GET"),
+        (http::Method::HEAD, "HEAD"),
+        (http::Method::PUT, "PUT"),
+        (http::Method::POST, "POST"),
+        (http::Method::PATCH, "PATCH"),
+        (http::Method::DELETE, "DELETE"),
+        (http::Method::OPTIONS, "OPTIONS"),
+        (http::Method::TRACE, "TRACE"),
+        (http::Method::CONNECT, "CONNECT"),
+    ];
+    KNOWN.iter().find(|(known, _)| known == method).map_or("OTHER", |(_, name)| name)
+}
