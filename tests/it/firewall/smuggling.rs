@@ -36,8 +36,6 @@ impl Stage {
             let known = request.line.ends_with(" HTTP/1.1") && request.line.contains(" /v2/mine/");
             assert!(known, "{what}: {request:?}");
         }
-        // Not the last one: what is left of an attack may reach the recording upstream after it.
-        assert!(seen.iter().any(|request| request.line.contains("/v2/mine/next/")), "{what}: {seen:?}");
         exchange
     }
 

@@ -47,8 +47,9 @@ const TABLE: &[(&[&str], &[&str])] = &[
 ];
 
 fn get(desk: &Desk, scopes: &[&str]) -> Response {
-    let query: String =
-        scopes.iter().map(|scope| format!("&scope={}", scope.replace(' ', "%20").replace('*', "%2A"))).collect();
+    let query: String = scopes
+        .iter()
+        .fold(String::new(), |query, scope| format!("{query}&scope={}", scope.replace(' ', "%20").replace('*', "%2A")));
     desk.get(&query, &builder())
 }
 
