@@ -211,15 +211,16 @@ fn a_hashed_password_logs_in() {
         ("htpasswd", "seawall", "$2y$04$Jx1LIXQlntZd8sdh/I1iSOR2E8plgVCCmNX5yamDfAdvVBbcS0hje".to_owned()),
     ];
     let place = Place::new();
-    let mut registries = format!(
-        "registries:\n  myregistry:\n    loginServer: \"{}\"\n    upstream: {{ url: http://127.0.0.1:1 }}\n    tokens:\n",
-        place.login_server()
-    );
-    for (user, _, hash) in &logins {
-        registries += &format!(
+    let tokens = logins.iter().map(|(user, _, hash)| {
+        format!(
             "      {user}: {{ scopeMap: _repositories_pull, passwords: [{{ name: password1, hash: {hash:?} }}] }}\n"
-        );
-    }
+        )
+    });
+    let registries = format!(
+        "registries:\n  myregistry:\n    loginServer: \"{}\"\n    upstream: {{ url: http://127.0.0.1:1 }}\n    tokens:\n{}",
+        place.login_server(),
+        tokens.collect::<Vec<_>>().concat()
+    );
     let document = place.document(&registries);
     let seawall = place.start(&document);
     for (user, password, _) in &logins {
