@@ -36,8 +36,10 @@ fn password(generate: bool) -> io::Result<Secret> {
         let second = rpassword::prompt_password("Again: ")?;
         return if first == second { checked(&first) } else { Err(io::Error::other("the two passwords differ")) };
     }
-    let mut text = String::new();
-    io::stdin().take(LIMIT + 1).read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    // A line break may follow the longest password.
+    io::stdin().take(LIMIT + 2).read_to_end(&mut bytes)?;
+    let text = String::from_utf8(bytes).map_err(|_| io::Error::other("the password is not UTF-8 text"))?;
     checked(text.trim_end_matches(['\r', '\n']))
 }
 

@@ -37,6 +37,8 @@ pub(super) fn problems(problems: Problems) {
     let warnings = problems.iter().filter(|problem| problem.warning).count();
     match (problems.len() - warnings, warnings) {
         (0, 0) => {}
+        (fatal, 0) => complain(count(fatal, "problem")),
+        (0, warnings) => complain(count(warnings, "warning")),
         (fatal, warnings) => complain(format_args!("{}, {}", count(fatal, "problem"), count(warnings, "warning"))),
     }
 }

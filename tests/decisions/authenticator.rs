@@ -217,5 +217,5 @@ async fn an_anonymous_access_token_ends_with_anonymous_pull() {
     let off = DOCUMENT.replace("anonymousPullEnabled: true", "anonymousPullEnabled: false").replace("HASH", CHOSEN);
     let off = compiled_with(house.authenticator.hash_key(), &off).0.unwrap();
     let registry = off.registry_for_host("one.example.com").unwrap();
-    assert!(!permitted(registry, &present(registry).unwrap()));
+    assert_eq!(present(registry).unwrap_err(), Failure::Denied(Denial::AnonymousNotAllowed));
 }

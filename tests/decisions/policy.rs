@@ -32,7 +32,9 @@ impl StandIn {
             "missing" => Err(format!("there is no {what} {name}")),
             "empty" => Ok(Secret::new("\r\n")),
             "broken.pem" => Ok(Secret::new("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")),
-            _ if Path::new(name).extension().is_some_and(|end| end == "pem") => Ok(Secret::new(CERTIFICATE)),
+            _ if what == "file" && Path::new(name).extension().is_some_and(|extension| extension == "pem") => {
+                Ok(Secret::new(CERTIFICATE))
+            }
             _ => Ok(Secret::new(format!("the secret in {name}\n"))),
         }
     }
@@ -73,8 +75,8 @@ pub(crate) fn compiled_with(hash_key: &HashKey, registries: &str) -> (Option<Pol
         problems.extend_elsewhere(further);
         snapshot
     });
-    let text = problems.sorted().iter().fold(String::new(), |text, problem| text + &problem.to_string() + "\n");
-    (snapshot, text)
+    let lines: Vec<_> = problems.sorted().iter().map(|problem| format!("{problem}\n")).collect();
+    (snapshot, lines.concat())
 }
 
 /// A snapshot without any problem, not even a warning.

@@ -31,7 +31,6 @@ fn fixed_series_exist_at_zero_from_the_start() {
             "seawall_requests_in_flight 0",
             "seawall_open_transfers 0",
             "seawall_policy_version 0",
-            "seawall_policy_reloads_total{result=\"unchanged\"} 0",
             "seawall_policy_last_reload_timestamp_seconds 0",
             "seawall_audit_records_dropped_total 0",
             "seawall_connections_refused_total{reason=\"late_head\"} 0",

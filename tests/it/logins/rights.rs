@@ -25,7 +25,7 @@ fn tokens(desk: &Desk, account: &Account) -> [String; 2] {
     let all = "pull,push,delete,metadata_read";
     let scopes: Vec<_> =
         ["team/app", "shared", "private", "teams"].iter().map(|name| format!("repository:{name}:{all}")).collect();
-    let query: String = scopes.iter().fold(String::new(), |query, scope| format!("{query}&scope={scope}"));
+    let query = format!("&scope={}", scopes.join("&scope="));
     let joined = format!("{} registry:catalog:*", scopes.join(" "));
     let Account { user, password } = account;
     [

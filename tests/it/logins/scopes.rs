@@ -47,10 +47,8 @@ const TABLE: &[(&[&str], &[&str])] = &[
 ];
 
 fn get(desk: &Desk, scopes: &[&str]) -> Response {
-    let query: String = scopes
-        .iter()
-        .fold(String::new(), |query, scope| format!("{query}&scope={}", scope.replace(' ', "%20").replace('*', "%2A")));
-    desk.get(&query, &builder())
+    let parameters = scopes.iter().map(|scope| format!("&scope={}", scope.replace(' ', "%20").replace('*', "%2A")));
+    desk.get(&parameters.collect::<Vec<_>>().concat(), &builder())
 }
 
 fn post(desk: &Desk, scopes: &[&str]) -> Response {
