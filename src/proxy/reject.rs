@@ -216,7 +216,7 @@ mod tests {
         let table = [
             (network, "network_refused", true, format!("403\n{}", body("DENIED", address))),
             (routed("POST", "/v2/a/manifests/v1"), "malformed", true, format!("405\n{}", allow(&unsupported))),
-            (routed("GET", "/v2/A/tags/list"), "malformed", true, format!("400\n{unsupported}")),
+            (routed("GET", "/v2/a//b/tags/list"), "malformed", true, format!("400\n{unsupported}")),
             (routed("GET", "/v1/search"), "malformed", true, format!("404\n{unsupported}")),
             (too_large, "malformed", true, format!("413\n{}", body("MANIFEST_INVALID", "manifest invalid"))),
             (Refusal::UnknownHost, "unknown_host", true, format!("421\n{}", body("NAME_UNKNOWN", "no such registry"))),
