@@ -140,3 +140,22 @@ fn an_access_token_logs_in_under_the_null_guid() {
     let (head, _) = own.rsplit_once('.').unwrap();
     desk.get("", &Account::new(NULL_GUID, &format!("{head}.AAAA"))).expect(401);
 }
+
+/// B.1-7: it is answered with itself, so that nobody makes more of it than it is, or makes it last.
+#[test]
+fn an_access_token_as_a_password_can_neither_be_widened_nor_renewed() {
+    let desk = desk();
+    let own = token(desk.get("&scope=repository:team/app:pull", &builder()));
+    let more = "repository:team/app:pull,push repository:shared:pull";
+    let guid = Account::new(NULL_GUID, &own);
+    let form = [("grant_type", "password"), ("username", NULL_GUID), ("password", own.as_str()), ("scope", more)];
+    for answer in [desk.get(&format!("&scope={}", more.replace(' ', "&scope=")), &guid), desk.post(&form)] {
+        let answer = answer.expect(200);
+        assert_eq!(answer.json()["access_token"], own);
+        assert_eq!(answer.json()["token"], own);
+        assert_eq!(answer.json()["scope"], "repository:team/app:pull");
+        assert!(answer.json()["expires_in"].as_i64().unwrap() <= 4500);
+        let issued: jiff::Timestamp = answer.json()["issued_at"].as_str().unwrap().parse().unwrap();
+        assert_eq!(read(&own).1["iat"], issued.as_second());
+    }
+}

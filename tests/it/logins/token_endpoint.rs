@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::desk::{Desk, FORM, PASSWORD, PUBLIC, access, admin, builder, desk, form, read};
+use super::desk::{Desk, Document, FORM, NULL_GUID, PASSWORD, PUBLIC, access, admin, builder, desk, form, read};
 use crate::harness::http::Response;
 use crate::harness::session::Account;
 
@@ -211,14 +211,18 @@ fn anonymous_logins_are_refused_unless_anonymous_pull_is_on_and_pull_only_then()
     }
 }
 
-/// Q: what is not known and what is not right look alike, for a token and for the admin account.
+/// Threat class Q: whoever is not known, whose password is wrong, and whose right password does not count any more, is told
+/// the same.
 #[test]
-fn an_unknown_user_and_a_wrong_password_are_answered_alike() {
-    let desk = desk();
+fn every_refused_login_is_answered_alike() {
+    let document = Document { admin_enabled: false, builder_status: "disabled", ..Document::default() };
+    let desk = document.start();
     let line = format!("GET /oauth2/token?service={}&scope={SCOPE}", desk.server());
     let mut answers = Vec::new();
-    for user in ["builder", "myregistry", "nobody", "_repositories_pull", "<token>"] {
-        let account = Account::new(user, "wrong");
+    let users = ["builder", "reader", "myregistry", "nobody", "_repositories_pull", "<token>", NULL_GUID, ""];
+    let logins = users.map(|user| (user, "wrong")).into_iter();
+    for (user, password) in logins.chain([("builder", PASSWORD), ("myregistry", PASSWORD), ("nobody", PASSWORD)]) {
+        let account = Account::new(user, password);
         for line in [line.as_str(), "GET /v2/", "GET /v2/team/app/manifests/v1"] {
             let mut answer = desk.basic(&account, line);
             answer
