@@ -51,8 +51,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("pingora", &["proxy", "server"]),
     ("prometheus", &["telemetry"]),
     ("jsonwebtoken", &["auth"]),
-    ("serde_saphyr", &["provider"]),
-    ("serde_yaml", &["cli"]),
+    ("granit_parser", &["provider"]),
     ("sqlx", &["store"]),
     ("clap", &["cli"]),
 ];
@@ -247,7 +246,7 @@ fn a_breach_is_found_in_every_form() {
         ("auth/mod.rs", "fn f(s: pingora_core::Error) {}", "names the crate `pingora`"),
         ("proxy/mod.rs", "use prometheus;", "names the crate `prometheus`"),
         ("proxy/mod.rs", "let c = prometheus::Counter::new();", "names the crate `prometheus`"),
-        ("policy/document.rs", "use serde_saphyr::from_str;", "names the crate `serde_saphyr`"),
+        ("policy/document.rs", "use granit_parser::Parser;", "names the crate `granit_parser`"),
         ("server/mod.rs", "use clap::Parser;", "names the crate `clap`"),
         ("oci/route.rs", "async fn f() {}", "`oci` is pure"),
         ("policy/decide.rs", "use tokio::sync::Mutex;", "`policy` is pure"),

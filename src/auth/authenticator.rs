@@ -216,11 +216,6 @@ fn accepted(
 }
 
 fn scopes(verified: &VerifiedAccess) -> Vec<Scope> {
-    let scope = |access: &Access| Scope {
-        kind: access.kind.clone(),
-        class: None,
-        name: access.name.clone(),
-        actions: access.actions.clone(),
-    };
+    let scope = |access: &Access| Scope::new(&access.kind, &access.name, &access.actions);
     verified.access.iter().map(scope).collect()
 }

@@ -55,7 +55,7 @@ pub struct File {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListenerDocument {
-    /// A name for logs and metrics.
+    /// A name for logs.
     pub name: At<String>,
     /// IP address and port, such as `0.0.0.0:8443` or `[::]:8443`.
     pub address: At<String>,

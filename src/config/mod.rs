@@ -23,7 +23,7 @@ mod tests;
 
 pub use listener::missing_files;
 pub use schema::schema;
-pub use settings::{AuditOutput, CertificateFiles, Config, Limits, Listener, Log, Signing, Source, Tls};
+pub use settings::{CertificateFiles, Config, Limits, Listener, Log, Signing, Source, Tls};
 
 /// A file without problems, and what it includes.
 #[derive(Debug, Clone)]

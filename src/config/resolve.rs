@@ -11,7 +11,7 @@ use super::document::{
     AuditDocument, File, LimitsDocument, LogDocument, ManagementDocument, MetricsDocument, SigningDocument,
 };
 use super::listener::listeners;
-use super::settings::{AuditOutput, Config, Limits, Log, Signing};
+use super::settings::{AuditSink, Config, Limits, Log, Signing};
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::quantity;
@@ -81,15 +81,15 @@ fn signing(document: &SigningDocument, problems: &mut Problems) -> Signing {
     }
 }
 
-fn audit(document: &AuditDocument, problems: &mut Problems) -> AuditOutput {
-    let Some(output) = &document.output else { return AuditOutput::Stdout };
+fn audit(document: &AuditDocument, problems: &mut Problems) -> AuditSink {
+    let Some(output) = &document.output else { return AuditSink::Stdout };
     match (output.as_str(), output.strip_prefix("file:")) {
-        (_, Some(file)) => AuditOutput::File(path(&At::new(file.to_owned(), output.origin.clone()), problems)),
-        ("stdout", None) => AuditOutput::Stdout,
+        (_, Some(file)) => AuditSink::File(path(&At::new(file.to_owned(), output.origin.clone()), problems)),
+        ("stdout", None) => AuditSink::Stdout,
         (_, None) => {
             let problem = Problem::new(&output.origin, format!("{:?} is not an audit output", output.value));
             problems.push(problem.hint("write stdout, or file: and a path such as file:/var/log/seawall/audit.log"));
-            AuditOutput::Stdout
+            AuditSink::Stdout
         }
     }
 }
@@ -102,7 +102,7 @@ fn limits(document: &LimitsDocument, problems: &mut Problems) -> Limits {
     let mut timeout = |written: Option<&At<String>>, default| {
         let timeout = duration(written, default, problems);
         if let Some(written) = written.filter(|_| timeout.is_zero()) {
-            problems.push(Problem::new(&written.origin, "a limit must be longer than nothing"));
+            problems.push(Problem::new(&written.origin, "a timeout must be longer than zero"));
         }
         timeout
     };

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use crate::auth::keys::SigningAlgorithm;
 use crate::policy::origin::At;
 use crate::proxy::source::ForwardedHeader;
+use crate::telemetry::audit::AuditSink;
 use crate::telemetry::log::{LogFormat, LogLevel};
 
 /// All of it.
@@ -22,13 +23,30 @@ pub struct Config {
     /// Where `/metrics`, `/healthz` and `/readyz` are served; none of the listeners' addresses.
     pub metrics: SocketAddr,
     pub signing: Signing,
-    pub audit: AuditOutput,
+    pub audit: AuditSink,
     pub log: Log,
     /// How long running transfers may go on after SIGTERM.
     pub shutdown_grace: Duration,
     pub limits: Limits,
     /// Threads that serve requests; `None` is one for each processor.
     pub threads: Option<NonZeroUsize>,
+}
+
+impl Config {
+    /// The keys of the file whose values differ.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let keys = [
+            ("listeners", self.listeners == other.listeners),
+            ("metrics", self.metrics == other.metrics),
+            ("signing", self.signing == other.signing),
+            ("audit", self.audit == other.audit),
+            ("log", self.log == other.log),
+            ("shutdown", self.shutdown_grace == other.shutdown_grace),
+            ("limits", self.limits == other.limits),
+            ("threads", self.threads == other.threads),
+        ];
+        keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+    }
 }
 
 /// One address that registry clients connect to.
@@ -73,13 +91,6 @@ pub struct Signing {
     pub algorithm: SigningAlgorithm,
     /// The `iss` claim.
     pub issuer: String,
-}
-
-/// Where audit records go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AuditOutput {
-    Stdout,
-    File(PathBuf),
 }
 
 /// What is logged, and how.

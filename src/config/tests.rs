@@ -114,7 +114,7 @@ fn what_is_left_out_has_its_default() {
             algorithm: SigningAlgorithm::Rs256,
             issuer: "seawall".into(),
         },
-        audit: AuditOutput::Stdout,
+        audit: AuditSink::Stdout,
         log: Log { level: LogLevel::Info, format: LogFormat::Text },
         shutdown_grace: Duration::from_mins(5),
         limits: Limits {
@@ -162,7 +162,7 @@ store: sqlite:/var/lib/seawall/seawall.db
     assert_eq!(config.metrics, "[::1]:1".parse().unwrap());
     assert_eq!(config.signing.directory, directory.path().join("keys"));
     assert_eq!((config.signing.algorithm, &*config.signing.issuer), (SigningAlgorithm::Es256, "me"));
-    assert_eq!(config.audit, AuditOutput::File(directory.path().join("audit.log")));
+    assert_eq!(config.audit, AuditSink::File(directory.path().join("audit.log")));
     assert_eq!(config.log, Log { level: LogLevel::Trace, format: LogFormat::Json });
     assert_eq!(config.shutdown_grace, Duration::ZERO);
     assert_eq!(config.limits.head_timeout, Duration::from_millis(1500));

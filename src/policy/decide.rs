@@ -119,7 +119,7 @@ impl fmt::Display for PermitRule {
 pub enum Denial {
     #[error("no credential was presented")]
     CredentialRequired,
-    #[error("the Authorization header is malformed")]
+    #[error("the credential is malformed")]
     CredentialMalformed,
     #[error("no principal has this user name and password")]
     CredentialInvalid,
@@ -129,7 +129,7 @@ pub enum Denial {
     AccessTokenExpired,
     #[error("the refresh token is not valid here, or has expired")]
     RefreshTokenInvalid,
-    #[error("the principal that the token was issued to does not exist any more")]
+    #[error("the principal that this access or refresh token was issued to does not exist any more")]
     PrincipalGone,
     #[error("the principal is not accepted: {}", not_accepted(*.0))]
     NotAccepted(NotAccepted),
@@ -265,6 +265,5 @@ fn grant_one(principal: &Principal, asked: &Scope) -> Option<Scope> {
         "registry" if asked.name == "catalog" && asks("*") && principal.may_list_catalog() => vec!["*".to_owned()],
         _ => Vec::new(),
     };
-    let class = None;
-    (!actions.is_empty()).then(|| Scope { kind: asked.kind.clone(), class, name: asked.name.clone(), actions })
+    (!actions.is_empty()).then(|| Scope::new(&asked.kind, &asked.name, actions))
 }

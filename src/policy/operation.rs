@@ -3,7 +3,7 @@
 use super::action::{Action, ActionSet};
 use crate::oci::{Method, Mount, RepositoryName, Route, Scope};
 
-/// The classes of requests that metrics and the audit log tell apart.
+/// What kind of request it is, as far as deciding tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OperationClass {
     Base,
@@ -17,25 +17,6 @@ pub enum OperationClass {
     Upload,
     Mount,
     Referrers,
-}
-
-impl OperationClass {
-    /// The name in metrics and in the audit log.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Base => "base",
-            Self::Catalog => "catalog",
-            Self::Tags => "tags",
-            Self::ManifestRead => "manifest_read",
-            Self::ManifestWrite => "manifest_write",
-            Self::ManifestDelete => "manifest_delete",
-            Self::BlobRead => "blob_read",
-            Self::BlobDelete => "blob_delete",
-            Self::Upload => "upload",
-            Self::Mount => "mount",
-            Self::Referrers => "referrers",
-        }
-    }
 }
 
 /// One thing that a caller must be allowed.
@@ -54,17 +35,12 @@ impl Need {
     pub fn scope(&self) -> Option<Scope> {
         match self {
             Self::LoggedIn => None,
-            Self::Catalog => Some(scope("registry", "catalog", vec!["*".to_owned()])),
+            Self::Catalog => Some(Scope::new("registry", "catalog", ["*"])),
             Self::Repository { name, ask, .. } => {
-                let actions = ask.iter().map(|action| action.scope_name().to_owned()).collect();
-                Some(scope("repository", name.as_str(), actions))
+                Some(Scope::new("repository", name.as_str(), ask.iter().map(|action| action.scope_name())))
             }
         }
     }
-}
-
-fn scope(kind: &str, name: &str, actions: Vec<String>) -> Scope {
-    Scope { kind: kind.to_owned(), class: None, name: name.to_owned(), actions }
 }
 
 /// What one request needs: everything in `needs`.

@@ -15,7 +15,7 @@ use crate::oci::RepositoryName;
 pub struct Password {
     /// `password1`, `password2` or, for the admin account, `password`.
     pub name: Arc<str>,
-    /// Changes with the secret, so that rotating it ends whatever it obtained (design: tokens and credentials).
+    /// Changes with the secret, so that rotating it ends whatever it obtained.
     pub id: CredentialId,
     pub verifier: Verifier,
     /// Refused from this moment on.

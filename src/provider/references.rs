@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::include::beside;
 use crate::policy::References;
 use crate::policy::origin::At;
 use crate::secret::Secret;
@@ -27,8 +28,7 @@ impl MachineReferences {
 
 impl References for MachineReferences {
     fn file(&self, path: &At<String>) -> Result<Secret, String> {
-        let base = Path::new(&*path.origin.file).parent().unwrap_or(Path::new(""));
-        let full = base.join(&path.value);
+        let full = beside(&path.origin, &path.value);
         self.read.borrow_mut().push(full.clone());
         read(&full).map(Secret::new).map_err(|error| format!("cannot read {}: {error}", full.display()))
     }

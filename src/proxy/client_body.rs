@@ -9,7 +9,7 @@ use super::reject::Refusal;
 use super::token_endpoint::FORM_LIMIT;
 use crate::oci::{ErrorCode, Method};
 
-/// How much of a refused request's body is read so that the client sees the answer (design: requests).
+/// How much of a refused request's body is read so that the client sees the answer.
 const DRAIN_LIMIT: usize = 8 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 

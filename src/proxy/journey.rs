@@ -85,8 +85,8 @@ pub(crate) async fn examine(
     let operation = Operation::of(method, &route);
     trail.asked(operation.class, &route);
     let credential = credential(request);
-    let by_token = matches!(credential, Ok(Some(Credential::Bearer(_))));
-    let desk = Desk { registry, realm: realm(registry, request.connection.tls), asked: &operation, by_token };
+    let by_access_token = matches!(credential, Ok(Some(Credential::Bearer(_))));
+    let desk = Desk { registry, realm: realm(registry, request.connection.tls), asked: &operation, by_access_token };
     let credential = credential.map_err(|_| desk.deny(Denial::CredentialMalformed))?;
     let credential = credential.ok_or_else(|| desk.deny(Denial::CredentialRequired))?;
     let caller = caller(authenticator, &desk, request, &route, credential, trail).await?;
@@ -151,7 +151,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) realm: String,
     pub(crate) asked: &'a Operation,
     /// Whether an access token was presented.
-    pub(crate) by_token: bool,
+    pub(crate) by_access_token: bool,
 }
 
 impl Desk<'_> {
@@ -160,7 +160,7 @@ impl Desk<'_> {
         Refusal::Denied {
             denial,
             asked,
-            by_token: self.by_token,
+            by_access_token: self.by_access_token,
             realm: self.realm.clone(),
             service: self.registry.login_server.to_string(),
         }

@@ -47,7 +47,7 @@ impl Peers {
         peer.options.connection_timeout = Some(timeouts.connect);
         peer.options.total_connection_timeout = Some(timeouts.connect);
         // Both restart with every piece that moves (pingora's select drops the read while a body is being sent), so
-        // they bound silence, never a transfer's length (field 3.1).
+        // they bound silence, never a transfer's length.
         peer.options.read_timeout = Some(if upload { timeouts.upload_answer } else { timeouts.read });
         peer.options.write_timeout = Some(timeouts.write);
         peer.options.idle_timeout = Some(timeouts.idle);

@@ -47,7 +47,7 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
     let shared = &passage.record.shared;
     let took = shared.clock.ticks().saturating_sub(passage.began);
     let registry = passage.trail.registry.as_ref().map(|registry| registry.name.to_string());
-    let (outcome, reason) = verdict(&passage.trail);
+    let (outcome, reason) = outcome(&passage.trail);
     shared.metrics.decided(registry.as_deref(), outcome, reason);
     shared.metrics.request_finished(&FinishedRequest {
         registry: registry.as_deref(),
@@ -91,7 +91,7 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 /// How the journey ended. Whoever was permitted and then left was permitted; an upstream that failed is an error.
-fn verdict(trail: &Trail) -> (Outcome, &'static str) {
+fn outcome(trail: &Trail) -> (Outcome, &'static str) {
     match (&trail.refusal, &trail.permit) {
         (Some(refusal), Some(_)) if refusal.code == CLIENT_LEFT => (Outcome::Permit, CLIENT_LEFT),
         (None, Some(_)) if trail.mount_refused.is_some() => (Outcome::Permit, "mount_refused"),

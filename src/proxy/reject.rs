@@ -15,11 +15,11 @@ use crate::policy::Denial;
 /// Why a request goes no further.
 #[derive(Debug, Error)]
 pub(crate) enum Refusal {
-    /// A correct answer that says no. `asked` is what the challenge asks for; `by_token` says that an access token was
+    /// A correct answer that says no. `asked` is what the challenge asks for; `by_access_token` says that an access token was
     /// presented: only then does the challenge call a credential invalid. With a password the answer must not tell a wrong
     /// one from one that does not count any more.
     #[error("{denial}")]
-    Denied { denial: Denial, asked: Vec<Scope>, by_token: bool, realm: String, service: String },
+    Denied { denial: Denial, asked: Vec<Scope>, by_access_token: bool, realm: String, service: String },
     #[error("the source address is refused: {reason}")]
     Network { source_address: IpAddr, reason: String },
     #[error("{0}")]
@@ -113,8 +113,8 @@ impl Refusal {
     /// What the client sees.
     pub(crate) fn answer(&self) -> Answer {
         match self {
-            Self::Denied { denial, asked, by_token, realm, service } => {
-                let error = challenge_error(denial, *by_token);
+            Self::Denied { denial, asked, by_access_token, realm, service } => {
+                let error = challenge_error(denial, *by_access_token);
                 unauthorized(&Challenge { realm, service, scopes: asked, error })
             }
             Self::Network { source_address, .. } => error(403, &ErrorBody::denied_address(*source_address)),
@@ -143,13 +143,13 @@ fn unauthorized(challenge: &Challenge<'_>) -> Answer {
 }
 
 /// `insufficient_scope` makes clients ask for a new access token; `invalid_token` makes them log in again (R4).
-const fn challenge_error(denial: &Denial, by_token: bool) -> Option<ChallengeError> {
+const fn challenge_error(denial: &Denial, by_access_token: bool) -> Option<ChallengeError> {
     match denial {
         Denial::ActionNotGranted { .. } | Denial::ScopeNotGranted { .. } | Denial::CatalogNotGranted => {
             Some(ChallengeError::InsufficientScope)
         }
         Denial::AccessTokenInvalid | Denial::AccessTokenExpired | Denial::PrincipalGone | Denial::NotAccepted(_)
-            if by_token =>
+            if by_access_token =>
         {
             Some(ChallengeError::InvalidToken)
         }
@@ -253,8 +253,8 @@ mod tests {
     }
 
     /// A denial of what a presented access token, or a password, wanted.
-    fn denied(denial: Denial, asked: Vec<Scope>, by_token: bool) -> Refusal {
-        Refusal::Denied { denial, asked, by_token, realm: "https://r/oauth2/token".into(), service: "r".into() }
+    fn denied(denial: Denial, asked: Vec<Scope>, by_access_token: bool) -> Refusal {
+        Refusal::Denied { denial, asked, by_access_token, realm: "https://r/oauth2/token".into(), service: "r".into() }
     }
 
     fn denials() -> Vec<Denial> {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     /// A new denial does not compile until it has its line here.
-    fn told(denial: &Denial, by_token: bool) -> &'static str {
+    fn told(denial: &Denial, by_access_token: bool) -> &'static str {
         match denial {
             Denial::CredentialRequired
             | Denial::CredentialMalformed
@@ -291,7 +291,7 @@ mod tests {
             | Denial::AccessTokenExpired
             | Denial::PrincipalGone
             | Denial::NotAccepted(_) => {
-                if by_token {
+                if by_access_token {
                     ",error=\"invalid_token\""
                 } else {
                     ""
@@ -309,9 +309,11 @@ mod tests {
         let scope = Scope::new("repository", "team/app", ["pull", "push"]);
         let message = "authentication required, visit https://aka.ms/acr/authorization for more information.";
         let detail = r#","detail":[{"Type":"repository","Name":"team/app","Action":"pull"},{"Type":"repository","Name":"team/app","Action":"push"}]"#;
-        for (denial, by_token) in denials().into_iter().flat_map(|denial| [(denial.clone(), true), (denial, false)]) {
-            let error = told(&denial, by_token);
-            let refusal = denied(denial, vec![scope.clone()], by_token);
+        for (denial, by_access_token) in
+            denials().into_iter().flat_map(|denial| [(denial.clone(), true), (denial, false)])
+        {
+            let error = told(&denial, by_access_token);
+            let refusal = denied(denial, vec![scope.clone()], by_access_token);
             let expected = format!(
                 "401\ncontent-type: application/json; charset=utf-8\nwww-authenticate: \
                  Bearer realm=\"https://r/oauth2/token\",service=\"r\",scope=\"repository:team/app:pull,push\"{error}\n\

@@ -128,7 +128,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// Which login the request means. No user name and no password is anonymous in each of the three shapes that SDKs send
-/// it (wire contract 2.3); an empty user name with a password is not (BuildKit, parts: real clients).
+/// it (wire contract 2.3); an empty user name with a password is not (BuildKit sends that first).
 fn login(request: &TokenRequest<'_>, header: Option<Credential>, fields: &Fields) -> Result<Login, Refusal> {
     let form = form_login(request, fields)?;
     match (header, form) {
@@ -204,7 +204,7 @@ fn deny(request: &TokenRequest<'_>, denial: Denial) -> Refusal {
     Refusal::Denied {
         denial,
         asked: Vec::new(),
-        by_token: false,
+        by_access_token: false,
         realm: realm(request.registry, request.tls),
         service: request.registry.login_server.to_string(),
     }

@@ -16,7 +16,7 @@ use super::reload::Reloader;
 use crate::auth::Authenticator;
 use crate::auth::keys::{KeysError, SigningKeys};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, AuditOutput, Config, Loaded, Reading, Source, Tls};
+use crate::config::{self, Config, Loaded, Reading, Source, Tls};
 use crate::current::Current;
 use crate::policy::problem::Problems;
 use crate::provider::reader::Draft;
@@ -27,7 +27,7 @@ use crate::proxy::listener::{
 };
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::RefusedConnection;
-use crate::telemetry::audit::{AuditError, AuditLog, AuditSink};
+use crate::telemetry::audit::{AuditError, AuditLog};
 use crate::telemetry::log::{self, LogError};
 use crate::telemetry::metrics::{Metrics, MetricsError};
 use crate::upstream::warn_of_open_upstreams;
@@ -68,7 +68,7 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     let keys = SigningKeys::open_or_create(&config.signing.directory, config.signing.algorithm, clock.now())?;
     let metrics = Arc::new(Metrics::new()?);
     defects::count(&metrics);
-    let audit = audit(&config, &metrics, &clock)?;
+    let audit = AuditLog::open(config.audit.clone(), Arc::clone(&metrics), Arc::clone(&clock))?;
     let current = Arc::new(Current::new());
     let provider = provider(path, &config, &keys, &current, &clock);
 
@@ -117,14 +117,6 @@ fn load(path: &Path) -> Result<(Loaded, Vec<PathBuf>), StartError> {
     Ok((config::load(path).map_err(StartError::Configuration)?, files))
 }
 
-fn audit(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> Result<AuditLog, AuditError> {
-    let sink = match &config.audit {
-        AuditOutput::Stdout => AuditSink::Stdout,
-        AuditOutput::File(path) => AuditSink::File(path.clone()),
-    };
-    AuditLog::open(sink, Arc::clone(metrics), Arc::clone(clock))
-}
-
 /// The policy from the files, read anew at each reload. A change of the process part is told, not made.
 fn provider(
     path: &Path,
@@ -143,7 +135,8 @@ fn provider(
             return Err(Refused { problems: if all.are_fatal() { all } else { problems }, files });
         };
         if config != started {
-            tracing::warn!("the process configuration changed: restart to apply it; the policy is reloaded");
+            let changed = started.differences(&config).join(", ");
+            tracing::warn!(changed, "the process configuration changed: restart to apply it; the policy is reloaded");
         }
         Ok(Described { registries, files })
     };

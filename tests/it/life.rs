@@ -1,4 +1,4 @@
-//! The life of the process: drains, signals, slow clients, and starts that must not succeed (issue 2 deliver 1, threat
+//! The life of the process: drains, signals, slow clients, and starts that must not succeed (threat
 //! classes S and T).
 
 use std::fs;

@@ -1,5 +1,5 @@
 //! Source addresses behind proxies: the PROXY protocol and forwarded headers, by the real HAProxy and the real nginx and
-//! byte for byte (issue 2 deliver 3, requirements B.3-11, threat classes L and N).
+//! byte for byte (threat classes L and N).
 
 use std::net::{IpAddr, SocketAddr};
 

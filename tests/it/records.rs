@@ -1,4 +1,4 @@
-//! The audit log: one record for every request, with all that is known of it and no secret (issue 2 deliver 7, requirements
+//! The audit log: one record for every request, with all that is known of it and no secret (requirements
 //! B.12, threat class P).
 
 use std::collections::BTreeSet;

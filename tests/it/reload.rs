@@ -1,5 +1,5 @@
 //! Changes while serving: every way a file can change, mistakes that change nothing, and requests that never see half a
-//! policy (issue 2 deliver 1, threat class S).
+//! policy (threat class S).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -254,7 +254,7 @@ fn swapping(place: &Place, upstream: &Registry, first: bool) -> String {
     place.document(&format!("registries:\n{registries}"))
 }
 
-/// 1,000 reloads while pulls run (issue 2, must show): no failed request, and every decision is that of one policy.
+/// 1,000 reloads while pulls run: no failed request, and every decision is that of one policy.
 #[test]
 fn a_thousand_reloads_fail_no_request_and_mix_no_policies() {
     let upstream = Registry::start(Distribution::V2);

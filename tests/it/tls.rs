@@ -1,5 +1,5 @@
 //! TLS on both sides of seawall: protocols, certificates by name, certificates that change, and upstreams whose certificates
-//! have to be the right ones (issue 2 deliver 1, threat classes N and O, pingora's pitfall 3).
+//! have to be the right ones (threat classes N and O).
 
 use std::fs;
 use std::io::{Read, Write};

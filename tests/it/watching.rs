@@ -1,5 +1,5 @@
 //! What machines that watch us see: metrics that move and that nobody can inflate, probes on a listener of their own, and
-//! the warnings of the start (issue 2 deliver 7, threat classes M and T).
+//! the warnings of the start (threat classes M and T).
 
 use std::collections::BTreeSet;
 

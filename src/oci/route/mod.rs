@@ -82,7 +82,7 @@ pub enum Route {
     Upload {
         repository: RepositoryName,
         session: UploadSession,
-        /// `?_state=`, which Distribution hands out and wants back; at most 2 KiB.
+        /// `?_state=`, which Distribution hands out and wants back; at most 6 KiB.
         state: Option<String>,
         /// `?digest=`: always there with `PUT`, never otherwise.
         digest: Option<Digest>,

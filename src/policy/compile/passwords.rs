@@ -35,7 +35,12 @@ pub(super) fn compile(
             problems.push(Problem::new(&document.name.origin, what).hint(format!("the names are `{names}`")));
         } else if passwords.iter().any(|password| *password.name == *document.name.value) {
             let what = format!("`{}` is declared twice", document.name.value);
-            too_many(&document.name.origin, what, "a principal has at most two passwords", problems);
+            too_many(
+                &document.name.origin,
+                what,
+                "a principal has at most two passwords: rename or remove one of them",
+                problems,
+            );
         } else if let Some(password) = password(document, owner, compiler, problems) {
             passwords.push(password);
         }

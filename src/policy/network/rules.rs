@@ -90,7 +90,7 @@ impl fmt::Debug for MatchedRule {
     }
 }
 
-/// What decided. `Display` is the line that the audit log and `explain` print.
+/// What decided. `Display` is the line that the audit log prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// Public network access is switched off for this registry, so its IP rules do not count (S2-10).

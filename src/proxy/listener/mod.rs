@@ -30,7 +30,7 @@ pub use tls::{CertificateError, CertificateFiles, CertificateWarning, Certificat
 
 /// One address to listen on, resolved from the configuration.
 pub struct Listener {
-    /// The operator's name for it; shown in logs and metrics.
+    /// The operator's name for it; shown in the audit log.
     pub name: String,
     /// Where to listen. Port 0 lets the system choose; [`Bound::address`] tells which.
     pub address: SocketAddr,

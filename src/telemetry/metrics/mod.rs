@@ -37,9 +37,9 @@ pub struct FinishedRequest<'a> {
     pub operation: OperationClass,
     /// The status sent to the client; 0 when the connection ended before.
     pub status: u16,
-    /// From the request's first byte to the answer's last.
+    /// From the request's complete head to the answer's last byte.
     pub duration: Duration,
-    /// From the request's last header byte sent upstream to the answer's head; none when nothing was forwarded.
+    /// From before connecting to the upstream to the head of its answer; none when nothing was forwarded.
     pub upstream: Option<Duration>,
     /// Body bytes from the client.
     pub uploaded: u64,
@@ -84,7 +84,7 @@ impl Metrics {
             request_seconds: Family::histograms(
                 r,
                 "seawall_request_duration_seconds",
-                "Time from a request's first byte to its answer's last, by operation.",
+                "Time from a request's complete head to its answer's last byte, by operation.",
                 "operation",
                 REQUEST_SECONDS,
             )?,
