@@ -11,11 +11,12 @@ use super::document::{
     AuditDocument, File, LimitsDocument, LogDocument, ManagementDocument, MetricsDocument, SigningDocument,
 };
 use super::listener::listeners;
-use super::settings::{AuditSink, Config, Limits, Log, Signing};
+use super::settings::{Config, Limits, Log, Signing};
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::quantity;
 use crate::provider::include::beside;
+use crate::telemetry::audit::AuditSink;
 
 const VERSION: u16 = 1;
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::*;
 use crate::auth::keys::SigningAlgorithm;
 use crate::proxy::source::ForwardedHeader;
+use crate::telemetry::audit::AuditSink;
 use crate::telemetry::log::{LogFormat, LogLevel};
 
 /// The package's directory. Tests run there, so that problems name short paths.

@@ -54,11 +54,6 @@ impl<T> At<T> {
     pub fn new(value: T, origin: Origin) -> Self {
         Self { value, origin }
     }
-
-    /// The same place, another value.
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
-        At { value: f(self.value), origin: self.origin }
-    }
 }
 
 impl<T> Deref for At<T> {

@@ -1,34 +1,20 @@
-//! Durations and sizes as people write them: a whole number and its unit. A number without a unit is refused, because
+//! Durations as people write them: a whole number and its unit. A number without a unit is refused, because
 //! every reader guesses another one.
 
 use std::time::Duration;
 
-const DURATION_UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-
-const SIZE_UNITS: &[(&str, u64)] = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Reads `500ms`, `30s`, `15m`, `1h` or `7d`. The error is a phrase for a problem's text.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    quantity(text, DURATION_UNITS, "duration", "30s").map(Duration::from_millis)
-}
-
-/// Reads `512B`, `64KiB`, `4MiB`, `1GiB` or `1TiB`, in bytes. The error is a phrase for a problem's text.
-pub fn bytes(text: &str) -> Result<u64, String> {
-    quantity(text, SIZE_UNITS, "size", "4MiB")
-}
-
-fn quantity(text: &str, units: &[(&str, u64)], what: &str, example: &str) -> Result<u64, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+    let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
     let Some(factor) = factor.filter(|_| !number.is_empty()) else {
-        let units: Vec<_> = units.iter().map(|(name, _)| *name).collect();
-        return Err(format!("a {what} is a whole number and one of {}, such as {example}", units.join(", ")));
+        let units = UNITS.map(|(name, _)| name).join(", ");
+        return Err(format!("a duration is a whole number and one of {units}, such as 30s"));
     };
-    number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| format!("this {what} is larger than seawall can count"))
+    let milliseconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    milliseconds.map(Duration::from_millis).ok_or_else(|| "this duration is larger than seawall can count".to_owned())
 }
 
 #[cfg(test)]
@@ -45,19 +31,9 @@ mod tests {
     }
 
     #[test]
-    fn reads_sizes_with_their_unit() {
-        for (text, expected) in [("0B", 0), ("512B", 512), ("4KiB", 4096), ("4MiB", 4 << 20), ("2TiB", 2 << 40)] {
-            assert_eq!(bytes(text), Ok(expected), "{text}");
-        }
-    }
-
-    #[test]
     fn refuses_what_has_no_number_no_unit_or_no_end() {
         for text in ["", "s", "30", "-1s", "+1s", "1.5h", "30 s", "30S", "1h30m", "٣s", "99999999999999999999s"] {
             assert!(duration(text).is_err(), "{text}");
-        }
-        for text in ["", "MiB", "4", "4MB", "4mib", "16777216TiB", "4 MiB"] {
-            assert!(bytes(text).is_err(), "{text}");
         }
         assert!(duration("30").unwrap_err().contains("30s"));
     }

@@ -53,11 +53,6 @@ pub struct Key {
 }
 
 impl Node {
-    /// A mapping without entries.
-    pub fn empty_mapping(origin: Origin) -> Self {
-        Self { origin, kind: Kind::Mapping(Vec::new()), secret: false }
-    }
-
     /// The stand-in for something refused at `origin`.
     pub fn placeholder(origin: Origin) -> Self {
         Self { origin, kind: Kind::Placeholder, secret: false }

@@ -48,9 +48,10 @@ pub enum AuditError {
 pub struct AuditLog(Arc<Inner>);
 
 #[derive(Debug)]
-enum Inner {
-    Queue { entries: SyncSender<Entry>, thread: Mutex<Option<JoinHandle<()>>>, metrics: Arc<Metrics> },
-    Memory(Mutex<Vec<AuditRecord>>),
+struct Inner {
+    entries: SyncSender<Entry>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl AuditLog {
@@ -66,28 +67,18 @@ impl AuditLog {
         Self::start(output, QUEUE, metrics)
     }
 
-    /// A log that keeps its records, for tests: see [`AuditLog::recorded`].
-    pub fn memory() -> Self {
-        Self(Arc::new(Inner::Memory(Mutex::default())))
-    }
-
     fn start(output: Box<dyn Output>, queue: usize, metrics: Arc<Metrics>) -> Result<Self, AuditError> {
         let (entries, queued) = sync_channel(queue);
         let writer = Writer::new(output, Arc::clone(&metrics));
         let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&queued));
         let thread = Mutex::new(Some(thread.map_err(AuditError::Thread)?));
-        Ok(Self(Arc::new(Inner::Queue { entries, thread, metrics })))
+        Ok(Self(Arc::new(Inner { entries, thread, metrics })))
     }
 
     /// Queues a record; drops and counts it when the queue is full or the log is closed. Never waits.
     pub fn record(&self, record: AuditRecord) {
-        match &*self.0 {
-            Inner::Queue { entries, metrics, .. } => {
-                if entries.try_send(Entry::Record(Box::new(record))).is_err() {
-                    metrics.audit_records_dropped(1);
-                }
-            }
-            Inner::Memory(records) => lock(records).push(record),
+        if self.0.entries.try_send(Entry::Record(Box::new(record))).is_err() {
+            self.0.metrics.audit_records_dropped(1);
         }
     }
 
@@ -95,23 +86,14 @@ impl AuditLog {
     pub fn close(&self) {
         self.0.close();
     }
-
-    /// What a log made by [`AuditLog::memory`] has recorded, in order; nothing of any other.
-    pub fn recorded(&self) -> Vec<AuditRecord> {
-        match &*self.0 {
-            Inner::Queue { .. } => Vec::new(),
-            Inner::Memory(records) => lock(records).clone(),
-        }
-    }
 }
 
 impl Inner {
     fn close(&self) {
-        let Self::Queue { entries, thread, .. } = self else { return };
         // Taken by whoever closes first; the others find the thread gone or going.
-        let Some(thread) = lock(thread).take() else { return };
+        let Some(thread) = lock(&self.thread).take() else { return };
         // Fails only when the thread is gone already, and then there is nobody to wait for.
-        if entries.send(Entry::Close).is_err() || thread.join().is_err() {
+        if self.entries.send(Entry::Close).is_err() || thread.join().is_err() {
             tracing::error!("the audit thread stopped before it was asked to");
         }
     }

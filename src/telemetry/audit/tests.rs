@@ -105,14 +105,6 @@ fn forged_line_breaks_and_endless_texts_stay_inside_their_line() {
 }
 
 #[test]
-fn memory_keeps_records_in_order() {
-    let log = AuditLog::memory();
-    log.clone().record(record("r1"));
-    log.record(unknown());
-    assert_eq!(log.recorded(), [record("r1"), unknown()]);
-}
-
-#[test]
 fn closing_writes_everything_queued_to_a_file_of_its_owner() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit.log");

@@ -164,7 +164,7 @@ pub(super) const PROBLEMS: &[(&str, &str, &str)] = &[
       scopeMap: _repositories_pull
       passwords: [{ name: password1, file: a }, { name: password1, file: b }]",
         "policy.yaml:7:57: `password1` is declared twice
-  hint: a principal has at most two passwords",
+  hint: a principal has at most two passwords: rename or remove one of them",
     ),
     (
         "three passwords",
