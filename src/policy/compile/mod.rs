@@ -16,7 +16,7 @@ use super::credential::PrincipalId;
 use super::document::{RegistryDocument, RegistryDocuments, TokenDocument};
 use super::nearest::nearest;
 use super::network::NetworkRules;
-use super::origin::{At, Origin};
+use super::origin::At;
 use super::principal::{Admin, Token};
 use super::problem::{Problem, Problems};
 use super::registry::{Parts, Registry};
@@ -239,8 +239,4 @@ fn check_name(
     let problem = format!("`{}` is not a {what} name", name.value);
     problems.push(Problem::new(&name.origin, problem).hint(format!("use {least} to {most} {alphabet}, as in ACR")));
     None
-}
-
-fn too_many(origin: &Origin, what: String, hint: &str, problems: &mut Problems) {
-    problems.push(Problem::new(origin, what).hint(hint));
 }

@@ -8,7 +8,7 @@ use crate::policy::principal::Password;
 use crate::policy::problem::{Problem, Problems};
 use crate::secret::Secret;
 
-use super::{Compiler, too_many};
+use super::Compiler;
 
 /// Whose passwords they are; part of every credential's id.
 pub(super) struct Owner<'a> {
@@ -35,11 +35,9 @@ pub(super) fn compile(
             problems.push(Problem::new(&document.name.origin, what).hint(format!("the names are `{names}`")));
         } else if passwords.iter().any(|password| *password.name == *document.name.value) {
             let what = format!("`{}` is declared twice", document.name.value);
-            too_many(
-                &document.name.origin,
-                what,
-                "a principal has at most two passwords: rename or remove one of them",
-                problems,
+            problems.push(
+                Problem::new(&document.name.origin, what)
+                    .hint("a principal has at most two passwords: rename or remove one of them"),
             );
         } else if let Some(password) = password(document, owner, compiler, problems) {
             passwords.push(password);

@@ -11,7 +11,7 @@ use crate::policy::pattern::RepositoryPattern;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::scope_map::{ScopeMap, ScopeRule, system_defined};
 
-use super::{check_name, too_many};
+use super::check_name;
 
 /// A registry's scope maps by name.
 pub(super) type ByName = BTreeMap<Arc<str>, Arc<ScopeMap>>;
@@ -34,7 +34,7 @@ fn scope_map(name: &At<String>, document: &ScopeMapDocument, problems: &mut Prob
         );
     }
     if let Some(text) = document.description.as_ref().filter(|text| text.chars().count() > 256) {
-        too_many(&text.origin, "the description is too long".to_owned(), "at most 256 characters", problems);
+        problems.push(Problem::new(&text.origin, "the description is too long").hint("at most 256 characters"));
     }
     let mut rules: Vec<ScopeRule> = Vec::new();
     for (pattern, actions) in &document.repositories {
