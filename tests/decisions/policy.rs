@@ -30,6 +30,7 @@ impl StandIn {
     fn answer(what: &str, name: &str) -> Result<Secret, String> {
         match name {
             "missing" => Err(format!("there is no {what} {name}")),
+            "short" => Ok(Secret::new("elevenchars\n")),
             "empty" => Ok(Secret::new("\r\n")),
             "broken.pem" => Ok(Secret::new("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")),
             _ if what == "file" && Path::new(name).extension().is_some_and(|extension| extension == "pem") => {

@@ -10,6 +10,9 @@ use crate::secret::Secret;
 
 use super::Compiler;
 
+/// A password in a file or variable that is shorter than this draws a warning.
+const SHORT: usize = 12;
+
 /// Whose passwords they are; part of every credential's id.
 pub(super) struct Owner<'a> {
     pub(super) registry: &'a str,
@@ -66,8 +69,8 @@ fn password(
 
 fn verifier(document: &At<PasswordDocument>, compiler: Compiler<'_>, problems: &mut Problems) -> Option<Verifier> {
     let (place, found) = match (&document.file, &document.env, &document.hash) {
-        (Some(path), None, None) => (path, digest(compiler.references.file(path), compiler)),
-        (None, Some(name), None) => (name, digest(compiler.references.environment(name), compiler)),
+        (Some(path), None, None) => (path, compiler.references.file(path)),
+        (None, Some(name), None) => (name, compiler.references.environment(name)),
         (None, None, Some(hash)) => {
             let refuse = |error: HashProblem| {
                 Problem::new(&hash.origin, error.to_string()).hint("`seawall hash-password` makes a hash")
@@ -81,19 +84,28 @@ fn verifier(document: &At<PasswordDocument>, compiler: Compiler<'_>, problems: &
             return None;
         }
     };
-    found.map_err(|error| problems.push(Problem::new(&place.origin, error))).ok()
+    let secret = found.and_then(without_line_break);
+    let secret = secret.map_err(|error| problems.push(Problem::new(&place.origin, error))).ok()?;
+    if secret.expose().chars().count() < SHORT {
+        let what = format!("this password has fewer than {SHORT} characters, and guesses at it are checked fast");
+        let hint =
+            "`seawall hash-password --generate` makes one; or put a hash of it under `hash`, which is checked slowly";
+        problems.push(Problem::warning(&place.origin, what).hint(hint));
+    }
+    // Of the secret only a keyed digest is kept.
+    Some(Verifier::of_secret(compiler.hash_key, &secret))
 }
 
-/// Keeps a keyed digest of the secret, never the secret. A final line break, as editors leave it, is not part of it.
-fn digest(secret: Result<Secret, String>, compiler: Compiler<'_>) -> Result<Verifier, String> {
-    let secret = secret?;
+/// A final line break, as editors leave it, is not part of a password.
+fn without_line_break(secret: Secret) -> Result<Secret, String> {
     let text = secret.expose();
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() {
-        return Err("the password is empty".to_owned());
+    match text.len() {
+        0 => Err("the password is empty".to_owned()),
+        same if same == secret.expose().len() => Ok(secret),
+        _ => Ok(Secret::new(text)),
     }
-    Ok(Verifier::of_secret(compiler.hash_key, &Secret::new(text)))
 }
 
 fn expiry(text: &At<String>, now: Timestamp, problems: &mut Problems) -> Option<Timestamp> {

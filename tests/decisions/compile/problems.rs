@@ -191,6 +191,12 @@ pub(super) const PROBLEMS: &[(&str, &str, &str)] = &[
   hint: a clear-text password is never accepted; `seawall hash-password` makes a hash",
     ),
     (
+        "a short password where guesses are fast",
+        "  admin: { passwords: [{ name: password, file: short }] }",
+        "policy.yaml:4:48: warning: this password has fewer than 12 characters, and guesses at it are checked fast
+  hint: `seawall hash-password --generate` makes one; or put a hash of it under `hash`, which is checked slowly",
+    ),
+    (
         "a file is missing",
         "  admin: { passwords: [{ name: password, file: missing }] }",
         "policy.yaml:4:48: there is no file missing",
