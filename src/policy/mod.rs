@@ -5,7 +5,6 @@
 //! it into a snapshot, [`authorize`] decides.
 
 #![deny(clippy::wildcard_enum_match_arm)]
-#![allow(clippy::match_like_matches_macro, reason = "`matches!` would hide the wildcard that the lint above forbids")]
 
 pub mod action;
 pub mod address;

@@ -1,6 +1,7 @@
 //! skopeo, podman and buildah: three clients without a daemon, over the same library.
 
 use std::fs;
+use std::marker::PhantomData;
 
 use super::client::{Client, Home, Outcome, relative_layout};
 use super::image::{self, Layout};
@@ -127,52 +128,44 @@ impl Containers {
     }
 }
 
-/// podman, with the vfs storage driver.
-pub(crate) struct Podman(Containers);
-
-impl Client for Podman {
-    const REFUSED: &'static str = DENIED;
-    const WRONG_PASSWORD: &'static str = WRONG_PASSWORD;
-
-    fn new() -> Self {
-        Self(Containers::new("podman"))
-    }
-
-    fn log_in(&mut self, server: &str, account: &Account) -> Outcome {
-        self.0.log_in(server, account)
-    }
-
-    fn load(&self, layout: &Layout, reference: &str) -> String {
-        self.0.load(layout, reference)
-    }
-
-    fn push(&self, layout: &Layout, reference: &str) -> Outcome {
-        self.0.push(layout, reference)
-    }
-
-    fn pull(&self, reference: &str) -> Outcome {
-        self.0.pull(reference)
-    }
-
-    fn identity(&self, reference: &str) -> Option<String> {
-        let found = self.0.run(&["image", "inspect", "--format", "{{.Id}}", reference]);
-        found.succeeded.then(|| found.stdout.trim().to_owned())
-    }
-
-    fn forget(&self, _: &str) {
-        self.0.forget();
-    }
+/// What podman and buildah differ in.
+pub(crate) trait Program {
+    const NAME: &'static str;
+    /// Prints the id of the image whose name follows.
+    const INSPECT: &'static [&'static str];
 }
 
-/// buildah, with the vfs storage driver.
-pub(crate) struct Buildah(Containers);
+/// Names podman.
+pub(crate) struct IsPodman;
 
-impl Client for Buildah {
+impl Program for IsPodman {
+    const NAME: &'static str = "podman";
+    const INSPECT: &'static [&'static str] = &["image", "inspect", "--format", "{{.Id}}"];
+}
+
+/// Names buildah.
+pub(crate) struct IsBuildah;
+
+impl Program for IsBuildah {
+    const NAME: &'static str = "buildah";
+    const INSPECT: &'static [&'static str] = &["inspect", "--type", "image", "--format", "{{.FromImageID}}"];
+}
+
+/// podman, with the vfs storage driver.
+pub(crate) type Podman = WithStorage<IsPodman>;
+
+/// buildah, with the vfs storage driver.
+pub(crate) type Buildah = WithStorage<IsBuildah>;
+
+/// A client that keeps its images in containers/storage.
+pub(crate) struct WithStorage<P>(Containers, PhantomData<P>);
+
+impl<P: Program> Client for WithStorage<P> {
     const REFUSED: &'static str = DENIED;
     const WRONG_PASSWORD: &'static str = WRONG_PASSWORD;
 
     fn new() -> Self {
-        Self(Containers::new("buildah"))
+        Self(Containers::new(P::NAME), PhantomData)
     }
 
     fn log_in(&mut self, server: &str, account: &Account) -> Outcome {
@@ -192,7 +185,7 @@ impl Client for Buildah {
     }
 
     fn identity(&self, reference: &str) -> Option<String> {
-        let found = self.0.run(&["inspect", "--type", "image", "--format", "{{.FromImageID}}", reference]);
+        let found = self.0.run(&[P::INSPECT, &[reference]].concat());
         found.succeeded.then(|| found.stdout.trim().to_owned())
     }
 
