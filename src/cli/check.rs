@@ -9,7 +9,8 @@ use crate::server;
 /// Exit code 0: the file can be served. 1: it cannot.
 pub(super) fn run(file: &Path) -> ExitCode {
     let problems = server::check(file);
-    let fatal = problems.are_fatal();
+    let (fatal, clean) = (problems.are_fatal(), problems.is_empty());
     output::problems(problems);
-    if fatal { ExitCode::FAILURE } else { output::line(format_args!("{}: no problems", file.display())) }
+    let found = if clean { "no problems" } else { "can be served, with the warnings above" };
+    if fatal { ExitCode::FAILURE } else { output::line(format_args!("{}: {found}", file.display())) }
 }

@@ -26,7 +26,7 @@ enum Command {
         #[arg(long, env = "SEAWALL_CONFIG", value_name = "FILE")]
         config: PathBuf,
     },
-    /// Report every problem in a configuration file, with file:line:column and a hint. Exit code 1 if there is any.
+    /// Report every problem in a configuration file, with file:line:column and a hint. Exit code 1 if any is more than a warning.
     Check {
         /// The configuration file.
         #[arg(value_name = "FILE")]

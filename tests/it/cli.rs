@@ -61,7 +61,8 @@ seawall.yaml:4:3: warning: the admin account is enabled but has no password, so 
   hint: add `admin: { passwords: [ { name: password, file: … } ] }`
 1 warning
 ";
-    let expected = (0, "seawall.yaml: no problems\n".to_owned(), warning.to_owned());
+    let passes = "seawall.yaml: can be served, with the warnings above\n";
+    let expected = (0, passes.to_owned(), warning.to_owned());
     assert_eq!(run(directory.path(), &["check", "seawall.yaml"]), expected);
 }
 
