@@ -75,46 +75,39 @@ impl ErrorCode {
         self.row().0
     }
 
-    /// The HTTP status that goes with the code unless a [`RouteError`] says otherwise.
-    pub const fn status(self) -> u16 {
+    /// The text that clients show.
+    pub const fn message(self) -> &'static str {
         self.row().1
     }
 
-    /// The text that clients show.
-    pub const fn message(self) -> &'static str {
-        self.row().2
-    }
-
-    const fn row(self) -> (&'static str, u16, &'static str) {
+    const fn row(self) -> (&'static str, &'static str) {
         match self {
-            Self::BlobUnknown => ("BLOB_UNKNOWN", 404, "blob unknown to registry"),
-            Self::BlobUploadInvalid => ("BLOB_UPLOAD_INVALID", 400, "blob upload invalid"),
-            Self::BlobUploadUnknown => ("BLOB_UPLOAD_UNKNOWN", 404, "blob upload unknown to registry"),
-            Self::DigestInvalid => ("DIGEST_INVALID", 400, "provided digest did not match uploaded content"),
+            Self::BlobUnknown => ("BLOB_UNKNOWN", "blob unknown to registry"),
+            Self::BlobUploadInvalid => ("BLOB_UPLOAD_INVALID", "blob upload invalid"),
+            Self::BlobUploadUnknown => ("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry"),
+            Self::DigestInvalid => ("DIGEST_INVALID", "provided digest did not match uploaded content"),
             Self::ManifestBlobUnknown => {
-                ("MANIFEST_BLOB_UNKNOWN", 404, "manifest references a manifest or blob unknown to registry")
+                ("MANIFEST_BLOB_UNKNOWN", "manifest references a manifest or blob unknown to registry")
             }
-            Self::ManifestInvalid => ("MANIFEST_INVALID", 400, "manifest invalid"),
-            Self::ManifestUnknown => ("MANIFEST_UNKNOWN", 404, "manifest unknown"),
-            Self::NameInvalid => ("NAME_INVALID", 400, "invalid repository name"),
-            Self::NameUnknown => ("NAME_UNKNOWN", 404, "repository name not known to registry"),
-            Self::SizeInvalid => ("SIZE_INVALID", 400, "provided length did not match content length"),
-            Self::TagInvalid => ("TAG_INVALID", 400, "manifest tag did not match URI"),
-            Self::PaginationNumberInvalid => ("PAGINATION_NUMBER_INVALID", 400, "invalid number of results requested"),
-            Self::RangeInvalid => ("RANGE_INVALID", 416, "invalid content range"),
+            Self::ManifestInvalid => ("MANIFEST_INVALID", "manifest invalid"),
+            Self::ManifestUnknown => ("MANIFEST_UNKNOWN", "manifest unknown"),
+            Self::NameInvalid => ("NAME_INVALID", "invalid repository name"),
+            Self::NameUnknown => ("NAME_UNKNOWN", "repository name not known to registry"),
+            Self::SizeInvalid => ("SIZE_INVALID", "provided length did not match content length"),
+            Self::TagInvalid => ("TAG_INVALID", "manifest tag did not match URI"),
+            Self::PaginationNumberInvalid => ("PAGINATION_NUMBER_INVALID", "invalid number of results requested"),
+            Self::RangeInvalid => ("RANGE_INVALID", "invalid content range"),
             Self::Unauthorized => (
                 "UNAUTHORIZED",
-                401,
                 "authentication required, visit https://aka.ms/acr/authorization for more information.",
             ),
-            Self::Denied => ("DENIED", 403, "requested access to the resource is denied"),
-            Self::Unsupported => ("UNSUPPORTED", 405, "The operation is unsupported."),
-            Self::TooManyRequests => ("TOOMANYREQUESTS", 429, "too many requests"),
-            Self::Unavailable => ("UNAVAILABLE", 503, "service unavailable"),
-            Self::Unknown => ("UNKNOWN", 500, "unknown error"),
+            Self::Denied => ("DENIED", "requested access to the resource is denied"),
+            Self::Unsupported => ("UNSUPPORTED", "The operation is unsupported."),
+            Self::TooManyRequests => ("TOOMANYREQUESTS", "too many requests"),
+            Self::Unavailable => ("UNAVAILABLE", "service unavailable"),
+            Self::Unknown => ("UNKNOWN", "unknown error"),
             Self::RegistryDisallowedOperation => (
                 "REGISTRY_DISALLOWED_OPERATION",
-                405,
                 "The operation is disallowed on this registry, repository or image. View troubleshooting steps at \
                  https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation",
             ),

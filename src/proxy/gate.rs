@@ -329,6 +329,9 @@ fn failure(error: &Error, reached: bool) -> Refusal {
         ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, InvalidCert, ReadTimedout, TLSHandshakeFailure,
         TLSHandshakeTimedout, WriteTimedout,
     };
+    if *error.etype() == ErrorType::InternalError {
+        return Refusal::Internal("a hook could not do its work");
+    }
     if *error.esource() == ErrorSource::Downstream || !reached {
         return if is_gone(error) || matches!(error.etype(), ReadTimedout | WriteTimedout) {
             Refusal::ClientLeft

@@ -18,9 +18,9 @@ use super::trail::Trail;
 use super::upload::Binding;
 use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
-use crate::oci::{self, Credential, Endpoint, ErrorCode, MalformedCredential, Method, Parsed, Route};
+use crate::oci::{self, Credential, Endpoint, ErrorCode, MalformedCredential, Method, Parsed, Route, Scope};
 use crate::policy::network::SourceAddress;
-use crate::policy::{Caller, Denial, Operation, PolicySnapshot, Registry, authorize};
+use crate::policy::{Caller, Denial, Need, Operation, PolicySnapshot, Registry, authorize};
 use crate::secret::Secret;
 use crate::telemetry::OperationClass;
 
@@ -86,7 +86,7 @@ pub(crate) async fn examine(
     trail.asked(operation.class, &route);
     let credential = credential(request);
     let by_access_token = matches!(credential, Ok(Some(Credential::Bearer(_))));
-    let desk = Desk { registry, realm: realm(registry, request.connection.tls), asked: &operation, by_access_token };
+    let desk = Desk { registry, tls: request.connection.tls, asked: &operation, by_access_token };
     let credential = credential.map_err(|_| desk.deny(Denial::CredentialMalformed))?;
     let credential = credential.ok_or_else(|| desk.deny(Denial::CredentialRequired))?;
     let caller = caller(authenticator, &desk, request, &route, credential, trail).await?;
@@ -145,37 +145,48 @@ fn parse(request: &Request<'_>) -> Result<Parsed, Refusal> {
     Ok(oci::parse(request.head.method.as_str(), target)?)
 }
 
-/// Where a registry's 401s are made: they all need its name and what was asked for.
-pub(crate) struct Desk<'a> {
-    pub(crate) registry: &'a Arc<Registry>,
-    pub(crate) realm: String,
-    pub(crate) asked: &'a Operation,
+/// Where the journey's 401s are made: they all need the registry and what was asked for.
+struct Desk<'a> {
+    registry: &'a Arc<Registry>,
+    tls: bool,
+    asked: &'a Operation,
     /// Whether an access token was presented.
-    pub(crate) by_access_token: bool,
+    by_access_token: bool,
 }
 
 impl Desk<'_> {
     fn deny(&self, denial: Denial) -> Refusal {
-        let asked = self.asked.needs.iter().filter_map(crate::policy::Need::scope).collect();
-        Refusal::Denied {
-            denial,
-            asked,
-            by_access_token: self.by_access_token,
-            realm: self.realm.clone(),
-            service: self.registry.login_server.to_string(),
-        }
+        let asked = self.asked.needs.iter().filter_map(Need::scope).collect();
+        denied(self.registry, self.tls, denial, asked, self.by_access_token)
     }
 
     fn fail(&self, failure: Failure) -> Refusal {
-        match failure {
-            Failure::Denied(denial) => self.deny(denial),
-            Failure::Busy => Refusal::Busy,
-        }
+        failed(failure, |denial| self.deny(denial))
+    }
+}
+
+/// A denial with all that its challenge needs.
+pub(crate) fn denied(
+    registry: &Registry,
+    tls: bool,
+    denial: Denial,
+    asked: Vec<Scope>,
+    by_access_token: bool,
+) -> Refusal {
+    let service = registry.login_server.to_string();
+    Refusal::Denied { denial, asked, by_access_token, realm: realm(registry, tls), service }
+}
+
+/// Why there is no caller: a denial, or no decision.
+pub(crate) fn failed(failure: Failure, deny: impl FnOnce(Denial) -> Refusal) -> Refusal {
+    match failure {
+        Failure::Denied(denial) => deny(denial),
+        Failure::Busy => Refusal::Busy,
     }
 }
 
 /// The URL of the token endpoint, as clients reach it.
-pub(crate) fn realm(registry: &Registry, tls: bool) -> String {
+fn realm(registry: &Registry, tls: bool) -> String {
     match &registry.external_url {
         Some(url) => format!("{}/oauth2/token", url.as_str()),
         None => format!("{}://{}/oauth2/token", if tls { "https" } else { "http" }, registry.login_server),

@@ -208,7 +208,13 @@ fn next_page(route: &Route, link: &str) -> Option<String> {
 
 /// Prepares the header of an error for a body of ours. A HEAD has no body to replace.
 fn error_body(forward: &Forward, status: StatusCode, response: &mut ResponseHeader) -> Result<Body> {
-    if forward.method == Method::Head || status == StatusCode::NOT_MODIFIED {
+    if status == StatusCode::NOT_MODIFIED {
+        return Ok(Body::Pass);
+    }
+    // What these say of the upstream's body is not true of ours.
+    response.remove_header(&header::CONTENT_ENCODING);
+    response.remove_header(&header::ETAG);
+    if forward.method == Method::Head {
         return Ok(Body::Pass);
     }
     response.remove_header(&header::CONTENT_LENGTH);

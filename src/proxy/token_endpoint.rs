@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
 use super::answer::Answer;
-use super::journey::realm;
+use super::journey::{denied, failed};
 use super::reject::Refusal;
 use super::trail::Trail;
 use crate::auth::{Authenticator, Failure, MintError, Minted, OwnToken};
@@ -194,20 +194,11 @@ fn own_token(
 }
 
 fn fail(request: &TokenRequest<'_>, failure: Failure) -> Refusal {
-    match failure {
-        Failure::Denied(denial) => deny(request, denial),
-        Failure::Busy => Refusal::Busy,
-    }
+    failed(failure, |denial| deny(request, denial))
 }
 
 fn deny(request: &TokenRequest<'_>, denial: Denial) -> Refusal {
-    Refusal::Denied {
-        denial,
-        asked: Vec::new(),
-        by_access_token: false,
-        realm: realm(request.registry, request.tls),
-        service: request.registry.login_server.to_string(),
-    }
+    denied(request.registry, request.tls, denial, Vec::new(), false)
 }
 
 const fn bad_request(reason: &'static str) -> Refusal {

@@ -52,6 +52,26 @@ fn notices_a_file_written_in_place_replaced_deleted_and_made_again() {
     noticed(&changes);
 }
 
+/// A policy that was read before its Deny rules were written would be a valid, more open one.
+#[test]
+fn waits_for_a_file_that_is_written_piece_by_piece() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("seawall.yaml");
+    fs::write(&path, "").unwrap();
+    let (sender, seen) = channel();
+    let read = path.clone();
+    let on_change = move || {
+        let _ = sender.send(fs::read_to_string(&read).unwrap().len());
+    };
+    let pace = Pace { settle: Duration::from_millis(200), ..HINTED };
+    let _watcher = Watcher::start_at(pace, BTreeSet::from([path.clone()]), on_change).unwrap();
+    for pieces in 1..=40 {
+        fs::write(&path, "piece".repeat(pieces)).unwrap();
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(seen.recv_timeout(SOON), Ok("piece".len() * 40));
+}
+
 #[test]
 fn notices_a_change_without_any_hint() {
     let directory = tempfile::tempdir().unwrap();

@@ -26,9 +26,6 @@ pub(super) enum Status {
     Starting,
     /// All is well.
     Ready,
-    /// Serving, but something that operators should look at is missing (the store).
-    #[cfg_attr(not(test), expect(dead_code, reason = "there is no store yet that could be lost"))]
-    Degraded,
     /// On the way out.
     Draining,
 }
@@ -37,14 +34,11 @@ pub(super) enum Status {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Readiness {
-    /// 200 for `Ready` and `Degraded`, else 503.
+    /// 200 for `Ready`, else 503.
     pub(super) status: Status,
     /// The version of the policy in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) policy_version: Option<u64>,
-    /// Why it is not simply ready, in words; nothing secret, for anyone may read it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<String>,
 }
 
 /// The listener, bound but not yet answering.
@@ -94,7 +88,7 @@ impl Probes {
 
 fn answer(readiness: &Readiness) -> impl IntoResponse + use<> {
     let code = match readiness.status {
-        Status::Ready | Status::Degraded => StatusCode::OK,
+        Status::Ready => StatusCode::OK,
         Status::Starting | Status::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
     match serde_json::to_string(readiness) {

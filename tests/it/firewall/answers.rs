@@ -95,6 +95,7 @@ fn no_error_of_the_upstream_reaches_the_client_in_its_own_words() {
         ("416 Range Not Satisfiable", html, &trace, 416, "RANGE_INVALID"),
         ("404 Not Found", json, &own, 404, "MANIFEST_UNKNOWN"),
         ("404 Not Found", json, &denied, 404, "MANIFEST_UNKNOWN"),
+        ("404 Not Found", "Content-Encoding: gzip\r\nETag: \"x\"\r\n", &own, 404, "MANIFEST_UNKNOWN"),
         ("400 Bad Request", json, &trace, 400, "MANIFEST_INVALID"),
         ("429 Too Many Requests", "Retry-After: 7\r\n", &trace, 429, "TOOMANYREQUESTS"),
         ("418 I'm a teapot", html, &trace, 502, "UNKNOWN"),
@@ -107,6 +108,9 @@ fn no_error_of_the_upstream_reaches_the_client_in_its_own_words() {
         let got = mine.get("/v2/mine/app/manifests/v1").expect(expected);
         expect_clean(&got, &fake.address().to_string());
         assert_eq!(got.json()["errors"][0]["code"], code, "{status}");
+        for name in ["Content-Encoding", "ETag"] {
+            assert_eq!(got.header(name), None, "{status}: it is about the upstream's body");
+        }
         assert_eq!(got.header("WWW-Authenticate"), None, "{status}: the upstream's challenge is about us");
         let head = mine.send("HEAD", "/v2/mine/app/manifests/v1", &[], b"").expect(expected);
         expect_clean(&head, &fake.address().to_string());

@@ -43,6 +43,19 @@ fn a_client_that_drips_a_later_head_is_cut() {
     assert_eq!(running.refused(), [Refusal::LateHead]);
 }
 
+/// Threat class T: pingora itself would take a mebibyte, and parse it anew with every piece.
+#[test]
+fn a_head_over_its_limit_is_cut_and_one_below_it_is_served() {
+    let long = |bytes: usize| WHO.replacen("\r\n", &format!("\r\nX-Long: {}\r\n", "x".repeat(bytes)), 1);
+    let running = Running::start(SourceMode::Peer, |_| {});
+    ask(&mut running.connect(), &long(60 * 1024));
+    assert_eq!(running.refused(), []);
+    let mut client = running.connect();
+    let _ = client.write_all(long(128 * 1024).as_bytes());
+    assert!(is_closed(&mut client));
+    assert_eq!(running.refused(), [Refusal::LargeHead]);
+}
+
 #[test]
 fn what_is_not_http_is_told_once_and_a_good_head_is_not() {
     for (bytes, told) in [

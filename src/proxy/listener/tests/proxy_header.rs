@@ -107,7 +107,7 @@ fn a_header_is_a_mere_request_where_the_protocol_is_not_configured() {
 
 #[tokio::test(start_paused = true)]
 async fn a_trusted_peer_that_says_nothing_is_given_three_seconds() {
-    let SourceMode::ProxyProtocol { trusted } = from("127.0.0.0/8") else { unreachable!() };
+    let SourceMode::ProxyProtocol { trusted } = from("127.0.0.0/8") else { panic!("not the PROXY protocol") };
     let (mut server, _silent) = tokio::io::duplex(64);
     let started = tokio::time::Instant::now();
     let read = read_header(&mut server, "127.0.0.1:1".parse().unwrap(), &trusted).await;
