@@ -10,9 +10,12 @@ pub mod oci;
 pub mod policy;
 
 pub mod current;
+pub mod observed;
 pub mod telemetry;
 
 pub mod auth;
+pub mod store;
+
 pub mod provider;
 pub mod upstream;
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::origin::At;
 
@@ -145,7 +145,7 @@ pub struct PasswordDocument {
     pub expiry: Option<At<String>>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PublicNetworkAccess {
     #[default]
     Enabled,
@@ -153,7 +153,7 @@ pub enum PublicNetworkAccess {
     Disabled,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NetworkRuleBypassOptions {
     /// Declared trusted services may pass. None can be declared yet, so nothing passes.
     #[default]
@@ -161,7 +161,7 @@ pub enum NetworkRuleBypassOptions {
     None,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NetworkAction {
     #[default]
     Allow,
@@ -204,7 +204,7 @@ pub struct ScopeMapDocument {
     pub repositories: BTreeMap<At<String>, Vec<At<String>>>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenStatus {
     #[default]

@@ -23,6 +23,7 @@ pub mod quantity;
 mod registry;
 mod scope_map;
 mod snapshot;
+pub mod stored;
 
 pub use compile::{Compiler, References, compile};
 pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, authorize, grant};

@@ -1,10 +1,14 @@
-//! Things that must never be printed, and the key that turns them into digests.
+//! Things that must never be printed, the key that turns them into digests, and the key that seals them.
+
+mod sealed;
 
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
+
+pub use sealed::{EncryptionKey, SealError, Sealed};
 
 /// A text that no log, error or `Debug` may show.
 ///

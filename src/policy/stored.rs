@@ -1,0 +1,102 @@
+//! What the management API has set, as the store keeps it: the second source of policy, besides the files.
+//!
+//! Data only. Names are ARM's. Whoever writes one of these has checked it with the same functions that check a file, so
+//! compiling it cannot fail; what a newer version wrote and this one cannot read grants nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::credential::{CredentialId, PrincipalId};
+use super::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus};
+use crate::clock::Timestamp;
+use crate::secret::Sealed;
+
+/// The properties of a registry that were set by the API. What is `None` was never set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StoredRegistry {
+    pub admin_user_enabled: Option<bool>,
+    pub anonymous_pull_enabled: Option<bool>,
+    pub public_network_access: Option<PublicNetworkAccess>,
+    pub network_rule_bypass_options: Option<NetworkRuleBypassOptions>,
+    pub default_action: Option<NetworkAction>,
+    pub ip_rules: Option<Vec<StoredIpRule>>,
+    pub data_endpoint_enabled: Option<bool>,
+    /// `Basic`, `Standard` or `Premium`: a word that is kept for clients and limits nothing.
+    pub sku: Option<String>,
+    pub tags: BTreeMap<String, String>,
+    /// Generated admin passwords, sealed so that `credential show` can give them back, as in ACR.
+    pub admin_passwords: Vec<StoredPassword>,
+}
+
+/// One network rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredIpRule {
+    pub value: String,
+    #[serde(default)]
+    pub action: NetworkAction,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A scope map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredScopeMap {
+    #[serde(default)]
+    pub description: String,
+    /// In ARM's form, such as `repositories/samples/*/content/read` or `gateway/edge/config/read`.
+    pub actions: Vec<String>,
+    pub creation_date: Timestamp,
+}
+
+/// A token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredToken {
+    /// Random: a token that is created again under the same name is another principal.
+    pub id: PrincipalId,
+    /// The name of its scope map. When there is none of that name the token may do nothing.
+    pub scope_map: String,
+    /// Further scope maps, whose permissions add up (D8).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub additional_scope_maps: Vec<String>,
+    #[serde(default)]
+    pub status: TokenStatus,
+    /// `password1`, `password2`, and any further named ones (D11).
+    #[serde(default)]
+    pub passwords: Vec<StoredPassword>,
+    pub creation_date: Timestamp,
+}
+
+/// What is kept of a generated password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredPassword {
+    pub name: String,
+    /// Random: ends with the password.
+    pub id: CredentialId,
+    /// What [`Verifier::parse_hash`](super::credential::Verifier::parse_hash) reads.
+    pub hash: String,
+    pub creation_time: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<Timestamp>,
+    /// The admin account's only: the password itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
+    /// The password that this one replaced, while it is still accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<ReplacedPassword>,
+}
+
+/// A password whose successor exists already, valid for a chosen overlap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplacedPassword {
+    pub id: CredentialId,
+    pub hash: String,
+    /// Refused from this moment on.
+    pub until: Timestamp,
+}
