@@ -18,11 +18,22 @@ pub(crate) struct Place {
     directory: TempDir,
     public: SocketAddr,
     metrics: SocketAddr,
+    management: SocketAddr,
+    /// The keys of the file that say where the policy of the API is kept.
+    store: String,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { directory: TempDir::new().unwrap(), public: ports::free(), metrics: ports::free() }
+        let directory = TempDir::new().unwrap();
+        let store = format!("store: \"sqlite:{}/seawall.db\"", directory.path().display());
+        Self { directory, public: ports::free(), metrics: ports::free(), management: ports::free(), store }
+    }
+
+    /// The same place with its store in a PostgreSQL; `key` is the file of the encryption key.
+    pub(crate) fn on(mut self, database: &str, key: &Path) -> Self {
+        self.store = format!("store: \"{database}\"\nencryptionKey: {{file: \"{}\"}}", key.display());
+        self
     }
 
     /// For `loginServer`: what clients put before a repository's name.
@@ -40,6 +51,15 @@ impl Place {
 
     pub(crate) fn metrics(&self) -> SocketAddr {
         self.metrics
+    }
+
+    pub(crate) fn management(&self) -> SocketAddr {
+        self.management
+    }
+
+    /// The file that the owner's credential is written to.
+    pub(crate) fn credential_file(&self) -> PathBuf {
+        self.path().join("management.credential")
     }
 
     /// Keeps a secret in a file that only its owner may read, for `file:`. The file is not touched when it holds the
@@ -63,8 +83,10 @@ impl Place {
              metrics: {{address: \"{}\"}}\n\
              audit: {{output: \"file:{path}/audit.jsonl\"}}\n\
              signing: {{directory: \"{path}/keys\"}}\n\
+             management: {{address: \"{}\", credentialFile: \"{path}/management.credential\"}}\n\
+             {}\n\
              {registries}",
-            self.public, self.metrics
+            self.public, self.metrics, self.management, self.store
         )
     }
 
@@ -130,6 +152,13 @@ impl Seawall {
     /// Still the process that was started.
     pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// Another process in the same place with the same file, after this one has ended or been killed.
+    pub(crate) fn restarted(self) -> Self {
+        let Self { process, place } = self;
+        drop(process);
+        place.start_with("seawall.yaml")
     }
 
     /// The value of a metric without labels, such as `seawall_policy_version`.
