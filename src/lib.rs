@@ -21,6 +21,8 @@ pub mod upstream;
 
 pub mod proxy;
 
+pub mod management;
+
 pub mod config;
 pub mod server;
 

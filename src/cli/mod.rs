@@ -1,8 +1,10 @@
 //! Commands; the only place that prints.
 
 mod check;
+mod format;
 mod hash_password;
 mod output;
+mod resources;
 mod serve;
 
 use std::path::PathBuf;
@@ -40,6 +42,8 @@ enum Command {
         #[arg(long)]
         generate: bool,
     },
+    #[command(flatten)]
+    Resources(resources::Command),
 }
 
 /// Runs the command that the process was started with.
@@ -49,5 +53,6 @@ pub fn main() -> ExitCode {
         Command::Check { file } => check::run(&file),
         Command::Schema => output::json(&crate::config::schema()),
         Command::HashPassword { generate } => hash_password::run(generate),
+        Command::Resources(command) => resources::run(command),
     }
 }

@@ -1,0 +1,3 @@
+//! The control plane: the resource API of `Microsoft.ContainerRegistry`, and its client.
+
+pub mod client;
