@@ -19,6 +19,7 @@ pub mod store;
 pub mod provider;
 pub mod upstream;
 
+pub mod management;
 pub mod proxy;
 
 pub mod config;

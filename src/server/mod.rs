@@ -2,6 +2,7 @@
 
 mod defects;
 mod lifecycle;
+mod management;
 mod probes;
 mod reload;
 mod start;
