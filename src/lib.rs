@@ -21,7 +21,6 @@ pub mod management;
 pub mod provider;
 pub mod upstream;
 
-pub mod management;
 pub mod proxy;
 
 pub mod config;

@@ -1,6 +1,7 @@
 //! The composition root: the only place where rooms are wired together, and the life of the process.
 
 mod defects;
+mod expiry;
 mod lifecycle;
 mod management;
 mod probes;
