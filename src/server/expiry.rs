@@ -30,12 +30,7 @@ pub(super) struct ExpiryWatch {
 }
 
 impl ExpiryWatch {
-    pub(super) fn new(
-        current: Arc<Current>,
-        audit: AuditLog,
-        metrics: Arc<Metrics>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn new(current: Arc<Current>, audit: AuditLog, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
         Self { current, audit, metrics, clock, told: HashMap::new(), counted: None }
     }
 
@@ -51,9 +46,9 @@ impl ExpiryWatch {
     fn look(&mut self) {
         let Some(policy) = self.current.load() else { return };
         let ticks = self.clock.ticks();
-        let fresh = self.counted.is_some_and(|(version, at)| {
-            version == policy.version() && ticks.saturating_sub(at) < COUNT_EVERY
-        });
+        let fresh = self
+            .counted
+            .is_some_and(|(version, at)| version == policy.version() && ticks.saturating_sub(at) < COUNT_EVERY);
         if !fresh {
             self.counted = Some((policy.version(), ticks));
             self.count(&policy, self.clock.now());

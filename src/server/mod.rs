@@ -1,5 +1,6 @@
 //! The composition root: the only place where rooms are wired together, and the life of the process.
 
+mod control;
 mod defects;
 mod expiry;
 mod lifecycle;
