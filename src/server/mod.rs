@@ -8,6 +8,8 @@ mod management;
 mod probes;
 mod reload;
 mod start;
+mod store;
+mod store_state;
 
 use std::path::{Path, PathBuf};
 
