@@ -67,6 +67,7 @@ pub struct Metrics {
     refused_connections: Family<RefusedConnection, IntCounter>,
     malformed_requests: IntCounter,
     panics: IntCounter,
+    management_requests: IntCounterVec,
 }
 
 impl Metrics {
@@ -149,6 +150,12 @@ impl Metrics {
                 "Requests that are not HTTP, refused before anything could be decided.",
             )?,
             panics: counter(r, "seawall_panics_total", "Defects that stopped a task: please report them.")?,
+            management_requests: counters(
+                r,
+                "seawall_management_requests_total",
+                "Requests to the management API by operation and status sent.",
+                &["operation", "code"],
+            )?,
             registry,
         })
     }
@@ -219,6 +226,11 @@ impl Metrics {
         self.panics.inc();
     }
 
+    /// Counts a request to the management API. `operation` is a name of ours, fixed at compile time.
+    pub fn management_request(&self, operation: &'static str, status: u16) {
+        count(&self.management_requests, [operation, &status.to_string()]);
+    }
+
     /// Everything in Prometheus' text format, version 0.0.4.
     pub fn render(&self) -> Result<String, MetricsError> {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
@@ -244,7 +256,7 @@ impl Drop for Gauged {
 }
 
 /// The number of labels is the only thing that can be wrong here, and the tests move every metric.
-fn count(counters: &IntCounterVec, labels: [&str; 3]) {
+fn count<const N: usize>(counters: &IntCounterVec, labels: [&str; N]) {
     if let Ok(counter) = counters.get_metric_with_label_values(&labels) {
         counter.inc();
     }
