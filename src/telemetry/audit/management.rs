@@ -9,13 +9,11 @@ use crate::clock::Timestamp;
 
 /// One change, or one look at a secret, or an attempt at either.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(tag = "kind", rename = "management", rename_all = "camelCase")]
 pub struct ManagementRecord {
     /// When the request began. RFC 3339, UTC, microseconds.
     #[serde(serialize_with = "micros")]
     pub time: Timestamp,
-    /// `management`: what sets these lines apart from those of requests to a registry.
-    pub kind: &'static str,
     /// The id that the client's answer carries too, as `x-ms-request-id`.
     pub request_id: String,
     /// `owner`, `uid 0` and so on; `unknown` for somebody who may not.

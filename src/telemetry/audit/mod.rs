@@ -1,5 +1,5 @@
-//! The audit log: one JSON line for each request, with who, from where, what, the decision and the rule behind it; and one
-//! for each change through the management API.
+//! The audit log: one JSON line for each request, with who, from where, what, the decision and the rule behind it; and
+//! lines with a `kind` for what is no request.
 //!
 //! A request never waits for it: records go into a bounded queue and one thread writes them, many at a time. When the
 //! sink cannot keep up for 65,536 records, further ones are dropped and counted (`seawall_audit_records_dropped_total`);
@@ -11,7 +11,7 @@ mod record;
 mod writer;
 
 pub use management::ManagementRecord;
-pub use record::{AuditRecord, Bounded, PrincipalRecord};
+pub use record::{AuditRecord, Bounded, PasswordExpiring, PrincipalRecord};
 
 use std::io;
 use std::path::PathBuf;
@@ -83,9 +83,14 @@ impl AuditLog {
         self.queue(record);
     }
 
-    /// Queues what happened at the management API, as [`AuditLog::record`] does.
-    pub fn record_management(&self, record: ManagementRecord) {
+    /// Queues what happened at the management API, like a record.
+    pub fn management(&self, record: ManagementRecord) {
         self.queue(record);
+    }
+
+    /// Queues the warning of a password's end, like a record.
+    pub fn password_expiring(&self, event: PasswordExpiring) {
+        self.queue(event);
     }
 
     fn queue(&self, line: impl Line + 'static) {

@@ -4,6 +4,7 @@
 //! cannot add a time series. Where all labels are enums, every series exists from the start, at zero, and is reached
 //! without a look-up.
 
+mod control;
 mod family;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 use super::labels::{Cache, Direction, OperationClass, Outcome, RefusedConnection, Reload, StatusClass};
 use crate::clock::Timestamp;
+use control::Control;
 use family::Family;
 
 /// From a cached answer to a slow upload's last byte.
@@ -67,7 +69,7 @@ pub struct Metrics {
     refused_connections: Family<RefusedConnection, IntCounter>,
     malformed_requests: IntCounter,
     panics: IntCounter,
-    management_requests: IntCounterVec,
+    control: Control,
 }
 
 impl Metrics {
@@ -150,12 +152,7 @@ impl Metrics {
                 "Requests that are not HTTP, refused before anything could be decided.",
             )?,
             panics: counter(r, "seawall_panics_total", "Defects that stopped a task: please report them.")?,
-            management_requests: counters(
-                r,
-                "seawall_management_requests_total",
-                "Requests to the management API by operation and status sent.",
-                &["operation", "code"],
-            )?,
+            control: Control::new(r)?,
             registry,
         })
     }
@@ -224,11 +221,6 @@ impl Metrics {
     /// Counts a panic, from the hook that the server installs.
     pub fn panicked(&self) {
         self.panics.inc();
-    }
-
-    /// Counts a request to the management API. `operation` is a name of ours, fixed at compile time.
-    pub fn management_request(&self, operation: &'static str, status: u16) {
-        count(&self.management_requests, [operation, &status.to_string()]);
     }
 
     /// Everything in Prometheus' text format, version 0.0.4.
