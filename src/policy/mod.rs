@@ -12,6 +12,7 @@ mod compile;
 pub mod credential;
 mod decide;
 pub mod document;
+pub mod expiry;
 pub mod nearest;
 pub mod network;
 mod operation;

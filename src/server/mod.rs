@@ -1,7 +1,10 @@
 //! The composition root: the only place where rooms are wired together, and the life of the process.
 
+mod control;
 mod defects;
+mod expiry;
 mod lifecycle;
+mod management;
 mod probes;
 mod reload;
 mod start;

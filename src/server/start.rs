@@ -225,7 +225,7 @@ fn start_probes(
             None => Status::Starting,
             Some(_) => Status::Ready,
         };
-        Readiness { status, policy_version }
+        Readiness { status, policy_version, reason: None }
     };
     let render = move || {
         metrics.render().unwrap_or_else(|error| {

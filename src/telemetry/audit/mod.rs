@@ -1,4 +1,5 @@
-//! The audit log: one JSON line for each request, with who, from where, what, the decision and the rule behind it.
+//! The audit log: one JSON line for each request, with who, from where, what, the decision and the rule behind it; and
+//! lines with a `kind` for what is no request.
 //!
 //! A request never waits for it: records go into a bounded queue and one thread writes them, many at a time. When the
 //! sink cannot keep up for 65,536 records, further ones are dropped and counted (`seawall_audit_records_dropped_total`);
@@ -8,7 +9,7 @@ mod output;
 mod record;
 mod writer;
 
-pub use record::{AuditRecord, Bounded, PrincipalRecord};
+pub use record::{AuditRecord, Bounded, PasswordExpiring, PrincipalRecord};
 
 use std::io;
 use std::path::PathBuf;
@@ -77,7 +78,16 @@ impl AuditLog {
 
     /// Queues a record; drops and counts it when the queue is full or the log is closed. Never waits.
     pub fn record(&self, record: AuditRecord) {
-        if self.0.entries.try_send(Entry::Record(Box::new(record))).is_err() {
+        self.queue(Entry::Record(Box::new(record)));
+    }
+
+    /// Queues the warning of a password's end, like a record.
+    pub fn password_expiring(&self, event: PasswordExpiring) {
+        self.queue(Entry::PasswordExpiring(Box::new(event)));
+    }
+
+    fn queue(&self, entry: Entry) {
+        if self.0.entries.try_send(entry).is_err() {
             self.0.metrics.audit_records_dropped(1);
         }
     }

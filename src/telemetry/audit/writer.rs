@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use super::AuditRecord;
+use serde::Serialize;
+
 use super::output::Output;
+use super::{AuditRecord, PasswordExpiring};
 use crate::telemetry::metrics::Metrics;
 
 /// A write is made when this many bytes have come together, though more records wait.
@@ -12,6 +14,7 @@ const BATCH_BYTES: usize = 256 * 1024;
 
 pub(super) enum Entry {
     Record(Box<AuditRecord>),
+    PasswordExpiring(Box<PasswordExpiring>),
     /// Write what is queued before this, and end.
     Close,
 }
@@ -37,6 +40,7 @@ impl Writer {
             while let Some(entry) = next {
                 match entry {
                     Entry::Record(record) => self.add(&record),
+                    Entry::PasswordExpiring(event) => self.add(&event),
                     Entry::Close => return self.write(),
                 }
                 next = if self.lines.len() < BATCH_BYTES { queued.try_recv().ok() } else { None };
@@ -45,7 +49,7 @@ impl Writer {
         }
     }
 
-    fn add(&mut self, record: &AuditRecord) {
+    fn add(&mut self, record: &impl Serialize) {
         let before = self.lines.len();
         if serde_json::to_writer(&mut self.lines, record).is_ok() {
             self.lines.push(b'\n');
