@@ -1,6 +1,7 @@
 //! Where policy comes from: files read with positions, compiled and published.
 
 mod access;
+pub mod foreign;
 pub mod include;
 pub mod reader;
 mod references;
