@@ -122,9 +122,11 @@ fn write(
         // What is left of it helps nobody; it may not even exist.
         let _ = fs::remove_file(&aside);
     }
-    published
-        .and_then(|()| File::open(directory)?.sync_all())
-        .map_err(|source| KeysError::File { action: "write", path: path.to_owned(), source })
+    published.and_then(|()| File::open(directory)?.sync_all()).map_err(|source| KeysError::File {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write_new(path: &Path, visibility: Visibility, text: &str) -> io::Result<()> {
