@@ -4,6 +4,7 @@ mod check;
 mod format;
 mod generated;
 mod hash_password;
+mod migrate;
 mod output;
 mod resources;
 mod serve;
@@ -43,6 +44,11 @@ enum Command {
         #[arg(long)]
         generate: bool,
     },
+    /// Turn an htpasswd file or docker_auth's configuration into a configuration file.
+    Migrate {
+        #[command(subcommand)]
+        source: migrate::Source,
+    },
     /// Print a script that completes these commands in a shell.
     Completion {
         /// The shell.
@@ -66,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Check { file } => check::run(&file),
         Command::Schema => output::json(&crate::config::schema()),
         Command::HashPassword { generate } => hash_password::run(generate),
+        Command::Migrate { source } => migrate::run(source),
         Command::Completion { shell } => generated::completion(shell, Arguments::command()),
         Command::Man { directory } => generated::man(&directory, Arguments::command()),
         Command::Resources(command) => resources::run(*command),

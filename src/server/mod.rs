@@ -1,10 +1,15 @@
 //! The composition root: the only place where rooms are wired together, and the life of the process.
 
+mod control;
 mod defects;
+mod expiry;
 mod lifecycle;
+mod management;
 mod probes;
 mod reload;
 mod start;
+mod store;
+mod store_state;
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +17,12 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Reading};
 use crate::policy::document::RegistryDocuments;
 use crate::policy::problem::{Problem, Problems};
-use crate::policy::{Compiler, compile};
+use crate::policy::{Compiler, StoredPolicy, compile};
 use crate::provider::MachineReferences;
 use crate::secret::HashKey;
 
 pub use crate::auth::password::{generate_password, hash_password};
+pub use crate::provider::foreign::{read as read_foreign, text as read_text};
 pub use start::{StartError, serve};
 
 /// Everything that would keep the file at `path` from being served, and every warning.
@@ -35,7 +41,11 @@ fn examine(path: &Path) -> (Problems, Vec<PathBuf>) {
         // Ids and digests that are made with this key are thrown away.
         let compiler =
             Compiler { hash_key: &HashKey::from_bytes([0; 32]), references: &references, now: SystemClock.now() };
-        problems.extend_elsewhere(compile(registries.examine(), compiler, 0).1);
+        let (declared, further) = compile(registries.examine(), compiler);
+        problems.extend_elsewhere(further);
+        if let Some(declared) = declared {
+            problems.extend(declared.warnings_beside(&StoredPolicy::default()));
+        }
         if let Some(config) = &config {
             clear_text(config, registries.examine(), &mut problems);
         }

@@ -3,6 +3,16 @@
 //! One trait, two databases: SQLite for one machine, PostgreSQL for replicas. Both pass one conformance suite. Nothing here
 //! knows what a record means; secrets arrive as hashes or sealed.
 
+mod body;
+mod database;
+mod postgres;
+mod rows;
+mod schema;
+mod session;
+mod settings;
+mod sqlite;
+mod writing;
+
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -14,6 +24,9 @@ use crate::clock::Timestamp;
 use crate::policy::credential::CredentialId;
 use crate::policy::stored::{StoredRegistry, StoredScopeMap, StoredToken};
 use crate::secret::Sealed;
+
+pub use database::{Database, open};
+pub use settings::{MalformedStoreUrl, Settings, StoreUrl};
 
 /// What a record is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

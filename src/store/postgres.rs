@@ -1,0 +1,137 @@
+//! The store on a PostgreSQL server, which replicas share.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgSslMode};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::session::{Pool, postgres_failed};
+use super::{Settings, StoreError};
+
+const CONNECTIONS: u32 = 8;
+/// How long a connection may take to become ready, and an operation to get one.
+const CONNECT: Duration = Duration::from_secs(3);
+/// The server gives up a statement earlier than we stop waiting for it, so that it tells why.
+const STATEMENT_TIMEOUT: &str = "4s";
+/// All writers wait for one that is within a transaction and hangs.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
+
+/// How replicas are told that something was written; the message says no more than that.
+const CHANNEL: &str = "seawall";
+pub(super) const NOTIFY: &str = "SELECT pg_notify('seawall', '')";
+/// Between two attempts to listen.
+const PAUSE: Duration = Duration::from_millis(500);
+/// A connection that has been silent for so long is asked whether it is still there.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// Reads a URL, or says why it is none. The text shows nothing of the environment, which fills what the URL leaves open.
+pub(super) fn parse(url: &str) -> Result<PgConnectOptions, String> {
+    PgConnectOptions::from_str(url).map_err(|error| match error {
+        sqlx::Error::Configuration(reason) => reason.to_string(),
+        other => other.to_string(),
+    })
+}
+
+/// How to connect to the server at `url`.
+pub(super) fn options(url: &str, settings: &Settings) -> Result<PgConnectOptions, StoreError> {
+    let mut options = parse(url)
+        .map_err(StoreError::Unusable)?
+        .application_name("seawall")
+        .options([
+            ("statement_timeout", STATEMENT_TIMEOUT),
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
+        ])
+        .disable_statement_logging();
+    if let Some(password) = &settings.password {
+        options = options.password(password.expose());
+    }
+    if let Some(ca) = &settings.ca {
+        options = options.ssl_root_cert(ca);
+    }
+    let chosen = url.contains("sslmode=") || !matches!(options.get_ssl_mode(), PgSslMode::Prefer);
+    if !chosen && (settings.ca.is_some() || !is_here(&options)) {
+        options = options.ssl_mode(PgSslMode::VerifyFull);
+    }
+    Ok(options)
+}
+
+/// Whether what is said to the server stays on this machine.
+fn is_here(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// The pool of connections, after one of them has been made.
+///
+/// # Errors
+/// What the first connection met; later ones only tell that there was none in time.
+pub(super) async fn pool(options: &PgConnectOptions) -> Result<Pool, StoreError> {
+    let first = timeout(CONNECT, options.connect()).await;
+    let first = first.map_err(|_| StoreError::Unavailable(format!("no answer within {} s", CONNECT.as_secs())))?;
+    first.map_err(|error| explained(&error))?.close().await.map_err(|error| postgres_failed(&error))?;
+    let connections =
+        PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT).connect_lazy_with(options.clone());
+    Ok(Pool::Postgres(connections))
+}
+
+fn explained(error: &sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Tls(reason) => StoreError::Unavailable(format!(
+            "TLS: {reason} (a server on another machine must prove its name, unless the URL has another `sslmode`)"
+        )),
+        other => postgres_failed(other),
+    }
+}
+
+/// Ticks whenever a replica has written, and whenever such news may have been missed. Never ends.
+pub(super) async fn listen(options: PgConnectOptions, ticks: watch::Sender<u64>) {
+    loop {
+        if let Err(error) = listen_on_one_connection(&options, &ticks).await {
+            tracing::debug!(%error, "not listening to the store");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn listen_on_one_connection(options: &PgConnectOptions, ticks: &watch::Sender<u64>) -> Result<(), sqlx::Error> {
+    let tick = || ticks.send_modify(|ticks| *ticks += 1);
+    // Its own pool: a listener that hangs must not take a connection from the others.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .acquire_timeout(CONNECT)
+        .connect_lazy_with(options.clone());
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    tick();
+    loop {
+        match timeout(SILENCE, listener.try_recv()).await {
+            Ok(Ok(Some(_))) => tick(),
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => timeout(CONNECT, sqlx::query("SELECT 1").execute(&mut listener))
+                .await
+                .map_err(|_| sqlx::Error::PoolTimedOut)
+                .flatten()
+                .map(drop)?,
+        }
+    }
+}
+
+/// Whether the trouble with this SQLSTATE may be over later.
+pub(super) fn will_pass(code: &str) -> bool {
+    // Connections, privileges to connect, failed and timed-out transactions, resources, operators, the system; and a
+    // server that is a standby just now.
+    let classes = ["08", "28", "40", "53", "55", "57", "58"];
+    classes.iter().any(|class| code.starts_with(class)) || code == "25006"
+}
