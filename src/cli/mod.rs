@@ -2,6 +2,7 @@
 
 mod check;
 mod format;
+mod generated;
 mod hash_password;
 mod migrate;
 mod output;
@@ -11,7 +12,7 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// An authenticating reverse proxy that gives any container registry the access control that ACR documents.
 #[derive(Debug, Parser)]
@@ -47,9 +48,20 @@ enum Command {
     Migrate {
         #[command(subcommand)]
         source: migrate::Source,
+    /// Print a script that completes these commands in a shell.
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: generated::CompletionShell,
+    },
+    /// Write a manual page for each command.
+    Man {
+        /// The directory to write to, such as /usr/local/share/man/man1.
+        #[arg(long, value_name = "DIR")]
+        directory: PathBuf,
     },
     #[command(flatten)]
-    Resources(resources::Command),
+    Resources(Box<resources::Command>),
 }
 
 /// Runs the command that the process was started with.
@@ -61,5 +73,8 @@ pub fn main() -> ExitCode {
         Command::HashPassword { generate } => hash_password::run(generate),
         Command::Migrate { source } => migrate::run(source),
         Command::Resources(command) => resources::run(command),
+        Command::Completion { shell } => generated::completion(shell, Arguments::command()),
+        Command::Man { directory } => generated::man(&directory, Arguments::command()),
+        Command::Resources(command) => resources::run(*command),
     }
 }

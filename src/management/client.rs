@@ -217,8 +217,10 @@ impl Client {
 
     /// Sends one request and waits for the answer.
     pub async fn send(&self, request: Request<'_>) -> Result<Answer, ClientError> {
-        let query: String = request.query.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect();
-        let url = format!("{}{}?api-version={API_VERSION}{query}", self.base, request.path);
+        let mut url = format!("{}{}?api-version={API_VERSION}", self.base, request.path);
+        for (name, value) in request.query {
+            url.extend(["&", name, "=", &encoded(value)]);
+        }
         let mut sent = self.http.request(request.method, url);
         if let Some(authorization) = &self.authorization {
             sent = sent.header(AUTHORIZATION, authorization.clone());

@@ -103,7 +103,7 @@ fn run_token(command: token::Command) -> ExitCode {
 
 fn execute(operation: impl Operation) -> ExitCode {
     match printed(operation) {
-        Ok(text) => output::text(&text),
+        Ok(text) => output::bytes(text.as_bytes()),
         Err(failure) => {
             output::complain(&failure);
             ExitCode::from(failure.code)
