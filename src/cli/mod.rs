@@ -48,6 +48,7 @@ enum Command {
     Migrate {
         #[command(subcommand)]
         source: migrate::Source,
+    },
     /// Print a script that completes these commands in a shell.
     Completion {
         /// The shell.
@@ -72,7 +73,6 @@ pub fn main() -> ExitCode {
         Command::Schema => output::json(&crate::config::schema()),
         Command::HashPassword { generate } => hash_password::run(generate),
         Command::Migrate { source } => migrate::run(source),
-        Command::Resources(command) => resources::run(command),
         Command::Completion { shell } => generated::completion(shell, Arguments::command()),
         Command::Man { directory } => generated::man(&directory, Arguments::command()),
         Command::Resources(command) => resources::run(*command),
