@@ -215,10 +215,9 @@ pub(super) fn overlap(one: &RepositoryPattern, other: &RepositoryPattern) -> boo
 pub(super) fn covers(outer: &RepositoryPattern, inner: &RepositoryPattern) -> bool {
     match (outer, inner) {
         (RepositoryPattern::All, _) => true,
-        (_, RepositoryPattern::All) => false,
         (RepositoryPattern::Below(prefix), RepositoryPattern::Below(other)) => other.starts_with(&**prefix),
-        (RepositoryPattern::Exact(_), RepositoryPattern::Below(_)) => false,
         (pattern, RepositoryPattern::Exact(name)) => pattern.covers(name),
+        (_, RepositoryPattern::All | RepositoryPattern::Below(_)) => false,
     }
 }
 

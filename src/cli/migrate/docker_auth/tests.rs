@@ -28,8 +28,8 @@ fn migrated(text: &str, deeper: bool) -> (Outcome, String) {
 }
 
 fn file(users: &[&str], acl: &str) -> String {
-    let users: String = users.iter().map(|user| format!("  \"{user}\": {{password: \"{GOOD}\"}}\n")).collect();
-    format!("users:\n{users}acl:\n{acl}")
+    let users: Vec<_> = users.iter().map(|user| format!("  \"{user}\": {{password: \"{GOOD}\"}}\n")).collect();
+    format!("users:\n{}acl:\n{acl}", users.concat())
 }
 
 /// `repository: actions` of the scope map of `user`, in short.
