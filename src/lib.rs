@@ -16,6 +16,8 @@ pub mod telemetry;
 pub mod auth;
 pub mod store;
 
+pub mod management;
+
 pub mod provider;
 pub mod upstream;
 

@@ -1,14 +1,18 @@
 //! Commands; the only place that prints.
 
 mod check;
+mod format;
+mod generated;
 mod hash_password;
+mod migrate;
 mod output;
+mod resources;
 mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// An authenticating reverse proxy that gives any container registry the access control that ACR documents.
 #[derive(Debug, Parser)]
@@ -40,6 +44,25 @@ enum Command {
         #[arg(long)]
         generate: bool,
     },
+    /// Turn an htpasswd file or docker_auth's configuration into a configuration file.
+    Migrate {
+        #[command(subcommand)]
+        source: migrate::Source,
+    },
+    /// Print a script that completes these commands in a shell.
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: generated::CompletionShell,
+    },
+    /// Write a manual page for each command.
+    Man {
+        /// The directory to write to, such as /usr/local/share/man/man1.
+        #[arg(long, value_name = "DIR")]
+        directory: PathBuf,
+    },
+    #[command(flatten)]
+    Resources(Box<resources::Command>),
 }
 
 /// Runs the command that the process was started with.
@@ -49,5 +72,9 @@ pub fn main() -> ExitCode {
         Command::Check { file } => check::run(&file),
         Command::Schema => output::json(&crate::config::schema()),
         Command::HashPassword { generate } => hash_password::run(generate),
+        Command::Migrate { source } => migrate::run(source),
+        Command::Completion { shell } => generated::completion(shell, Arguments::command()),
+        Command::Man { directory } => generated::man(&directory, Arguments::command()),
+        Command::Resources(command) => resources::run(*command),
     }
 }

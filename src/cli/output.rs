@@ -14,6 +14,14 @@ pub(super) fn line(text: impl Display) -> ExitCode {
     }
 }
 
+/// A whole text, which brings its line breaks, on standard output.
+pub(super) fn bytes(text: &[u8]) -> ExitCode {
+    match io::stdout().lock().write_all(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
 /// One line on standard error.
 pub(super) fn complain(text: impl Display) {
     // Nobody is left to tell when standard error is gone.

@@ -3,8 +3,9 @@
 //! These types are the single source of the YAML's shape: the reader, the JSON Schema and `config/reference.yaml` all
 //! follow them. What is under `registries` is the policy's ([`crate::policy::document`]).
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::auth::keys::SigningAlgorithm;
 use crate::policy::document::RegistryDocuments;
@@ -43,9 +44,13 @@ pub struct File {
     pub threads: Option<At<u16>>,
     #[serde(default)]
     pub management: ManagementDocument,
-    /// Not built yet: only the default `sqlite:/var/lib/seawall/seawall.db` is accepted.
+    /// Where seawall keeps what the management API changes. Default `sqlite:/var/lib/seawall/seawall.db`.
     #[serde(default)]
-    pub store: Option<At<String>>,
+    pub store: Option<At<StoreDocument>>,
+    /// The secret under which the store keeps what it must give back, such as generated admin passwords; at least 32
+    /// characters. Default: a file that the first start makes in `signing.directory`. Required with PostgreSQL.
+    #[serde(default)]
+    pub encryption_key: Option<At<SecretDocument>>,
     /// The registries, by name: the policy.
     #[serde(default)]
     pub registries: RegistryDocuments,
@@ -173,11 +178,61 @@ pub struct LimitsDocument {
     pub stall_timeout: Option<At<String>>,
 }
 
-/// The management API. Not built yet.
+/// The database. A text alone is its `url`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename = "$seawall::text-is:url", rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "StoreDocument", transform = or_text)]
+pub struct StoreDocument {
+    /// `sqlite:` and a path relative to this file, for one seawall; `postgres://user@host:port/database`, without a
+    /// password, for any number of replicas.
+    pub url: At<String>,
+    /// PostgreSQL's password.
+    #[serde(default)]
+    pub password: Option<At<SecretDocument>>,
+    /// A PEM file with the certificate authorities to trust for PostgreSQL. Default: the system's.
+    #[serde(default)]
+    pub ca: Option<At<String>>,
+    /// Refuses every request once the store has not confirmed the policy for so long. Default: never.
+    #[serde(default)]
+    pub maximum_age: Option<At<String>>,
+}
+
+/// In the schema: a text, or the object that it is short for.
+fn or_text(schema: &mut Schema) {
+    let object = std::mem::take(schema);
+    schema.insert("anyOf".into(), json!([{ "type": "string" }, object]));
+}
+
+/// A secret that stands elsewhere: exactly one of `file` and `env`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretDocument {
+    /// A file that holds it; a final line break is not part of it. Relative to this file.
+    #[serde(default)]
+    pub file: Option<At<String>>,
+    /// An environment variable that holds it.
+    #[serde(default)]
+    pub env: Option<At<String>>,
+}
+
+/// The management API, to which the `seawall` command talks.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ManagementDocument {
-    /// Not built yet: only the default `127.0.0.1:8444` is accepted.
+    /// IP address and port; `unix:` and a path; or `none`. Default `127.0.0.1:8444`.
     #[serde(default)]
     pub address: Option<At<String>>,
+    /// Required where the address is not a loopback address.
+    #[serde(default)]
+    pub tls: Option<At<TlsDocument>>,
+    /// Where each start writes the owner's credential, for its own user to read. Default: `management.credential` beside
+    /// the SQLite file, or in `signing.directory`.
+    #[serde(default)]
+    pub credential_file: Option<At<String>>,
+    /// The name of the subscription in answers. Default `00000000-0000-0000-0000-000000000000`.
+    #[serde(default)]
+    pub subscription: Option<At<String>>,
+    /// The name of the resource group in answers. Default `seawall`.
+    #[serde(default)]
+    pub resource_group: Option<At<String>>,
 }

@@ -2,38 +2,21 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use ipnet::IpNet;
 
 use super::document::{CertificateDocument, ListenerDocument, SourceDocument, SourceMode, TlsDocument};
 use super::resolve::{address, named, path};
-use super::settings::{CertificateFiles, Config, Listener, Source, Tls};
+use super::settings::{CertificateFiles, Listener, Source, Tls};
 use crate::policy::network::parse_network;
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
 
-/// Looks for the files that `config` names, and says which cannot be opened.
-///
-/// Only `check` and the start ask this: whether a file is there says nothing about the configuration itself.
-pub fn missing_files(config: &Config) -> Problems {
-    let mut problems = Problems::new();
-    let certificates = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    for CertificateFiles { certificate, key } in certificates.flat_map(|tls| &tls.certificates) {
-        [certificate, key].into_iter().filter_map(missing_file).for_each(|problem| problems.push(problem));
-    }
-    problems
-}
-
-fn missing_file(path: &At<PathBuf>) -> Option<Problem> {
-    let error = std::fs::File::open(&path.value).err()?;
-    Some(Problem::new(&path.origin, format!("cannot read {}: {error}", path.display())))
-}
-
-/// Resolves all listeners; `metrics` is an address that none of them may have.
+/// Resolves all listeners. `others` are addresses that neither they nor each other may have, by the sections that hold
+/// them.
 pub(super) fn listeners(
     documents: &At<Vec<ListenerDocument>>,
-    metrics: &At<SocketAddr>,
+    others: &[(&'static str, At<SocketAddr>)],
     problems: &mut Problems,
 ) -> Vec<Listener> {
     if documents.value.is_empty() {
@@ -41,7 +24,11 @@ pub(super) fn listeners(
         problems.push(problem.hint("such as { name: public, address: 0.0.0.0:8443 }"));
     }
     let mut taken = Taken::default();
-    taken.addresses.insert(metrics.value, metrics.origin.clone());
+    // Defaults first, so that the problem of one that is taken is where somebody wrote something.
+    let (defaults, written): (Vec<_>, Vec<_>) = others.iter().partition(|(_, address)| address.origin.line == 0);
+    for (section, address) in defaults.into_iter().chain(written) {
+        taken.address(section, address.value, &address.origin, problems);
+    }
     documents.iter().filter_map(|document| listener(document, &mut taken, problems)).collect()
 }
 
@@ -49,7 +36,8 @@ pub(super) fn listeners(
 #[derive(Default)]
 struct Taken {
     names: HashMap<String, Origin>,
-    addresses: HashMap<SocketAddr, Origin>,
+    /// With the sections that hold them.
+    addresses: HashMap<SocketAddr, (&'static str, Origin)>,
 }
 
 impl Taken {
@@ -62,16 +50,16 @@ impl Taken {
     }
 
     /// Port 0 is any free port, so it is never taken.
-    fn address(&mut self, address: SocketAddr, origin: &Origin, problems: &mut Problems) {
+    fn address(&mut self, section: &'static str, address: SocketAddr, origin: &Origin, problems: &mut Problems) {
         let first = self.addresses.get(&address);
-        if let Some(first) = first.filter(|_| address.port() != 0) {
+        if let Some((section, first)) = first.filter(|_| address.port() != 0) {
             let problem = Problem::new(origin, format!("address {address} is used twice"));
             problems.push(problem.hint(match first.line {
-                0 => "metrics use it unless metrics.address says otherwise".into(),
+                0 => format!("it is the default of {section}.address"),
                 _ => format!("the other use is at {first}"),
             }));
         }
-        self.addresses.entry(address).or_insert_with(|| origin.clone());
+        self.addresses.entry(address).or_insert_with(|| (section, origin.clone()));
     }
 }
 
@@ -80,14 +68,14 @@ fn listener(document: &ListenerDocument, taken: &mut Taken, problems: &mut Probl
     taken.name(&document.name, problems);
     let address = address(&document.address, problems);
     if let Some(address) = address {
-        taken.address(address, &document.address.origin, problems);
+        taken.address("listeners", address, &document.address.origin, problems);
     }
     let tls = document.tls.as_ref().map(|document| tls(document, problems));
     let source = document.source.as_ref().map_or(Some(Source::Peer), |document| source(document, problems));
     Some(Listener { name, address: address?, tls, source: source? })
 }
 
-fn tls(document: &At<TlsDocument>, problems: &mut Problems) -> Tls {
+pub(super) fn tls(document: &At<TlsDocument>, problems: &mut Problems) -> Tls {
     if document.certificates.is_empty() {
         let problem = Problem::new(&document.origin, "TLS without a certificate");
         problems.push(problem.hint("add one to certificates, or remove tls to speak plain HTTP"));

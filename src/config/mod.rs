@@ -15,15 +15,21 @@ use document::File;
 
 pub mod document;
 mod listener;
+mod management;
+mod references;
 mod resolve;
 mod schema;
 mod settings;
+mod store;
 #[cfg(test)]
 mod tests;
 
-pub use listener::missing_files;
+pub use references::missing_files;
 pub use schema::schema;
-pub use settings::{CertificateFiles, Config, Limits, Listener, Log, Signing, Source, Tls};
+pub use settings::{
+    CertificateFiles, Config, EncryptionKeySource, Limits, Listener, Log, ManagementAddress, ManagementSettings,
+    SecretSource, Signing, Source, StoreLocation, StoreSettings, Tls,
+};
 
 /// A file without problems, and what it includes.
 #[derive(Debug, Clone)]

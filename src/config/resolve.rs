@@ -7,11 +7,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::document::{
-    AuditDocument, File, LimitsDocument, LogDocument, ManagementDocument, MetricsDocument, SigningDocument,
-};
+use super::document::{AuditDocument, File, LimitsDocument, LogDocument, MetricsDocument, SigningDocument};
 use super::listener::listeners;
 use super::settings::{Config, Limits, Log, Signing};
+use super::{management, store};
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::quantity;
@@ -26,20 +25,25 @@ const GRACE: Duration = Duration::from_mins(5);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 const STALL_TIMEOUT: Duration = Duration::from_mins(1);
-const MANAGEMENT: &str = "127.0.0.1:8444";
-const STORE: &str = "sqlite:/var/lib/seawall/seawall.db";
 const MOST_THREADS: usize = 1024;
 
 /// Resolves `file`. `None` when that added to `problems`.
 pub(super) fn resolve(file: &File, problems: &mut Problems) -> Option<Config> {
     let before = problems.len();
     version(&file.version, problems);
-    not_built(&file.management, file.store.as_ref(), problems);
     let metrics = metrics(&file.metrics, problems);
+    let signing = signing(&file.signing, problems);
+    let store = store::resolve(file.store.as_ref(), problems);
+    let management = management::resolve(&file.management, &store.location, &signing.directory, problems);
+    let others = [("metrics", Some(metrics.clone())), ("management", management.tcp)];
+    let others: Vec<_> = others.into_iter().filter_map(|(section, address)| Some((section, address?))).collect();
     let config = Config {
-        listeners: listeners(&file.listeners, &metrics, problems),
+        listeners: listeners(&file.listeners, &others, problems),
         metrics: metrics.value,
-        signing: signing(&file.signing, problems),
+        encryption_key: store::encryption_key(file, &store.location, &signing.directory, problems),
+        store,
+        management: management.settings,
+        signing,
         audit: audit(&file.audit, problems),
         log: log(&file.log),
         shutdown_grace: duration(file.shutdown.grace.as_ref(), GRACE, problems),
@@ -53,17 +57,6 @@ fn version(version: &At<u16>, problems: &mut Problems) {
     if version.value != VERSION {
         let problem = Problem::new(&version.origin, format!("version {} is not supported", version.value));
         problems.push(problem.hint(format!("this seawall reads version {VERSION}")));
-    }
-}
-
-/// Refuses everything but the defaults for what a later version understands.
-fn not_built(management: &ManagementDocument, store: Option<&At<String>>, problems: &mut Problems) {
-    let keys = [("management.address", management.address.as_ref(), MANAGEMENT), ("store", store, STORE)];
-    for (key, written, default) in keys {
-        if let Some(written) = written.filter(|written| written.value != default) {
-            let problem = Problem::new(&written.origin, format!("{key:?} cannot be changed yet"));
-            problems.push(problem.hint(format!("a later version will; leave it out, or write {default}")));
-        }
     }
 }
 
@@ -122,7 +115,7 @@ fn threads(number: &At<u16>, problems: &mut Problems) -> Option<NonZeroUsize> {
     threads
 }
 
-fn duration(written: Option<&At<String>>, default: Duration, problems: &mut Problems) -> Duration {
+pub(super) fn duration(written: Option<&At<String>>, default: Duration, problems: &mut Problems) -> Duration {
     let Some(written) = written else { return default };
     quantity::duration(written).unwrap_or_else(|what| {
         problems.push(Problem::new(&written.origin, what));

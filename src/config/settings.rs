@@ -30,6 +30,9 @@ pub struct Config {
     pub limits: Limits,
     /// Threads that serve requests; `None` is one for each processor.
     pub threads: Option<NonZeroUsize>,
+    pub store: StoreSettings,
+    pub encryption_key: EncryptionKeySource,
+    pub management: ManagementSettings,
 }
 
 impl Config {
@@ -44,6 +47,9 @@ impl Config {
             ("shutdown", self.shutdown_grace == other.shutdown_grace),
             ("limits", self.limits == other.limits),
             ("threads", self.threads == other.threads),
+            ("store", self.store == other.store),
+            ("encryptionKey", self.encryption_key == other.encryption_key),
+            ("management", self.management == other.management),
         ];
         keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
     }
@@ -109,4 +115,68 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// In the middle of a transfer, without the client sending or taking a byte; never zero.
     pub stall_timeout: Duration,
+}
+
+/// Where durable records are kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoreSettings {
+    pub location: StoreLocation,
+    /// How long a policy may be in force that the store has not confirmed; never zero. `None` is forever.
+    pub maximum_age: Option<Duration>,
+}
+
+/// A database, and what only its kind needs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreLocation {
+    /// For one seawall: a file.
+    Sqlite(PathBuf),
+    /// For any number of replicas.
+    Postgres {
+        /// `postgres://user@host:port/database`, perhaps with `sslmode` and `host` behind a `?`. No password is in it.
+        url: String,
+        password: Option<SecretSource>,
+        /// PEM, the certificate authorities to trust instead of the system's.
+        ca: Option<At<PathBuf>>,
+    },
+}
+
+/// Where an operator keeps a secret.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SecretSource {
+    /// A file, as it was written: relative to the file that names it.
+    File(At<String>),
+    /// An environment variable.
+    Environment(At<String>),
+}
+
+/// Where the key comes from that seals what the store must give back.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EncryptionKeySource {
+    /// The operator gives it; replicas have the same one.
+    Given(SecretSource),
+    /// The first start makes it, in this file. With SQLite only.
+    Made(PathBuf),
+}
+
+/// The management API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ManagementSettings {
+    pub address: ManagementAddress,
+    /// Where each start writes the owner's credential, mode 0600.
+    pub credential_file: PathBuf,
+    /// The name of the subscription in answers.
+    pub subscription: String,
+    /// The name of the resource group in answers.
+    pub resource_group: String,
+}
+
+/// Where the management API listens. Without TLS it is reached from this machine only.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ManagementAddress {
+    /// None of the listeners' addresses, nor the metrics'. Without `tls` it is a loopback address.
+    Tcp { address: SocketAddr, tls: Option<Tls> },
+    /// A socket whose mode says who may talk to it.
+    Unix(PathBuf),
+    /// Nowhere: only files change the policy.
+    None,
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::auth::keys::SigningAlgorithm;
+use crate::policy::origin::{At, Origin};
 use crate::proxy::source::ForwardedHeader;
 use crate::telemetry::audit::AuditSink;
 use crate::telemetry::log::{LogFormat, LogLevel};
@@ -124,6 +125,17 @@ fn what_is_left_out_has_its_default() {
             stall_timeout: Duration::from_mins(1),
         },
         threads: None,
+        store: StoreSettings {
+            location: StoreLocation::Sqlite("/var/lib/seawall/seawall.db".into()),
+            maximum_age: None,
+        },
+        encryption_key: EncryptionKeySource::Made("/var/lib/seawall/keys/encryption.key".into()),
+        management: ManagementSettings {
+            address: ManagementAddress::Tcp { address: "127.0.0.1:8444".parse().unwrap(), tls: None },
+            credential_file: "/var/lib/seawall/management.credential".into(),
+            subscription: "00000000-0000-0000-0000-000000000000".into(),
+            resource_group: "seawall".into(),
+        },
     };
     assert_eq!(config, expected);
 }
@@ -146,8 +158,9 @@ log: { level: trace, format: json }
 shutdown: { grace: 0s }
 limits: { headTimeout: 1500ms, idleTimeout: 2h, stallTimeout: 3s }
 threads: 3
-management: { address: 127.0.0.1:8444 }
-store: sqlite:/var/lib/seawall/seawall.db
+management: { address: 'unix:run/m.sock', credentialFile: owner, subscription: sub, resourceGroup: 'my(group)' }
+store: { url: 'postgres://me@[::1]:5433/db?sslmode=verify-full', password: { env: PW }, ca: ca.pem, maximumAge: 10m }
+encryptionKey: { file: key }
 ";
     fs::write(&path, text).unwrap();
     let config = load(&path).unwrap().config;
@@ -170,6 +183,119 @@ store: sqlite:/var/lib/seawall/seawall.db
     assert_eq!(config.limits.idle_timeout, Duration::from_hours(2));
     assert_eq!(config.limits.stall_timeout, Duration::from_secs(3));
     assert_eq!(config.threads.map(Into::into), Some(3_usize));
+    let at = |text: &str| At::new(text.to_owned(), Origin::built_in());
+    let location = StoreLocation::Postgres {
+        url: "postgres://me@[::1]:5433/db?sslmode=verify-full".into(),
+        password: Some(SecretSource::Environment(at("PW"))),
+        ca: Some(At::new(directory.path().join("ca.pem"), Origin::built_in())),
+    };
+    assert_eq!(config.store, StoreSettings { location, maximum_age: Some(Duration::from_mins(10)) });
+    assert_eq!(config.encryption_key, EncryptionKeySource::Given(SecretSource::File(at("key"))));
+    let management = ManagementSettings {
+        address: ManagementAddress::Unix(directory.path().join("run/m.sock")),
+        credential_file: directory.path().join("owner"),
+        subscription: "sub".into(),
+        resource_group: "my(group)".into(),
+    };
+    assert_eq!(config.management, management);
+}
+
+#[test]
+fn where_the_store_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("seawall.yaml");
+    let location = |store: &str| {
+        let text = format!(
+            "version: 1\nlisteners: [{{name: a, address: '[::1]:80'}}]\nencryptionKey: {{env: KEY}}\nstore: {store}"
+        );
+        fs::write(&path, text).unwrap();
+        load(&path).map(|loaded| loaded.config.store.location).map_err(|problems| shown(problems, directory.path()))
+    };
+    for (text, file) in [("sqlite:/a/b.db", "/a/b.db"), ("'sqlite:///a/b.db'", "/a/b.db"), ("{url: 'sqlite:b.db'}", "")]
+    {
+        let file = if file.is_empty() { directory.path().join("b.db") } else { file.into() };
+        assert_eq!(location(text), Ok(StoreLocation::Sqlite(file)), "{text}");
+    }
+    for url in ["postgresql://me@db/seawall", "postgres://me@db:1/seawall?sslmode=require&host=/run/postgresql"] {
+        let expected = StoreLocation::Postgres { url: url.into(), password: None, ca: None };
+        assert_eq!(location(url), Ok(expected), "{url}");
+    }
+    for (url, what) in [
+        ("mysql://me@db/seawall", "a store is `sqlite:"),
+        ("seawall.db", "a store is `sqlite:"),
+        ("'sqlite:'", "the path of the SQLite file is missing"),
+        ("'sqlite://host/b.db'", "the path of the SQLite file is missing"),
+        ("'sqlite:/b.db?mode=ro'", "the path of the SQLite file is missing, or has a `?`"),
+        ("postgres://me:hunter2@db/seawall", "a password must not be written in the URL"),
+        ("postgres://me@db/seawall?password=hunter2", "a password must not be written in the URL"),
+        ("postgres://me@db/seawall?sslmod=require", "the parameter `sslmod` is unknown"),
+        ("postgres://me@db/seawall?sslmode=maybe", "not a PostgreSQL URL"),
+    ] {
+        let problem = location(url).unwrap_err();
+        assert!(problem.contains(what) && !problem.contains("hunter2"), "{url}: {problem}");
+    }
+}
+
+#[test]
+fn where_the_management_api_listens() {
+    let listener = "version: 1\nlisteners: [{name: a, address: '[::1]:80'}]\nmanagement: ";
+    let management = |text: &str| loaded(&format!("{listener}{text}")).map(|config| config.management);
+    assert_eq!(management("{address: none}").unwrap().address, ManagementAddress::None);
+    let tls = "tls: {certificates: [{certificate: /a.crt, key: /a.key}]}";
+    let open = management(&format!("{{address: '[::]:8444', {tls}}}")).unwrap().address;
+    assert!(matches!(open, ManagementAddress::Tcp { address, tls: Some(_) } if address.port() == 8444), "{open:?}");
+    assert!(management(&format!("{{address: none, {tls}}}")).unwrap_err().contains("TLS is for addresses"));
+    assert!(management("{address: localhost}").unwrap_err().contains("not an IP address with a port"));
+    let taken = loaded("version: 1\nlisteners: [{name: a, address: '127.0.0.1:8444'}]").unwrap_err();
+    assert!(taken.contains("it is the default of management.address"), "{taken}");
+}
+
+#[test]
+fn secrets_that_are_not_there_are_named_at_their_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("seawall.yaml");
+    let text = "version: 1\nlisteners: [{name: a, address: '[::1]:80'}]\nencryptionKey: {file: key}\nstore:\n  \
+        url: postgres://me@db/seawall\n  password: {env: SEAWALL_NO_SUCH_VARIABLE}\n  ca: gone.pem\n";
+    fs::write(&path, text).unwrap();
+    let config = load(&path).unwrap().config;
+    let missing = |what: &str| {
+        format!(
+            "seawall.yaml:3:23: {what}\n\
+             seawall.yaml:6:19: the environment variable SEAWALL_NO_SUCH_VARIABLE is not set\n\
+             seawall.yaml:7:7: cannot read gone.pem: No such file or directory (os error 2)\n"
+        )
+    };
+    for (key, what) in [
+        (None, "cannot read key: No such file or directory (os error 2)"),
+        (Some("\r\n"), "the secret is empty"),
+        (
+            Some("0123456789012345678901234567890\n"),
+            "an encryption key has at least 32 characters\n  \
+            hint: `openssl rand -base64 32` makes one",
+        ),
+    ] {
+        if let Some(key) = key {
+            fs::write(directory.path().join("key"), key).unwrap();
+        }
+        assert_eq!(shown(missing_files(&config), directory.path()), missing(what));
+    }
+    fs::write(directory.path().join("key"), "01234567890123456789012345678901\n").unwrap();
+    assert!(config.encryption_key.given().unwrap().is_some());
+}
+
+#[test]
+fn what_changed_is_named_by_its_key() {
+    let text = "version: 1\nlisteners: [{name: a, address: '[::1]:80'}]\n";
+    let one = loaded(text).unwrap();
+    for (more, key) in [
+        ("store: sqlite:/elsewhere.db", "store"),
+        ("encryptionKey: {env: KEY}", "encryptionKey"),
+        ("management: {address: none}", "management"),
+    ] {
+        let other = loaded(&format!("{text}{more}")).unwrap();
+        assert!(one.differences(&other).contains(&key), "{more}");
+    }
+    assert!(one.differences(&one).is_empty());
 }
 
 #[test]

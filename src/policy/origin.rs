@@ -125,6 +125,9 @@ pub mod protocol {
     pub const COLUMN: &str = "$column";
     pub const VALUE: &str = "$value";
     pub const FIELDS: &[&str] = &[FILE, LINE, COLUMN, VALUE];
+    /// With this a struct begins its name that may be written as a text alone; the name goes on with the key whose value
+    /// the text is.
+    pub const TEXT_IS: &str = "$seawall::text-is:";
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {

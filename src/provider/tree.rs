@@ -65,6 +65,14 @@ impl Node {
         Some(entries.remove(index))
     }
 
+    /// Makes a mapping of a scalar: the key `key`, with the scalar as its value.
+    pub fn expand(&mut self, key: &str) {
+        if matches!(&self.kind, Kind::Scalar(scalar) if !scalar.is_null()) {
+            let (value, key) = (self.clone(), Key { origin: self.origin.clone(), text: key.into() });
+            self.kind = Kind::Mapping(vec![Entry { key, value, refused: false }]);
+        }
+    }
+
     /// The problem of finding this node where a scalar is expected: `wanted`.
     pub fn unlike(&self, wanted: &str) -> Problem {
         let found = match &self.kind {
@@ -165,5 +173,5 @@ impl Scalar {
 /// Whether what stands below `key` may be a secret.
 pub fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    ["password", "secret", "hash"].iter().any(|word| key.contains(word))
+    ["password", "secret", "hash", "encryptionkey"].iter().any(|word| key.contains(word))
 }

@@ -26,6 +26,15 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Without a final line break, as editors leave it.
+    #[must_use]
+    pub fn without_line_break(self) -> Self {
+        let text = self.expose();
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if text.len() == self.0.len() { self } else { Self::new(text) }
+    }
 }
 
 impl fmt::Debug for Secret {

@@ -98,7 +98,10 @@ fn verifier(document: &At<PasswordDocument>, compiler: Compiler<'_>, problems: &
             return None;
         }
     };
-    let secret = found.and_then(without_line_break);
+    let secret = found.map(Secret::without_line_break).and_then(|secret| match secret.expose() {
+        "" => Err("the password is empty".to_owned()),
+        _ => Ok(secret),
+    });
     let secret = secret.map_err(|error| problems.push(Problem::new(&place.origin, error))).ok()?;
     if secret.expose().chars().count() < SHORT {
         let what = format!("this password has fewer than {SHORT} characters, and guesses at it are checked fast");
@@ -108,18 +111,6 @@ fn verifier(document: &At<PasswordDocument>, compiler: Compiler<'_>, problems: &
     }
     // Of the secret only a keyed digest is kept.
     Some(Verifier::of_secret(compiler.hash_key, &secret))
-}
-
-/// A final line break, as editors leave it, is not part of a password.
-fn without_line_break(secret: Secret) -> Result<Secret, String> {
-    let text = secret.expose();
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    match text.len() {
-        0 => Err("the password is empty".to_owned()),
-        same if same == secret.expose().len() => Ok(secret),
-        _ => Ok(Secret::new(text)),
-    }
 }
 
 fn expiry(text: &At<String>, now: Timestamp, problems: &mut Problems) -> Option<Timestamp> {

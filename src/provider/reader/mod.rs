@@ -314,12 +314,17 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
         if name == protocol::NAME {
             return visitor.visit_map(Located::new(self));
         }
+        let text_is = name.strip_prefix(protocol::TEXT_IS);
+        if let Some(key) = text_is {
+            self.node.expand(key);
+        }
         match &mut self.node.kind {
             Kind::Mapping(entries) => {
                 self.state.refuse_unknown(entries, fields)?;
                 supply_required(entries, &self.node.origin, Type { name, fields }, self.state)?;
             }
             Kind::Placeholder => {}
+            _ if text_is.is_some() => self.refuse(self.node.unlike_collection("text or a mapping"))?,
             _ => self.refuse(self.node.unlike_collection("a mapping"))?,
         }
         let result = match &mut self.node.kind {

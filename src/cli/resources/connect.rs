@@ -1,0 +1,167 @@
+//! Which server a command talks to, and with what credential.
+//!
+//! `--endpoint` says it; else the configuration file of the server, on whose own machine nothing more is needed: the file
+//! names the address and where the server wrote the owner's credential. That credential goes to that address only.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use x509_parser::extensions::GeneralName;
+use x509_parser::pem::Pem;
+
+use super::failure::Failure;
+use crate::config::{self, Config, ManagementAddress, ManagementSettings, Reading};
+use crate::management::client::{Endpoint, Settings};
+use crate::secret::Secret;
+
+/// Where a package puts the file.
+const CONFIG: &str = "/etc/seawall/seawall.yaml";
+/// The owner's credential itself.
+const CREDENTIAL: &str = "SEAWALL_CREDENTIAL";
+/// Names that every server accepts.
+const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+const RESOURCE_GROUP: &str = "seawall";
+
+/// The server, on the command line or in the environment.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(super) struct Server {
+    /// The management API: https://HOST[:PORT], http:// on this machine, or unix:/path. Default: what --config says.
+    #[arg(long, env = "SEAWALL_ENDPOINT", hide_env_values = true, value_name = "URL")]
+    endpoint: Option<String>,
+    /// The server's configuration file, on its own machine. Default: /etc/seawall/seawall.yaml, if it is there.
+    #[arg(long, env = "SEAWALL_CONFIG", hide_env_values = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A file with the owner's credential; SEAWALL_CREDENTIAL gives the credential itself. Default: what --config says.
+    #[arg(long, env = "SEAWALL_CREDENTIAL_FILE", hide_env_values = true, value_name = "FILE")]
+    credential_file: Option<PathBuf>,
+    /// A PEM file with the certificate authorities to trust. Default: the system's.
+    #[arg(long, env = "SEAWALL_CA", hide_env_values = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Accepted because az has it: every name will do, as there is one subscription.
+    #[arg(long, value_name = "NAME", default_value = SUBSCRIPTION, hide_default_value = true, value_parser = super::arguments::name)]
+    pub(super) subscription: String,
+    /// Accepted because az has it: every name will do, as there is one resource group.
+    #[arg(short = 'g', long, value_name = "NAME", default_value = RESOURCE_GROUP, hide_default_value = true, value_parser = super::arguments::name)]
+    pub(super) resource_group: String,
+}
+
+impl Server {
+    /// Everything that a client needs.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        let given = self.given_credential()?;
+        if let Some(endpoint) = &self.endpoint {
+            let endpoint = endpoint.parse().map_err(|error: String| Failure::usage(error))?;
+            return Ok(Settings { credential: given, ca: self.ca.clone(), ..Settings::new(endpoint) });
+        }
+        let management = configured(self.file()?)?;
+        let server = settings(management.address)?;
+        let credential = match (given, &server.endpoint) {
+            // The socket's mode says who may.
+            (None, Endpoint::Unix(_)) => None,
+            (None, Endpoint::Url(_)) => Some(credential(&management.credential_file)?),
+            (given, _) => given,
+        };
+        Ok(Settings { credential, ca: self.ca.clone(), ..server })
+    }
+
+    fn given_credential(&self) -> Result<Option<Secret>, Failure> {
+        match env::var_os(CREDENTIAL).as_deref().map(OsStr::to_str) {
+            Some(Some(value)) if !value.is_empty() => Ok(Some(Secret::new(value))),
+            Some(None) => Err(Failure::new(format!("{CREDENTIAL} is not text"))),
+            Some(Some(_)) | None => self.credential_file.as_deref().map(credential).transpose(),
+        }
+    }
+
+    fn file(&self) -> Result<&Path, Failure> {
+        let file = self.config.as_deref().or_else(|| Some(Path::new(CONFIG)).filter(|file| file.exists()));
+        file.ok_or_else(|| {
+            Failure::new("which server? Neither an endpoint nor a configuration file is known")
+                .hint("Give --endpoint (SEAWALL_ENDPOINT), or on the server's own machine --config (SEAWALL_CONFIG).")
+        })
+    }
+}
+
+/// What a configuration file says about the management API.
+fn configured(file: &Path) -> Result<ManagementSettings, Failure> {
+    let shown = file.display();
+    let Reading { config, .. } = config::read(file);
+    let Some(Config { management, .. }) = config else {
+        return Err(Failure::new(format!("the configuration file {shown} cannot be used"))
+            .hint(format!("`seawall check {shown}` says what is wrong with it.")));
+    };
+    if management.address == ManagementAddress::None {
+        return Err(Failure::new(format!("{shown} switches the management API off (management.address: none)")));
+    }
+    Ok(management)
+}
+
+/// How to talk to a server on this machine.
+fn settings(address: ManagementAddress) -> Result<Settings, Failure> {
+    let url = |text: String| text.parse().map(Settings::new).map_err(|error: String| Failure::new(error));
+    match address {
+        ManagementAddress::Unix(path) => Ok(Settings::new(Endpoint::Unix(path))),
+        ManagementAddress::None => Err(Failure::new("the management API is switched off")),
+        ManagementAddress::Tcp { address, tls: None } => url(format!("http://{}", reachable(address))),
+        ManagementAddress::Tcp { address, tls: Some(tls) } => {
+            let address = reachable(address);
+            let file = tls.certificates.first().map(|files| files.certificate.value.clone());
+            match file.as_deref().and_then(certified_name) {
+                // The name in the certificate, but no other machine.
+                Some(name) => {
+                    let server = url(format!("https://{name}:{}", address.port()))?;
+                    Ok(Settings { address: Some(address), certificate: file, ..server })
+                }
+                None => url(format!("https://{address}")),
+            }
+        }
+    }
+}
+
+/// The first DNS name of a certificate; any that fits, where it has a wildcard. Without one, or when the file cannot be read, the address has to do.
+fn certified_name(file: &Path) -> Option<String> {
+    let pem = fs::read(file).ok()?;
+    let certificate = Pem::iter_from_buffer(&pem).next()?.ok()?;
+    let certificate = certificate.parse_x509().ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| match name {
+        GeneralName::DNSName(name) => {
+            Some(name.strip_prefix("*.").map_or_else(|| (*name).to_owned(), |rest| format!("seawall.{rest}")))
+        }
+        _ => None,
+    })
+}
+
+/// A server that listens everywhere is reached on its own machine by the loopback address.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    address
+}
+
+/// The first line of the file.
+fn credential(file: &Path) -> Result<Secret, Failure> {
+    let shown = file.display();
+    let text = fs::read_to_string(file).map_err(|error| {
+        let failure = Failure::new(format!("cannot read the owner's credential in {shown}: {error}"));
+        match error.kind() {
+            io::ErrorKind::NotFound => failure.hint("The server writes it when it starts. Has it been started?"),
+            io::ErrorKind::PermissionDenied => {
+                failure.hint("It is for the user that seawall runs as. Run as that user, or set SEAWALL_CREDENTIAL.")
+            }
+            _ => failure,
+        }
+    })?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(Failure::new(format!("the credential file {shown} is empty"))),
+        credential => Ok(Secret::new(credential)),
+    }
+}
