@@ -7,11 +7,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement may stop")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use seawall::policy::document::{IpRuleDocument, NetworkAction, NetworkRuleSetDocument, PublicNetworkAccess};
-use seawall::policy::network::{NetworkRules, SourceAddress};
+use seawall::policy::document::{IpRuleDocument, NetworkAction, PublicNetworkAccess};
+use seawall::policy::network::{IpRules, NetworkRules, SourceAddress};
 use seawall::policy::origin::{At, Origin};
 use seawall::policy::problem::Problems;
 
@@ -89,8 +90,8 @@ fn rules(family: Family, networks: &[(u128, u32)]) -> NetworkRules {
         action: if line % 7 == 0 { NetworkAction::Deny } else { NetworkAction::Allow },
         name: None,
     });
-    let set = NetworkRuleSetDocument { default_action: NetworkAction::Deny, ip_rules: ip_rules.collect() };
-    NetworkRules::compile(PublicNetworkAccess::Enabled, &set, &mut Problems::new()).unwrap()
+    let compiled = IpRules::compile(&ip_rules.collect::<Vec<_>>(), &mut Problems::new()).unwrap();
+    NetworkRules::new(PublicNetworkAccess::Enabled, NetworkAction::Deny, Some(Arc::new(compiled)))
 }
 
 fn decide(bencher: Bencher, family: Family, count: usize, hit: bool) {

@@ -189,10 +189,10 @@ impl Authenticator {
         credential: Option<CredentialId>,
     ) -> Result<Principal, Failure> {
         if credential.is_none() && id == self.nobody(registry) {
-            let anonymous = registry.anonymous_pull.then_some(Principal::Anonymous);
+            let anonymous = registry.anonymous_pull().then_some(Principal::Anonymous);
             return anonymous.ok_or(Failure::Denied(Denial::AnonymousNotAllowed));
         }
-        registry.principal(id).cloned().ok_or(Failure::Denied(Denial::PrincipalGone))
+        registry.principal(id).ok_or(Failure::Denied(Denial::PrincipalGone))
     }
 
     /// The id that stands for the anonymous principal in access tokens.

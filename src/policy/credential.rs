@@ -82,6 +82,14 @@ impl Verifier {
         Err(HashProblem::UnknownScheme)
     }
 
+    /// Whether checking it is expensive on purpose.
+    pub const fn is_slow(&self) -> bool {
+        match self {
+            Self::Digest(_) => false,
+            Self::Argon2(_) | Self::Bcrypt(_) => true,
+        }
+    }
+
     /// The text that [`Verifier::parse_hash`] reads. A keyed digest holds for one [`HashKey`] only.
     pub fn hash_text(&self) -> String {
         match self {

@@ -97,7 +97,7 @@ pub enum PermitRule {
     LoggedIn,
     Admin(Origin),
     AnonymousPull(Origin),
-    ScopeMap { map: Arc<ScopeMap>, repository: RepositoryName, wanted: ActionSet },
+    ScopeMap { map: Arc<ScopeMap>, repository: RepositoryName, usable: ActionSet },
 }
 
 impl fmt::Display for PermitRule {
@@ -106,7 +106,7 @@ impl fmt::Display for PermitRule {
             Self::LoggedIn => f.write_str("any accepted credential may ask for the API version"),
             Self::Admin(origin) => write!(f, "the admin account may do everything ({origin})"),
             Self::AnonymousPull(origin) => write!(f, "anonymous pull is enabled ({origin})"),
-            Self::ScopeMap { map, repository, wanted } => match map.deciding_rule(repository, *wanted) {
+            Self::ScopeMap { map, repository, usable } => match map.deciding_rule(repository, *usable) {
                 Some(rule) => write!(f, "scope map {} ({})", map.name, rule.origin),
                 None => write!(f, "scope map {}", map.name),
             },
@@ -199,7 +199,7 @@ pub fn authorize(
 
 fn still_accepted(registry: &Registry, caller: &Caller, now: Timestamp) -> Result<(), Denial> {
     match (&caller.principal, caller.credential) {
-        (Principal::Anonymous, _) if registry.anonymous_pull => Ok(()),
+        (Principal::Anonymous, _) if registry.anonymous_pull() => Ok(()),
         (Principal::Anonymous, _) => Err(Denial::AnonymousNotAllowed),
         (Principal::Admin(_) | Principal::Token(_), Some(credential)) => {
             caller.principal.accepts(credential, now).map(|_| ()).map_err(Denial::NotAccepted)
@@ -223,27 +223,36 @@ fn satisfy(registry: &Registry, caller: &Caller, need: &Need) -> Result<PermitRu
             }
         }
         Need::Repository { name, any_of, .. } => {
-            if !caller.principal.actions(name).intersects(*any_of) {
+            let held = caller.principal.actions(name).intersection(*any_of);
+            if held.is_empty() {
                 return Err(Denial::ActionNotGranted { repository: name.clone(), wanted: *any_of });
             }
-            if let Granted::Access(list) = &caller.granted
-                && !list.actions(name).intersection(caller.principal.actions(name)).intersects(*any_of)
-            {
+            let usable = match &caller.granted {
+                Granted::Everything => held,
+                Granted::Access(list) => held.intersection(list.actions(name)),
+            };
+            if usable.is_empty() {
                 return Err(Denial::ScopeNotGranted { repository: name.clone(), wanted: *any_of });
             }
-            Ok(rule(registry, &caller.principal, Some((name, *any_of))))
+            Ok(rule(registry, &caller.principal, Some((name, usable))))
         }
     }
 }
 
+/// What gives `principal` the `usable` actions; of several scope maps the first that gives one.
 fn rule(registry: &Registry, principal: &Principal, on: Option<(&RepositoryName, ActionSet)>) -> PermitRule {
     match (principal, on) {
-        (Principal::Token(token), Some((repository, wanted))) => {
-            PermitRule::ScopeMap { map: Arc::clone(&token.scope_map), repository: repository.clone(), wanted }
+        (Principal::Token(held), Some((repository, usable))) => {
+            let gives = |map: &&Arc<ScopeMap>| map.actions(repository).intersects(usable);
+            held.scope_maps.iter().find(gives).map_or(PermitRule::LoggedIn, |map| PermitRule::ScopeMap {
+                map: Arc::clone(map),
+                repository: repository.clone(),
+                usable,
+            })
         }
         (Principal::Token(_), None) => PermitRule::LoggedIn,
         (Principal::Admin(admin), _) => PermitRule::Admin(admin.origin.clone()),
-        (Principal::Anonymous, _) => PermitRule::AnonymousPull(registry.origin.clone()),
+        (Principal::Anonymous, _) => PermitRule::AnonymousPull(registry.properties().anonymous_pull_enabled.origin()),
     }
 }
 

@@ -15,6 +15,8 @@ use super::origin::At;
 pub type RegistryDocuments = BTreeMap<At<String>, RegistryDocument>;
 
 /// One registry: where clients find it, what stands behind it, and who may do what.
+///
+/// Tokens, scope maps and switches that are left out may be made and set through the API. What is written here may not.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegistryDocument {
@@ -24,21 +26,25 @@ pub struct RegistryDocument {
     #[serde(default)]
     pub external_url: Option<At<String>>,
     pub upstream: UpstreamDocument,
-    /// The admin account: one user, named like the registry, with full rights. Off by default.
+    /// The admin account: one user, named like the registry, with full rights. Off unless set.
     #[serde(default)]
-    pub admin_user_enabled: bool,
+    pub admin_user_enabled: Option<At<bool>>,
     #[serde(default)]
     pub admin: Option<AdminDocument>,
-    /// Lets anybody whom the network rules admit pull from every repository.
+    /// Lets anybody whom the network rules admit pull from every repository. Off unless set.
     #[serde(default)]
-    pub anonymous_pull_enabled: bool,
+    pub anonymous_pull_enabled: Option<At<bool>>,
+    /// `Enabled` unless set.
     #[serde(default)]
-    pub public_network_access: PublicNetworkAccess,
+    pub public_network_access: Option<At<PublicNetworkAccess>>,
     #[serde(default)]
     pub network_rule_set: NetworkRuleSetDocument,
-    /// Whether declared trusted services may pass the network rules.
+    /// Whether declared trusted services may pass the network rules. `AzureServices` unless set.
     #[serde(default)]
-    pub network_rule_bypass_options: NetworkRuleBypassOptions,
+    pub network_rule_bypass_options: Option<At<NetworkRuleBypassOptions>>,
+    /// Not built yet: must be `false` where it is set.
+    #[serde(default)]
+    pub data_endpoint_enabled: Option<At<bool>>,
     /// Not built yet: must be empty.
     #[serde(default)]
     pub private_endpoint_connections: Vec<At<NotYet>>,
@@ -48,7 +54,8 @@ pub struct RegistryDocument {
     /// Named sets of repository permissions, shared by tokens.
     #[serde(default)]
     pub scope_maps: BTreeMap<At<String>, ScopeMapDocument>,
-    /// Named non-human identities, each with one scope map and at most two passwords.
+    /// Named non-human identities, each with a scope map and passwords. Names have 1 to 64 letters, digits, `.`, `_`, `-`
+    /// and `@`.
     #[serde(default)]
     pub tokens: BTreeMap<At<String>, TokenDocument>,
     /// Not built yet: must be empty.
@@ -129,7 +136,8 @@ pub struct AdminDocument {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PasswordDocument {
-    /// `password1` or `password2` for tokens, `password` or `password2` for the admin account.
+    /// `password1` or `password2` for tokens, `password` or `password2` for the admin account; any other under
+    /// `additionalPasswords`.
     pub name: At<String>,
     /// A file that holds the password; a final line break is not part of it.
     #[serde(default)]
@@ -172,11 +180,11 @@ pub enum NetworkAction {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkRuleSetDocument {
-    /// What happens to an address that no rule matches.
+    /// What happens to an address that no rule matches. `Allow` unless set.
     #[serde(default)]
-    pub default_action: NetworkAction,
+    pub default_action: Option<At<NetworkAction>>,
     #[serde(default)]
-    pub ip_rules: Vec<IpRuleDocument>,
+    pub ip_rules: Option<At<Vec<IpRuleDocument>>>,
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -213,15 +221,21 @@ pub enum TokenStatus {
     Disabled,
 }
 
-/// A named non-human identity with one scope map.
+/// A named non-human identity.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TokenDocument {
     /// The name of one of `scopeMaps`, or of a system-defined one such as `_repositories_pull`.
     pub scope_map: At<String>,
+    /// Further scope maps, whose permissions add up.
+    #[serde(default)]
+    pub additional_scope_maps: Vec<At<String>>,
     #[serde(default)]
     pub status: TokenStatus,
     /// At most two, named `password1` and `password2`.
     #[serde(default)]
     pub passwords: Vec<At<PasswordDocument>>,
+    /// Any number, with names of their own: 1 to 50 letters, digits, `.`, `_` and `-`.
+    #[serde(default)]
+    pub additional_passwords: Vec<At<PasswordDocument>>,
 }

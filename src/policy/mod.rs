@@ -1,8 +1,9 @@
 //! The rules, pure: what is allowed to whom, from where. No I/O, no async, no clock, no logging.
 //!
 //! Bottom up: actions and patterns make scope maps, scope maps and credentials make principals, a registry knows its
-//! principals and network rules, a snapshot holds the registries. `document` is what operators write, [`compile`] turns
-//! it into a snapshot, [`authorize`] decides.
+//! principals and network rules, a snapshot holds the registries. `document` is what operators write and [`compile`]
+//! turns it into the one layer of a registry; `stored` is what the API has set and makes the other. A snapshot is
+//! assembled of both, and [`authorize`] decides.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -13,6 +14,8 @@ pub mod credential;
 mod decide;
 pub mod document;
 pub mod expiry;
+mod layers;
+pub mod names;
 pub mod nearest;
 pub mod network;
 mod operation;
@@ -20,17 +23,22 @@ pub mod origin;
 mod pattern;
 pub mod principal;
 pub mod problem;
+mod properties;
 pub mod quantity;
 mod registry;
+mod scope_action;
 mod scope_map;
 mod snapshot;
 pub mod stored;
 
 pub use compile::{Compiler, References, compile};
 pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, authorize, grant};
+pub use layers::{DeclaredPolicy, StoredPolicy};
 pub use operation::{Need, Operation, OperationClass};
 pub use pattern::{PatternError, RepositoryPattern};
 pub use principal::Principal;
+pub use properties::{Properties, Setting};
 pub use registry::Registry;
+pub use scope_action::{GatewayAction, ScopeAction};
 pub use scope_map::{ScopeMap, ScopeRule};
 pub use snapshot::PolicySnapshot;

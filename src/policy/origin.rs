@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -27,6 +27,12 @@ impl Origin {
     /// The place of things that no file declares, such as the system-defined scope maps.
     pub fn built_in() -> Self {
         Self::new("built-in", 0, 0)
+    }
+
+    /// The place of what the API has set.
+    pub fn store() -> Self {
+        static STORE: LazyLock<Origin> = LazyLock::new(|| Origin::new("store", 0, 0));
+        STORE.clone()
     }
 }
 

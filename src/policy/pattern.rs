@@ -2,6 +2,8 @@
 //!
 //! A wildcard covers whole path segments only, so `sample/*` never covers `sample` or `samples/x`.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use crate::oci::RepositoryName;
@@ -67,6 +69,17 @@ impl RepositoryPattern {
     }
 }
 
+/// What [`RepositoryPattern::parse`] reads.
+impl fmt::Display for RepositoryPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::Below(prefix) => write!(f, "{prefix}*"),
+            Self::Exact(name) => f.write_str(name.as_str()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -121,6 +134,7 @@ mod tests {
             let below = other.split('/').take(segments.len()).eq(segments.iter().copied())
                 && other.split('/').count() > segments.len();
             prop_assert_eq!(pattern.covers(&RepositoryName::parse(&other).unwrap()), below);
+            prop_assert_eq!(RepositoryPattern::parse(&pattern.to_string()), Ok(pattern));
         }
 
         #[test]

@@ -13,7 +13,8 @@ use crate::oci::RepositoryName;
 /// One password of a token or of the admin account.
 #[derive(Debug, Clone)]
 pub struct Password {
-    /// `password1`, `password2` or, for the admin account, `password`.
+    /// `password1`, `password2`, a name of its own (D11) or, for the admin account, `password`. While a password that was
+    /// replaced is still accepted, two have one name.
     pub name: Arc<str>,
     /// Changes with the secret, so that rotating it ends whatever it obtained.
     pub id: CredentialId,
@@ -29,15 +30,33 @@ impl Password {
     }
 }
 
-/// ACR's token: a named non-human identity with exactly one scope map (S3-19).
+/// ACR's token: a named non-human identity.
+///
+/// It knows its scope maps by their names only, so that a scope map may change under tens of thousands of tokens without
+/// touching them.
 #[derive(Debug, Clone)]
 pub struct Token {
     pub name: Arc<str>,
     pub id: PrincipalId,
     pub status: TokenStatus,
-    pub scope_map: Arc<ScopeMap>,
-    pub passwords: Vec<Password>,
+    /// Its one scope map, as in ACR (S3-19), then further ones (D8).
+    pub scope_maps: Box<[Arc<str>]>,
+    pub passwords: Box<[Password]>,
     pub origin: Origin,
+}
+
+/// A token together with its scope maps as they are in one snapshot. A name that means none there is left out.
+#[derive(Debug, Clone)]
+pub struct ResolvedToken {
+    pub token: Arc<Token>,
+    pub scope_maps: Arc<[Arc<ScopeMap>]>,
+}
+
+impl ResolvedToken {
+    /// The union of what the scope maps allow (S3-42, D8).
+    pub fn actions(&self, repository: &RepositoryName) -> ActionSet {
+        self.scope_maps.iter().fold(ActionSet::EMPTY, |set, map| set.union(map.actions(repository)))
+    }
 }
 
 /// The admin account: one user, named like the registry, with full rights on data (S1-42 … S1-53, E-16).
@@ -57,7 +76,7 @@ pub enum Principal {
     /// Nobody in particular, where anonymous pull is on.
     Anonymous,
     Admin(Arc<Admin>),
-    Token(Arc<Token>),
+    Token(ResolvedToken),
 }
 
 /// Why a principal, though known, is not accepted now.
@@ -88,7 +107,7 @@ impl Principal {
         match self {
             Self::Anonymous => "",
             Self::Admin(admin) => &admin.name,
-            Self::Token(token) => &token.name,
+            Self::Token(held) => &held.token.name,
         }
     }
 
@@ -97,7 +116,7 @@ impl Principal {
         match self {
             Self::Anonymous => None,
             Self::Admin(admin) => Some(admin.id),
-            Self::Token(token) => Some(token.id),
+            Self::Token(held) => Some(held.token.id),
         }
     }
 
@@ -106,7 +125,7 @@ impl Principal {
         match self {
             Self::Anonymous => &[],
             Self::Admin(admin) => &admin.passwords,
-            Self::Token(token) => &token.passwords,
+            Self::Token(held) => &held.token.passwords,
         }
     }
 
@@ -114,7 +133,7 @@ impl Principal {
     pub fn accepts(&self, id: CredentialId, now: Timestamp) -> Result<&Password, NotAccepted> {
         match self {
             Self::Admin(admin) if !admin.enabled => return Err(NotAccepted::AdminDisabled),
-            Self::Token(token) if token.status == TokenStatus::Disabled => return Err(NotAccepted::TokenDisabled),
+            Self::Token(held) if held.token.status == TokenStatus::Disabled => return Err(NotAccepted::TokenDisabled),
             Self::Anonymous | Self::Admin(_) | Self::Token(_) => {}
         }
         let password = self.passwords().iter().find(|password| password.id == id);
@@ -127,7 +146,7 @@ impl Principal {
         match self {
             Self::Anonymous => ActionSet::from(Action::ContentRead).with(Action::MetadataRead),
             Self::Admin(_) => ActionSet::ALL,
-            Self::Token(token) => token.scope_map.actions(repository),
+            Self::Token(held) => held.actions(repository),
         }
     }
 

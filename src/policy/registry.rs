@@ -1,13 +1,14 @@
-//! One registry as compiled: where it is, what stands behind it, and every principal it knows.
+//! One registry of a snapshot: where it is, what stands behind it, and every principal it knows.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::address::{ExternalUrl, LoginServer, UpstreamTarget};
 use super::credential::{PrincipalId, Verifier};
-use super::network::NetworkRules;
+use super::layers::{Declared, Stored};
+use super::network::{IpRules, NetworkRules};
 use super::origin::Origin;
-use super::principal::{Admin, Principal, Token};
+use super::principal::{Admin, Principal, ResolvedToken, Token};
+use super::properties::Properties;
 use super::scope_map::ScopeMap;
 
 /// A registry of a snapshot. Immutable.
@@ -18,55 +19,48 @@ pub struct Registry {
     pub external_url: Option<ExternalUrl>,
     pub upstream: Arc<UpstreamTarget>,
     pub network: NetworkRules,
-    pub anonymous_pull: bool,
     pub admin: Arc<Admin>,
-    pub scope_maps: BTreeMap<Arc<str>, Arc<ScopeMap>>,
+    /// Where a file declares it.
     pub origin: Origin,
-    tokens: HashMap<Arc<str>, Arc<Token>>,
-    principals: HashMap<PrincipalId, Principal>,
-    decoy: Option<Verifier>,
-}
-
-/// What a registry is made of, before its indexes are built.
-pub(super) struct Parts {
-    pub(super) name: Arc<str>,
-    pub(super) login_server: LoginServer,
-    pub(super) external_url: Option<ExternalUrl>,
-    pub(super) upstream: UpstreamTarget,
-    pub(super) network: NetworkRules,
-    pub(super) anonymous_pull: bool,
-    pub(super) admin: Admin,
-    pub(super) scope_maps: BTreeMap<Arc<str>, Arc<ScopeMap>>,
-    pub(super) tokens: Vec<Token>,
-    pub(super) origin: Origin,
+    properties: Arc<Properties>,
+    declared: Arc<Declared>,
+    stored: Arc<Stored>,
 }
 
 impl Registry {
-    pub(super) fn new(parts: Parts) -> Self {
-        let admin = Arc::new(parts.admin);
-        let tokens: HashMap<_, _> =
-            parts.tokens.into_iter().map(|token| (Arc::clone(&token.name), Arc::new(token))).collect();
-        let mut principals: HashMap<_, _> =
-            tokens.values().map(|token| (token.id, Principal::Token(Arc::clone(token)))).collect();
-        principals.insert(admin.id, Principal::Admin(Arc::clone(&admin)));
-        let decoy = principals.values().flat_map(Principal::passwords).find_map(|password| match &password.verifier {
-            Verifier::Digest(_) => None,
-            slow @ (Verifier::Argon2(_) | Verifier::Bcrypt(_)) => Some(slow.clone()),
-        });
-        Self {
-            name: parts.name,
-            login_server: parts.login_server,
-            external_url: parts.external_url,
-            upstream: Arc::new(parts.upstream),
-            network: parts.network,
-            anonymous_pull: parts.anonymous_pull,
-            admin,
-            scope_maps: parts.scope_maps,
-            origin: parts.origin,
-            tokens,
-            principals,
-            decoy,
+    /// The registry of these layers; the same as `before` as far as they are the same.
+    pub(super) fn assemble(declared: &Arc<Declared>, stored: &Arc<Stored>, before: Option<&Arc<Self>>) -> Arc<Self> {
+        let same_file = before.filter(|before| Arc::ptr_eq(&before.declared, declared));
+        if let Some(before) = same_file.filter(|before| Arc::ptr_eq(&before.stored, stored)) {
+            return Arc::clone(before);
         }
+        let same_properties = same_file.filter(|before| Arc::ptr_eq(before.stored.properties(), stored.properties()));
+        let (properties, network, admin) = match same_properties {
+            Some(before) => (Arc::clone(&before.properties), before.network.clone(), Arc::clone(&before.admin)),
+            None => merge(declared, stored),
+        };
+        Arc::new(Self {
+            name: Arc::clone(&declared.name),
+            login_server: declared.login_server.clone(),
+            external_url: declared.external_url.clone(),
+            upstream: Arc::clone(&declared.upstream),
+            network,
+            admin,
+            origin: declared.origin.clone(),
+            properties,
+            declared: Arc::clone(declared),
+            stored: Arc::clone(stored),
+        })
+    }
+
+    /// The properties in force, each with the place that declares it.
+    pub fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// Whether anybody may pull.
+    pub fn anonymous_pull(&self) -> bool {
+        self.properties.anonymous_pull_enabled.value
     }
 
     /// The principal that logs in with this user name (S3-60; the admin account's is the registry's name).
@@ -74,21 +68,92 @@ impl Registry {
         if user == &*self.admin.name {
             return Some(Principal::Admin(Arc::clone(&self.admin)));
         }
-        self.tokens.get(user).map(|token| Principal::Token(Arc::clone(token)))
+        self.token(user).map(|token| self.resolve(token))
     }
 
     /// The principal with this id, if it still exists.
-    pub fn principal(&self, id: PrincipalId) -> Option<&Principal> {
-        self.principals.get(&id)
+    pub fn principal(&self, id: PrincipalId) -> Option<Principal> {
+        if id == self.admin.id {
+            return Some(Principal::Admin(Arc::clone(&self.admin)));
+        }
+        let stored = || self.stored.token_with_id(id).filter(|token| self.is_effective(token));
+        self.declared.ids.get(&id).or_else(stored).map(|token| self.resolve(token))
     }
 
     /// Some slow verifier of the registry, if it has any: the work to do in vain for unknown users (threat class Q).
     pub fn decoy(&self) -> Option<&Verifier> {
-        self.decoy.as_ref()
+        self.declared.slow_verifier().or_else(|| self.stored.slow_verifier())
     }
 
-    /// The tokens, in no order.
-    pub fn tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
-        self.tokens.values()
+    /// The token of this name: the file's, else the store's.
+    pub fn token(&self, name: &str) -> Option<&Arc<Token>> {
+        self.declared_token(name).or_else(|| self.stored.token(name))
     }
+
+    /// All tokens that are principals, in no order.
+    pub fn tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
+        self.declared_tokens().chain(self.stored.tokens().filter(|token| self.is_effective(token)))
+    }
+
+    /// The token that a file declares under this name.
+    pub fn declared_token(&self, name: &str) -> Option<&Arc<Token>> {
+        self.declared.tokens.get(name)
+    }
+
+    /// The tokens that files declare, by name.
+    pub fn declared_tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
+        self.declared.tokens.values()
+    }
+
+    /// The scope map of this name: a system-defined one, the file's, else the store's.
+    pub fn scope_map(&self, name: &str) -> Option<&Arc<ScopeMap>> {
+        self.declared_scope_map(name).or_else(|| self.stored.scope_map(name))
+    }
+
+    /// The scope map that a file declares under this name, or that is system-defined.
+    pub fn declared_scope_map(&self, name: &str) -> Option<&Arc<ScopeMap>> {
+        self.declared.scope_maps.get(name)
+    }
+
+    /// The scope maps that files declare, and the system-defined ones, by name.
+    pub fn declared_scope_maps(&self) -> impl Iterator<Item = &Arc<ScopeMap>> {
+        self.declared.scope_maps.values()
+    }
+
+    /// Where a file declares passwords of the admin account; those of the store do not count then.
+    pub fn declared_admin(&self) -> Option<&Origin> {
+        self.declared.admin.as_ref().map(|admin| &admin.origin)
+    }
+
+    /// Whether a stored token is a principal: not where a file declares one of its name.
+    fn is_effective(&self, stored: &Token) -> bool {
+        !self.declared.tokens.contains_key(&stored.name)
+    }
+
+    fn resolve(&self, token: &Arc<Token>) -> Principal {
+        let scope_maps = token.scope_maps.iter().filter_map(|name| self.scope_map(name)).map(Arc::clone).collect();
+        Principal::Token(ResolvedToken { token: Arc::clone(token), scope_maps })
+    }
+}
+
+/// What both layers say about the registry's own properties.
+fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules, Arc<Admin>) {
+    let set = stored.properties();
+    let written = set.ip_rules.as_ref().map(|rules| &rules.written);
+    let properties = Properties::merge(&declared.properties, stored.record(), written);
+    let rules = match (&declared.ip_rules, &set.ip_rules) {
+        (Some(rules), _) => Some(Arc::clone(rules)),
+        (None, Some(rules)) => rules.compiled.clone(),
+        (None, None) => Some(Arc::new(IpRules::default())),
+    };
+    let network = NetworkRules::new(properties.public_network_access.value, properties.default_action.value, rules);
+    let passwords = declared.admin.as_ref().map_or(&set.admin_passwords, |admin| &admin.value);
+    let admin = Admin {
+        name: Arc::clone(&declared.name),
+        id: declared.admin_id,
+        enabled: properties.admin_user_enabled.value,
+        passwords: passwords.clone(),
+        origin: properties.admin_user_enabled.origin(),
+    };
+    (Arc::new(properties), network, Arc::new(admin))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::action::{Action, ActionSet};
 use super::origin::Origin;
 use super::pattern::RepositoryPattern;
+use super::scope_action::ScopeAction;
 use crate::oci::RepositoryName;
 
 /// One line of a scope map.
@@ -47,9 +48,18 @@ impl ScopeMap {
         self.rules.matching(repository).find(|rule| rule.actions.intersects(wanted))
     }
 
-    /// The rules, exact names first.
+    /// The rules, by pattern.
     pub fn rules(&self) -> impl Iterator<Item = &ScopeRule> {
         self.rules.sorted.iter()
+    }
+
+    /// The same, one permission at a time, in ARM's form.
+    pub fn scope_actions(&self) -> impl Iterator<Item = ScopeAction> {
+        let of_rule = |rule: &ScopeRule| {
+            let pattern = rule.pattern.clone();
+            rule.actions.iter().map(move |action| ScopeAction::Repository { pattern: pattern.clone(), action })
+        };
+        self.rules().flat_map(of_rule)
     }
 }
 
@@ -185,6 +195,8 @@ mod tests {
         assert_eq!(admin.actions(&RepositoryName::parse("a").unwrap()), ActionSet::ALL);
         assert_eq!(on(pull, "a/b"), ["content/read"]);
         assert_eq!(on(push, "a/b"), ["content/read", "content/write"]);
+        let written: Vec<_> = push.scope_actions().map(|action| action.to_string()).collect();
+        assert_eq!(written, ["repositories/*/content/read", "repositories/*/content/write"]);
     }
 
     fn rules() -> impl Strategy<Value = Vec<ScopeRule>> {

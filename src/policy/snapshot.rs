@@ -3,23 +3,31 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::layers::{Declared, DeclaredPolicy, Index, StoredPolicy};
 use super::registry::Registry;
 
-/// Everything that decisions need. Built only by `compile`.
+/// Everything that decisions need.
 #[derive(Debug)]
 pub struct PolicySnapshot {
     version: u64,
+    stored_revision: u64,
     registries: Vec<Arc<Registry>>,
-    by_host: HashMap<Box<str>, Arc<Registry>>,
+    index: Arc<Index>,
 }
 
 impl PolicySnapshot {
-    pub(super) fn new(version: u64, registries: Vec<Arc<Registry>>) -> Self {
-        let by_host = registries
-            .iter()
-            .flat_map(|registry| registry.login_server.host_headers().map(move |host| (host, Arc::clone(registry))))
-            .collect();
-        Self { version, registries, by_host }
+    /// The snapshot number `version` of both layers, sharing with `before` whatever did not change.
+    pub fn assemble(version: u64, declared: &DeclaredPolicy, stored: &StoredPolicy, before: Option<&Self>) -> Self {
+        let registry = |declared: &Arc<Declared>| {
+            let stored = stored.registry(&declared.name);
+            Registry::assemble(declared, stored, before.and_then(|before| before.registry_named(&declared.name)))
+        };
+        Self {
+            version,
+            stored_revision: stored.revision(),
+            registries: declared.registries.iter().map(registry).collect(),
+            index: Arc::clone(&declared.index),
+        }
     }
 
     /// Counts up with every published snapshot.
@@ -27,16 +35,32 @@ impl PolicySnapshot {
         self.version
     }
 
+    /// The store's revision up to which everything is in this snapshot.
+    pub const fn stored_revision(&self) -> u64 {
+        self.stored_revision
+    }
+
     /// The registry that a Host header names, if any. Case does not matter (RFC 9110 4.2.3).
     pub fn registry_for_host(&self, host: &str) -> Option<&Arc<Registry>> {
-        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return self.by_host.get(host.to_ascii_lowercase().as_str());
-        }
-        self.by_host.get(host)
+        self.find(&self.index.hosts, host)
+    }
+
+    /// The registry of this name. Case does not matter, as in ARM.
+    pub fn registry_named(&self, name: &str) -> Option<&Arc<Registry>> {
+        self.find(&self.index.names, name)
     }
 
     /// All registries, by name.
     pub fn registries(&self) -> &[Arc<Registry>] {
         &self.registries
+    }
+
+    fn find(&self, places: &HashMap<Box<str>, usize>, wanted: &str) -> Option<&Arc<Registry>> {
+        let place = if wanted.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            places.get(wanted.to_ascii_lowercase().as_str())
+        } else {
+            places.get(wanted)
+        };
+        place.and_then(|place| self.registries.get(*place))
     }
 }

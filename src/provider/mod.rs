@@ -1,13 +1,14 @@
-//! Where policy comes from: files read with positions, compiled and published.
+//! Where policy comes from: files read with positions, and the store; compiled, assembled and published.
 
 mod access;
+pub mod feed;
 pub mod include;
+mod publish;
 pub mod reader;
 mod references;
-mod reload;
 pub mod tree;
 pub mod watch;
 pub mod yaml;
 
+pub use publish::{Applied, Described, PolicyProvider, Published, Read, Refused};
 pub use references::MachineReferences;
-pub use reload::{Described, FileProvider, Published, Read, Refused};

@@ -167,7 +167,7 @@ async fn caller(
 ) -> Result<(Caller, Option<OwnToken>), Refusal> {
     let (registry, now) = (request.registry, request.now);
     let caller = match login {
-        Login::Anonymous if registry.anonymous_pull => Ok(Caller::anonymous()),
+        Login::Anonymous if registry.anonymous_pull() => Ok(Caller::anonymous()),
         Login::Anonymous => Err(Failure::Denied(Denial::CredentialRequired)),
         Login::Password { user, password } if user == NULL_GUID => {
             return own_token(authenticator, request, &password);

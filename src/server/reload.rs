@@ -8,7 +8,7 @@ use super::start::StartError;
 use crate::clock::{Clock, SystemClock};
 use crate::policy::problem::Problems;
 use crate::provider::watch::Watcher;
-use crate::provider::{FileProvider, Published};
+use crate::provider::{PolicyProvider, Published};
 use crate::proxy::listener::Certificates;
 use crate::telemetry::Reload;
 use crate::telemetry::metrics::Metrics;
@@ -17,7 +17,7 @@ use crate::telemetry::metrics::Metrics;
 pub(super) struct Reloader(Arc<Reloading>);
 
 struct Reloading {
-    provider: FileProvider,
+    provider: PolicyProvider,
     certificates: Vec<Arc<Certificates>>,
     /// Watched whatever happens, so that a broken or missing file is noticed when it is mended.
     path: PathBuf,
@@ -33,7 +33,7 @@ impl Reloader {
     /// # Errors
     /// What keeps the first policy from being published.
     pub(super) fn start(
-        provider: FileProvider,
+        provider: PolicyProvider,
         certificates: Vec<Arc<Certificates>>,
         path: &Path,
         files: &[PathBuf],

@@ -22,7 +22,7 @@ use crate::config::{self, Config, Loaded, Reading, Source, Tls};
 use crate::current::Current;
 use crate::policy::problem::Problems;
 use crate::provider::reader::Draft;
-use crate::provider::{Described, FileProvider, Refused};
+use crate::provider::{Described, PolicyProvider, Refused};
 use crate::proxy::listener::{
     Bound, CertificateError, CertificateFiles, Certificates, InFlight, ListenError, Listener, Refusal, Serving,
     SourceMode, server_configuration, services,
@@ -136,7 +136,7 @@ fn provider(
     keys: &Keyring,
     current: &Arc<Current>,
     clock: &Arc<dyn Clock>,
-) -> FileProvider {
+) -> PolicyProvider {
     let (path, started): (PathBuf, Config) = (path.to_owned(), config.clone());
     let read = move || {
         let Reading { config, registries, files, problems } = config::read(&path);
@@ -152,7 +152,7 @@ fn provider(
         }
         Ok(Described { registries, files })
     };
-    FileProvider::new(Box::new(read), keys.hash_key().clone(), Arc::clone(current), Arc::clone(clock))
+    PolicyProvider::new(Box::new(read), keys.hash_key().clone(), Arc::clone(current), Arc::clone(clock))
 }
 
 type Bindings = (Vec<Bound>, Vec<Arc<Certificates>>);

@@ -6,7 +6,7 @@ use seawall::clock::Timestamp;
 use seawall::policy::document::RegistryDocuments;
 use seawall::policy::origin::At;
 use seawall::policy::problem::Problems;
-use seawall::policy::{Compiler, Operation, PolicySnapshot, References, compile};
+use seawall::policy::{Compiler, Operation, PolicySnapshot, References, StoredPolicy, compile};
 use seawall::provider::{reader, yaml};
 use seawall::secret::{HashKey, Secret};
 
@@ -72,9 +72,11 @@ pub(crate) fn compiled_with(hash_key: &HashKey, registries: &str) -> (Option<Pol
     let draft = tree.and_then(|tree| reader::draft::<RegistryDocuments>(tree, &mut problems));
     let compiler = Compiler { hash_key, references: &StandIn, now: now() };
     let snapshot = draft.and_then(|draft| {
-        let (snapshot, further) = compile(draft.examine(), compiler, 1);
+        let (declared, further) = compile(draft.examine(), compiler);
         problems.extend_elsewhere(further);
-        snapshot
+        let (declared, stored) = (declared?, StoredPolicy::default());
+        problems.extend(declared.warnings_beside(&stored));
+        Some(PolicySnapshot::assemble(1, &declared, &stored, None))
     });
     let lines: Vec<_> = problems.sorted().iter().map(|problem| format!("{problem}\n")).collect();
     (snapshot, lines.concat())

@@ -9,7 +9,7 @@ use seawall::policy::action::{Action, ActionSet};
 use seawall::policy::credential::{CredentialId, PrincipalId, Verifier};
 use seawall::policy::document::TokenStatus;
 use seawall::policy::origin::Origin;
-use seawall::policy::principal::{Password, Token};
+use seawall::policy::principal::{Password, ResolvedToken, Token};
 use seawall::policy::{
     AccessList, Caller, Granted, PolicySnapshot, Principal, Registry, RepositoryPattern, ScopeMap, ScopeRule,
     authorize, grant,
@@ -52,15 +52,16 @@ fn caller(rules: &[Rule], access: Option<&[Scope]>) -> Caller {
         name: "any-token".into(),
         id: PrincipalId::derive(&key, "test", &[b"any-token"]),
         status: TokenStatus::Enabled,
-        scope_map: scope_map(rules),
-        passwords: vec![Password { name: "password1".into(), id: credential, verifier, expiry: None }],
+        scope_maps: ["any-map".into()].into(),
+        passwords: [Password { name: "password1".into(), id: credential, verifier, expiry: None }].into(),
         origin: Origin::built_in(),
     };
     let granted = match access {
         None => Granted::Everything,
         Some(scopes) => Granted::Access(Arc::new(AccessList::from_scopes(scopes))),
     };
-    Caller { principal: Principal::Token(Arc::new(token)), credential: Some(credential), granted }
+    let held = ResolvedToken { token: Arc::new(token), scope_maps: [scope_map(rules)].into() };
+    Caller { principal: Principal::Token(held), credential: Some(credential), granted }
 }
 
 fn permitted(caller: &Caller, line: &str) -> bool {

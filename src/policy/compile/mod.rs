@@ -1,27 +1,25 @@
-//! From what an operator wrote to what decisions need: every text parsed, every name resolved, every problem reported.
+//! From what an operator wrote to the layer of the files: every text parsed, every name resolved, every problem reported.
 //!
 //! Pure: whatever a document refers to outside itself (secret files, environment variables, certificate files) is
 //! asked of [`References`].
 
 mod passwords;
+mod properties;
 mod scope_maps;
 mod upstream;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use self::passwords::Owner;
+use self::passwords::{Names, Owner};
 use super::address::{ExternalUrl, LoginServer};
 use super::credential::PrincipalId;
 use super::document::{RegistryDocument, RegistryDocuments, TokenDocument};
-use super::nearest::nearest;
-use super::network::NetworkRules;
+use super::layers::{Declared, DeclaredPolicy};
+use super::names::{self, Form};
 use super::origin::At;
-use super::principal::{Admin, Token};
+use super::principal::{Password, Token};
 use super::problem::{Problem, Problems};
-use super::registry::{Parts, Registry};
-use super::scope_map::ScopeMap;
-use super::snapshot::PolicySnapshot;
 use crate::clock::Timestamp;
 use crate::secret::{HashKey, Secret};
 
@@ -48,26 +46,34 @@ impl std::fmt::Debug for Compiler<'_> {
     }
 }
 
-/// Compiles `documents` to the snapshot number `version`; `None` when anything but warnings was found.
-pub fn compile(
-    documents: &RegistryDocuments,
-    compiler: Compiler<'_>,
-    version: u64,
-) -> (Option<PolicySnapshot>, Problems) {
+/// Compiles `documents`; `None` when anything but warnings was found.
+pub fn compile(documents: &RegistryDocuments, compiler: Compiler<'_>) -> (Option<DeclaredPolicy>, Problems) {
     let mut problems = Problems::new();
     let registries: Vec<_> = documents
         .iter()
         .filter_map(|(name, document)| registry(name, document, compiler, &mut problems))
         .map(Arc::new)
         .collect();
+    alike(documents, &mut problems);
     shared_hosts(&registries, &mut problems);
-    let snapshot = (!problems.are_fatal()).then(|| PolicySnapshot::new(version, registries));
-    (snapshot, problems)
+    let policy = (!problems.are_fatal()).then(|| DeclaredPolicy::new(registries));
+    (policy, problems)
+}
+
+/// Two registries must not have names that only differ in case: the API, like ARM, does not tell them apart.
+fn alike(documents: &RegistryDocuments, problems: &mut Problems) {
+    let mut seen: HashMap<String, &At<String>> = HashMap::new();
+    for name in documents.keys() {
+        if let Some(first) = seen.insert(name.to_ascii_lowercase(), name) {
+            let what = format!("`{}` differs from registry `{}` in case only", name.value, first.value);
+            problems.push(Problem::new(&name.origin, what).hint(format!("the other is at {}", first.origin)));
+        }
+    }
 }
 
 /// Two registries must not answer to the same Host header.
-fn shared_hosts(registries: &[Arc<Registry>], problems: &mut Problems) {
-    let mut seen: HashMap<Box<str>, &Registry> = HashMap::new();
+fn shared_hosts(registries: &[Arc<Declared>], problems: &mut Problems) {
+    let mut seen: HashMap<Box<str>, &Declared> = HashMap::new();
     for registry in registries {
         for host in registry.login_server.host_headers() {
             if let Some(first) = seen.insert(host, registry) {
@@ -85,8 +91,8 @@ fn registry(
     document: &RegistryDocument,
     compiler: Compiler<'_>,
     problems: &mut Problems,
-) -> Option<Registry> {
-    let named = check_name(name, "registry", (5, 50), |c| c.is_ascii_alphanumeric(), "letters and digits", problems);
+) -> Option<Declared> {
+    let named = check_name(name, names::REGISTRY, problems);
     not_yet(document, problems);
     let login_server = login_server(&document.login_server, problems);
     let external_url = match &document.external_url {
@@ -94,26 +100,26 @@ fn registry(
         Some(url) => report(url, ExternalUrl::parse(url), "https://registry.example.com", problems).map(Some),
     };
     let upstream = upstream::target(&document.upstream, compiler, problems);
-    let network = NetworkRules::compile(document.public_network_access, &document.network_rule_set, problems);
+    let properties = properties::declared(document, problems);
+    let ip_rules = properties::ip_rules(document, problems);
     let scope_maps = scope_maps::compile(document, problems);
     let admin = admin(name, document, compiler, problems);
-    let tokens = document
-        .tokens
-        .iter()
-        .filter_map(|(token, body)| self::token(name, token, body, &scope_maps, compiler, problems))
-        .collect();
-    Some(Registry::new(Parts {
+    let token = |(token, body)| self::token(name, token, body, &scope_maps, compiler, problems).map(Arc::new);
+    let tokens: Vec<_> = document.tokens.iter().filter_map(token).collect();
+    Some(Declared {
         name: named?,
         login_server: login_server?,
         external_url: external_url?,
-        upstream: upstream?,
-        network: network?,
-        anonymous_pull: document.anonymous_pull_enabled,
+        upstream: Arc::new(upstream?),
+        properties,
+        ip_rules,
+        admin_id: PrincipalId::derive(compiler.hash_key, "principal", &[name.as_bytes(), b"admin"]),
         admin,
         scope_maps,
-        tokens,
+        ids: tokens.iter().map(|token| (token.id, Arc::clone(token))).collect(),
+        tokens: tokens.into_iter().map(|token| (Arc::clone(&token.name), token)).collect(),
         origin: name.origin.clone(),
-    }))
+    })
 }
 
 /// Keys whose feature is not built yet are refused, never ignored.
@@ -142,23 +148,18 @@ fn login_server(text: &At<String>, problems: &mut Problems) -> Option<LoginServe
     Some(parsed)
 }
 
-fn admin(name: &At<String>, document: &RegistryDocument, compiler: Compiler<'_>, problems: &mut Problems) -> Admin {
+/// The admin account's passwords, where any are declared.
+fn admin(
+    name: &At<String>,
+    document: &RegistryDocument,
+    compiler: Compiler<'_>,
+    problems: &mut Problems,
+) -> Option<At<Vec<Password>>> {
     let owner = Owner { registry: name, kind: "admin", called: "the admin account", name };
-    let empty = Vec::new();
-    let declared = document.admin.as_ref().map_or(&empty, |admin| &admin.passwords);
-    let passwords = passwords::compile(declared, &owner, &["password", "password2"], compiler, problems);
-    if document.admin_user_enabled && declared.is_empty() {
-        let what = "the admin account is enabled but has no password, so nobody can use it";
-        let hint = "add `admin: { passwords: [ { name: password, file: … } ] }`";
-        problems.push(Problem::warning(&name.origin, what).hint(hint));
-    }
-    Admin {
-        name: name.as_str().into(),
-        id: PrincipalId::derive(compiler.hash_key, "principal", &[name.as_bytes(), b"admin"]),
-        enabled: document.admin_user_enabled,
-        passwords,
-        origin: name.origin.clone(),
-    }
+    let declared = &document.admin.as_ref()?.passwords;
+    let mut passwords = Vec::new();
+    passwords::compile(declared, &owner, Names::These(names::ADMIN_PASSWORDS), &mut passwords, compiler, problems);
+    declared.first().map(|first| At::new(passwords, first.origin.clone()))
 }
 
 fn token(
@@ -169,8 +170,7 @@ fn token(
     compiler: Compiler<'_>,
     problems: &mut Problems,
 ) -> Option<Token> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let checked = check_name(name, "token", (5, 50), allowed, "letters, digits and `-`", problems);
+    let checked = check_name(name, names::DECLARED_TOKEN, problems);
     if name.value == registry.value {
         let what = format!(
             "token `{name}` has the registry's name, which is the admin account's user name",
@@ -179,36 +179,19 @@ fn token(
         problems.push(Problem::new(&name.origin, what).hint("choose another name"));
     }
     let owner = Owner { registry, kind: "token", called: "a token", name };
-    let names = ["password1", "password2"];
-    let passwords = passwords::compile(&document.passwords, &owner, &names, compiler, problems);
-    let scope_map = find_scope_map(&document.scope_map, scope_maps, problems);
+    let mut passwords = Vec::new();
+    let usual = Names::These(names::TOKEN_PASSWORDS);
+    passwords::compile(&document.passwords, &owner, usual, &mut passwords, compiler, problems);
+    passwords::compile(&document.additional_passwords, &owner, Names::Own, &mut passwords, compiler, problems);
+    let scope_maps = scope_maps::of_token(document, scope_maps, problems);
     Some(Token {
         name: checked?,
         id: PrincipalId::derive(compiler.hash_key, "principal", &[registry.as_bytes(), b"token", name.as_bytes()]),
         status: document.status,
-        scope_map: scope_map?,
-        passwords,
+        scope_maps: scope_maps?,
+        passwords: passwords.into(),
         origin: name.origin.clone(),
     })
-}
-
-fn find_scope_map(
-    wanted: &At<String>,
-    scope_maps: &scope_maps::ByName,
-    problems: &mut Problems,
-) -> Option<Arc<ScopeMap>> {
-    let found = scope_maps.get(wanted.as_str());
-    if found.is_none() {
-        let problem = Problem::new(&wanted.origin, format!("there is no scope map `{}`", wanted.value));
-        let nearest = nearest(wanted, scope_maps.keys().map(AsRef::as_ref));
-        problems.push(match nearest {
-            Some(name) => problem.hint(format!("did you mean `{name}`?")),
-            None => {
-                problem.hint("declare it under `scopeMaps`, or use a system-defined one such as `_repositories_pull`")
-            }
-        });
-    }
-    found.cloned()
 }
 
 /// Reports a text that does not parse, quoting it unless a password may stand in it: before an `@`.
@@ -225,18 +208,11 @@ fn report<T>(
     parsed.map_err(|error| problems.push(refuse(error))).ok()
 }
 
-fn check_name(
-    name: &At<String>,
-    what: &str,
-    (least, most): (usize, usize),
-    allowed: impl Fn(char) -> bool,
-    alphabet: &str,
-    problems: &mut Problems,
-) -> Option<Arc<str>> {
-    if (least..=most).contains(&name.len()) && name.chars().all(allowed) {
+fn check_name(name: &At<String>, form: Form, problems: &mut Problems) -> Option<Arc<str>> {
+    if form.allows(name) {
         return Some(name.as_str().into());
     }
-    let problem = format!("`{}` is not a {what} name", name.value);
-    problems.push(Problem::new(&name.origin, problem).hint(format!("use {least} to {most} {alphabet}, as in ACR")));
+    let problem = format!("`{}` is not a {} name", name.value, form.what);
+    problems.push(Problem::new(&name.origin, problem).hint(form.hint()));
     None
 }

@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::policy::credential::{CredentialId, HashProblem, Verifier};
 use crate::policy::document::PasswordDocument;
+use crate::policy::names;
 use crate::policy::origin::At;
 use crate::policy::principal::Password;
 use crate::policy::problem::{Problem, Problems};
@@ -22,31 +23,44 @@ pub(super) struct Owner<'a> {
     pub(super) name: &'a str,
 }
 
-/// At most one password of each of `names`.
+/// What the passwords of a list may be called.
+#[derive(Clone, Copy)]
+pub(super) enum Names {
+    These([&'static str; 2]),
+    /// Anything else (D11).
+    Own,
+}
+
+/// Adds what `documents` say to `passwords`; no two have one name.
 pub(super) fn compile(
     documents: &[At<PasswordDocument>],
     owner: &Owner<'_>,
-    names: &[&str],
+    allowed: Names,
+    passwords: &mut Vec<Password>,
     compiler: Compiler<'_>,
     problems: &mut Problems,
-) -> Vec<Password> {
-    let mut passwords: Vec<Password> = Vec::new();
+) {
     for document in documents {
-        if !names.contains(&document.name.as_str()) {
-            let what = format!("`{}` is not the name of a password of {}", document.name.value, owner.called);
-            let names = names.join("` and `");
-            problems.push(Problem::new(&document.name.origin, what).hint(format!("the names are `{names}`")));
+        if let Some(problem) = misnamed(&document.name, owner, allowed) {
+            problems.push(problem);
         } else if passwords.iter().any(|password| *password.name == *document.name.value) {
             let what = format!("`{}` is declared twice", document.name.value);
-            problems.push(
-                Problem::new(&document.name.origin, what)
-                    .hint("a principal has at most two passwords: rename or remove one of them"),
-            );
+            problems.push(Problem::new(&document.name.origin, what).hint("rename or remove one of them"));
         } else if let Some(password) = password(document, owner, compiler, problems) {
             passwords.push(password);
         }
     }
-    passwords
+}
+
+fn misnamed(name: &At<String>, owner: &Owner<'_>, allowed: Names) -> Option<Problem> {
+    match allowed {
+        Names::These(names) if names.contains(&name.as_str()) => None,
+        Names::These(names) => {
+            let what = format!("`{}` is not the name of a password of {}", name.value, owner.called);
+            Some(Problem::new(&name.origin, what).hint(format!("the names are `{}`", names.join("` and `"))))
+        }
+        Names::Own => names::check_password_name(name).err().map(|error| Problem::new(&name.origin, error)),
+    }
 }
 
 fn password(
@@ -64,7 +78,7 @@ fn password(
     let kept = verifier.hash_text();
     let parts = [owner.registry, owner.kind, owner.name, &document.name, &kept].map(str::as_bytes);
     let id = CredentialId::derive(compiler.hash_key, "credential", &parts);
-    Some(Password { name: document.name.as_str().into(), id, verifier, expiry: expiry? })
+    Some(Password { name: names::password(&document.name), id, verifier, expiry: expiry? })
 }
 
 fn verifier(document: &At<PasswordDocument>, compiler: Compiler<'_>, problems: &mut Problems) -> Option<Verifier> {

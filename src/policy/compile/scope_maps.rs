@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::policy::action::{Action, ActionSet};
-use crate::policy::document::{RegistryDocument, ScopeMapDocument};
+use crate::policy::document::{RegistryDocument, ScopeMapDocument, TokenDocument};
+use crate::policy::names;
 use crate::policy::nearest::nearest;
 use crate::policy::origin::At;
 use crate::policy::pattern::RepositoryPattern;
@@ -24,14 +25,10 @@ pub(super) fn compile(document: &RegistryDocument, problems: &mut Problems) -> B
 
 /// A map with problems is compiled as far as it goes, so that tokens that refer to it are not reported as well.
 fn scope_map(name: &At<String>, document: &ScopeMapDocument, problems: &mut Problems) -> ScopeMap {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    check_name(name, "scope map", (5, 50), allowed, "letters, digits, `-` and `_`", problems);
-    if name.starts_with("_repositories_") {
-        let what = format!("`{}`: names that begin with `_repositories_` are reserved", name.value);
-        problems.push(
-            Problem::new(&name.origin, what)
-                .hint("choose another name: the system-defined scope maps need no declaration"),
-        );
+    check_name(name, names::SCOPE_MAP, problems);
+    if names::is_reserved(name) {
+        let hint = "choose another name: the system-defined scope maps need no declaration";
+        problems.push(Problem::new(&name.origin, names::reserved(name)).hint(hint));
     }
     if let Some(text) = document.description.as_ref().filter(|text| text.chars().count() > 256) {
         problems.push(Problem::new(&text.origin, "the description is too long").hint("at most 256 characters"));
@@ -42,6 +39,38 @@ fn scope_map(name: &At<String>, document: &ScopeMapDocument, problems: &mut Prob
     }
     let description = document.description.as_ref().map_or("", |text| text.as_str());
     ScopeMap::new(name, description, name.origin.clone(), rules)
+}
+
+/// The names of the scope maps that a token refers to, if there is one of each.
+pub(super) fn of_token(document: &TokenDocument, known: &ByName, problems: &mut Problems) -> Option<Box<[Arc<str>]>> {
+    let mut found: Vec<Arc<str>> = Vec::new();
+    let mut missing = false;
+    for wanted in std::iter::once(&document.scope_map).chain(&document.additional_scope_maps) {
+        match find(wanted, known, problems) {
+            None => missing = true,
+            Some(name) if found.contains(&name) => {
+                let what = format!("the token has scope map `{name}` already");
+                problems.push(Problem::new(&wanted.origin, what).hint("remove one of them"));
+            }
+            Some(name) => found.push(name),
+        }
+    }
+    (!missing).then(|| found.into())
+}
+
+fn find(wanted: &At<String>, known: &ByName, problems: &mut Problems) -> Option<Arc<str>> {
+    let found = known.get_key_value(wanted.as_str());
+    if found.is_none() {
+        let problem = Problem::new(&wanted.origin, format!("there is no scope map `{}`", wanted.value));
+        let nearest = nearest(wanted, known.keys().map(AsRef::as_ref));
+        problems.push(match nearest {
+            Some(name) => problem.hint(format!("did you mean `{name}`?")),
+            None => {
+                problem.hint("declare it under `scopeMaps`, or use a system-defined one such as `_repositories_pull`")
+            }
+        });
+    }
+    found.map(|(name, _)| Arc::clone(name))
 }
 
 fn rule(

@@ -10,7 +10,8 @@ mod steps;
 mod table;
 
 pub use address::{InvalidNetwork, SourceAddress, parse_network};
-pub use rules::{Admitted, Effect, IpRule, MatchedRule, NetworkRules, Reason, Refused};
+pub use rules::{Admitted, Effect, IpRule, IpRules, MatchedRule, NetworkRules, Reason, Refused};
+pub use rules::{check_rule, check_rule_name};
 pub use table::NetworkTable;
 
 #[cfg(test)]

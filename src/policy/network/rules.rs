@@ -9,9 +9,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{NetworkTable, SourceAddress, parse_network};
-use crate::policy::document::{IpRuleDocument, NetworkAction, NetworkRuleSetDocument, PublicNetworkAccess};
+use crate::policy::document::{IpRuleDocument, NetworkAction, PublicNetworkAccess};
 use crate::policy::origin::Origin;
 use crate::policy::problem::{Problem, Problems};
+use crate::policy::stored::StoredIpRule;
 
 /// What a rule or the default action does with an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,8 @@ impl fmt::Debug for MatchedRule {
 pub enum Reason {
     /// Public network access is switched off for this registry, so its IP rules do not count (S2-10).
     PublicAccessDisabled,
+    /// What the store has as rules cannot be read, so none of them may be left out.
+    RulesUnreadable,
     /// This rule has the longest prefix that holds the address.
     Rule(MatchedRule),
     /// No rule holds the address.
@@ -105,6 +108,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PublicAccessDisabled => f.write_str("publicNetworkAccess is Disabled"),
+            Self::RulesUnreadable => f.write_str("the ip rules in the store cannot be read"),
             Self::Rule(rule) => rule.fmt(f),
             Self::DefaultAction(effect) => write!(f, "no ip rule matches and defaultAction is {effect}"),
         }
@@ -139,11 +143,9 @@ impl Refused {
     }
 }
 
-/// The network rules of one registry, immutable.
-#[derive(Debug, Clone)]
-pub struct NetworkRules {
-    public: PublicNetworkAccess,
-    default: Effect,
+/// IP rules as compiled. Every registry of every snapshot in which they are the same shares them.
+#[derive(Debug)]
+pub struct IpRules {
     /// One rule for each network that any rule names.
     rules: Arc<[IpRule]>,
     table: NetworkTable<Hit>,
@@ -156,36 +158,74 @@ struct Hit {
     position: u32,
 }
 
-impl NetworkRules {
-    /// Compiles what was written; `None` when anything in it is a problem (never a set with fewer rules).
-    pub fn compile(public: PublicNetworkAccess, set: &NetworkRuleSetDocument, problems: &mut Problems) -> Option<Self> {
+impl IpRules {
+    /// Compiles what a file says; `None` when anything in it is a problem (never a set with fewer rules).
+    pub fn compile(documents: &[IpRuleDocument], problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
+        let rules = documents.iter().filter_map(|one| compile_rule(one).map_err(|error| problems.push(error)).ok());
+        let rules: Vec<_> = rules.collect();
+        (problems.len() == before).then(|| Self::new(rules))
+    }
+
+    /// Compiles what the API has set.
+    ///
+    /// # Errors
+    /// A sentence, when any rule of them cannot be read.
+    pub fn of_stored(rules: &[StoredIpRule]) -> Result<Self, String> {
+        let rule = |stored: &StoredIpRule| {
+            Ok(IpRule {
+                network: parse_network(&stored.value).map_err(|invalid| invalid.to_string())?,
+                effect: stored.action.into(),
+                name: stored.name.clone(),
+                origin: Origin::store(),
+            })
+        };
+        rules.iter().map(rule).collect::<Result<Vec<_>, String>>().map(Self::new)
+    }
+
+    fn new(written: impl IntoIterator<Item = IpRule>) -> Self {
         let mut rules = BTreeMap::new();
-        for document in &set.ip_rules {
-            match compile_rule(document) {
-                Ok(rule) => insert(&mut rules, rule),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        if problems.len() > before {
-            return None;
-        }
+        written.into_iter().for_each(|rule| insert(&mut rules, rule));
         let table =
             (0..).zip(&rules).map(|(position, (network, rule))| (*network, Hit { effect: rule.effect, position }));
-        Some(Self {
-            public,
-            default: set.default_action.into(),
-            table: NetworkTable::new(&table.collect()),
-            rules: rules.into_values().collect(),
-        })
+        Self { table: NetworkTable::new(&table.collect()), rules: rules.into_values().collect() }
+    }
+
+    fn matched(&self, position: u32) -> MatchedRule {
+        MatchedRule { rules: Arc::clone(&self.rules), position: position as usize }
+    }
+}
+
+/// No rules.
+impl Default for IpRules {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
+/// The network rules of one registry, immutable and cheap to clone.
+#[derive(Debug, Clone)]
+pub struct NetworkRules {
+    public: PublicNetworkAccess,
+    default: Effect,
+    rules: Option<Arc<IpRules>>,
+}
+
+impl NetworkRules {
+    /// Without `rules`, because they cannot be read, nobody is admitted.
+    pub fn new(public: PublicNetworkAccess, default: NetworkAction, rules: Option<Arc<IpRules>>) -> Self {
+        Self { public, default: default.into(), rules }
     }
 
     /// Decides about `source`: public access first, then the longest prefix, then the default action.
     pub fn admit(&self, source: SourceAddress) -> Result<Admitted, Refused> {
-        let (effect, reason) = match (self.public, self.table.longest_match(source)) {
+        let (effect, reason) = match (self.public, &self.rules) {
             (PublicNetworkAccess::Disabled, _) => (Effect::Deny, Reason::PublicAccessDisabled),
-            (PublicNetworkAccess::Enabled, Some(found)) => (found.effect, Reason::Rule(self.matched(found.position))),
-            (PublicNetworkAccess::Enabled, None) => (self.default, Reason::DefaultAction(self.default)),
+            (PublicNetworkAccess::Enabled, None) => (Effect::Deny, Reason::RulesUnreadable),
+            (PublicNetworkAccess::Enabled, Some(rules)) => match rules.table.longest_match(source) {
+                Some(found) => (found.effect, Reason::Rule(rules.matched(found.position))),
+                None => (self.default, Reason::DefaultAction(self.default)),
+            },
         };
         match effect {
             Effect::Allow => Ok(Admitted { reason }),
@@ -195,20 +235,35 @@ impl NetworkRules {
 
     /// The rules that count, one for each network.
     pub fn ip_rules(&self) -> &[IpRule] {
-        &self.rules
+        self.rules.as_ref().map_or(&[], |rules| &rules.rules)
     }
+}
 
-    fn matched(&self, position: u32) -> MatchedRule {
-        MatchedRule { rules: Arc::clone(&self.rules), position: position as usize }
+/// Whether `value` may stand in an IP rule.
+///
+/// # Errors
+/// A sentence that says what to write instead.
+pub fn check_rule(value: &str) -> Result<(), String> {
+    parse_network(value).map(|_| ()).map_err(|invalid| format!("{invalid}; {}", invalid.hint()))
+}
+
+/// Whether `name` may be the name of an IP rule: it stands in the audit log.
+///
+/// # Errors
+/// A phrase.
+pub fn check_rule_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err("the name of an ip rule is empty or has control characters");
     }
+    Ok(())
 }
 
 fn compile_rule(document: &IpRuleDocument) -> Result<IpRule, Problem> {
     let network = parse_network(&document.value)
         .map_err(|invalid| Problem::new(&document.value.origin, invalid.to_string()).hint(invalid.hint()))?;
-    if let Some(name) = document.name.as_ref().filter(|name| name.is_empty() || name.chars().any(char::is_control)) {
-        return Err(Problem::new(&name.origin, "the name of an ip rule is empty or has control characters")
-            .hint("write a short name on one line, or leave `name` out"));
+    if let Some(name) = &document.name {
+        let hint = "write a short name on one line, or leave `name` out";
+        check_rule_name(name).map_err(|error| Problem::new(&name.origin, error).hint(hint))?;
     }
     Ok(IpRule {
         network,

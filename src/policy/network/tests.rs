@@ -1,29 +1,33 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::document::{IpRuleDocument, NetworkAction, NetworkRuleSetDocument, PublicNetworkAccess};
+use crate::policy::document::{IpRuleDocument, NetworkAction, PublicNetworkAccess};
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::Problems;
+use crate::policy::stored::StoredIpRule;
 use NetworkAction::{Allow, Deny};
 
 fn rule(value: &str, action: NetworkAction, line: u32) -> IpRuleDocument {
     IpRuleDocument { value: At::new(value.to_owned(), Origin::new("policy.yaml", line, 11)), action, name: None }
 }
 
-fn set(default_action: NetworkAction, rules: &[(&str, NetworkAction)]) -> NetworkRuleSetDocument {
-    let ip_rules = (1..).zip(rules).map(|(line, (value, action))| rule(value, *action, line)).collect();
-    NetworkRuleSetDocument { default_action, ip_rules }
+fn documents(rules: &[(&str, NetworkAction)]) -> Vec<IpRuleDocument> {
+    (1..).zip(rules).map(|(line, (value, action))| rule(value, *action, line)).collect()
+}
+
+fn rules_of(default_action: NetworkAction, documents: &[IpRuleDocument]) -> NetworkRules {
+    let mut problems = Problems::new();
+    let rules = IpRules::compile(documents, &mut problems).unwrap();
+    assert!(problems.is_empty());
+    NetworkRules::new(PublicNetworkAccess::Enabled, default_action, Some(Arc::new(rules)))
 }
 
 fn compiled(default_action: NetworkAction, written: &[(&str, NetworkAction)]) -> NetworkRules {
-    let mut problems = Problems::new();
-    let rules =
-        NetworkRules::compile(PublicNetworkAccess::Enabled, &set(default_action, written), &mut problems).unwrap();
-    assert!(problems.is_empty());
-    rules
+    rules_of(default_action, &documents(written))
 }
 
 fn source(text: &str) -> SourceAddress {
@@ -89,8 +93,8 @@ fn default_action_decides_without_a_matching_rule() {
 
 #[test]
 fn disabled_public_access_refuses_even_what_a_rule_allows() {
-    let document = set(Allow, &[("0.0.0.0/0", Allow), ("::/0", Allow)]);
-    let rules = NetworkRules::compile(PublicNetworkAccess::Disabled, &document, &mut Problems::new()).unwrap();
+    let written = IpRules::compile(&documents(&[("0.0.0.0/0", Allow), ("::/0", Allow)]), &mut Problems::new());
+    let rules = NetworkRules::new(PublicNetworkAccess::Disabled, Allow, written.map(Arc::new));
     for address in ["127.0.0.1", "::1", "203.0.113.1"] {
         assert_eq!(decision(&rules, address), (false, "publicNetworkAccess is Disabled".to_owned()));
     }
@@ -98,9 +102,9 @@ fn disabled_public_access_refuses_even_what_a_rule_allows() {
 
 #[test]
 fn reason_names_the_rule_and_its_place_on_one_line() {
-    let mut document = set(Deny, &[("203.0.113.0/24", Allow), ("203.0.113.66", Deny)]);
-    document.ip_rules[1].name = Some(At::new("leaked-laptop".to_owned(), Origin::new("policy.yaml", 2, 30)));
-    let rules = NetworkRules::compile(PublicNetworkAccess::Enabled, &document, &mut Problems::new()).unwrap();
+    let mut written = documents(&[("203.0.113.0/24", Allow), ("203.0.113.66", Deny)]);
+    written[1].name = Some(At::new("leaked-laptop".to_owned(), Origin::new("policy.yaml", 2, 30)));
+    let rules = rules_of(Deny, &written);
     assert_eq!(
         decision(&rules, "203.0.113.66"),
         (false, "ip rule `leaked-laptop` (Deny 203.0.113.66/32) at policy.yaml:2:11".to_owned())
@@ -178,22 +182,35 @@ fn every_bad_network_is_a_problem_at_its_place_with_a_hint() {
     ];
     for (text, hint) in cases {
         let mut problems = Problems::new();
-        let document = set(Deny, &[("192.0.2.0/24", Allow), (text, Allow)]);
-        assert!(NetworkRules::compile(PublicNetworkAccess::Enabled, &document, &mut problems).is_none(), "{text}");
+        assert!(IpRules::compile(&documents(&[("192.0.2.0/24", Allow), (text, Allow)]), &mut problems).is_none());
         let problem = problems.iter().next().unwrap();
         assert_eq!(problem.origin.to_string(), "policy.yaml:2:11", "{text}");
         assert!(problem.hint.as_ref().unwrap().contains(hint), "{text}: {problem}");
+        assert!(check_rule(text).unwrap_err().contains(hint), "{text}");
     }
 }
 
 #[test]
 fn all_problems_are_collected() {
     let mut problems = Problems::new();
-    let mut document = set(Deny, &[("x", Allow), ("192.0.2.0/24", Allow), ("10.0.0.1/8", Allow), ("::1", Allow)]);
-    document.ip_rules[3].name = Some(At::new("two\nlines".to_owned(), Origin::new("policy.yaml", 4, 40)));
-    assert!(NetworkRules::compile(PublicNetworkAccess::Enabled, &document, &mut problems).is_none());
+    let mut written = documents(&[("x", Allow), ("192.0.2.0/24", Allow), ("10.0.0.1/8", Allow), ("::1", Allow)]);
+    written[3].name = Some(At::new("two\nlines".to_owned(), Origin::new("policy.yaml", 4, 40)));
+    assert!(IpRules::compile(&written, &mut problems).is_none());
     let places: Vec<_> = problems.iter().map(|problem| problem.origin.to_string()).collect();
     assert_eq!(places, ["policy.yaml:1:11", "policy.yaml:3:11", "policy.yaml:4:40"]);
+}
+
+/// What the API has set was checked; if it cannot be read all the same, leaving a rule out could let somebody in.
+#[test]
+fn rules_of_the_store_that_cannot_be_read_admit_nobody() {
+    let stored = |value: &str, action| StoredIpRule { value: value.to_owned(), action, name: None };
+    let good = [stored("203.0.113.0/24", Allow), stored("203.0.113.66", Deny)];
+    let rules = |rules: &[StoredIpRule]| IpRules::of_stored(rules).map(Arc::new);
+    let readable = NetworkRules::new(PublicNetworkAccess::Enabled, Deny, rules(&good).ok());
+    assert_eq!(decision(&readable, "203.0.113.7"), (true, "ip rule (Allow 203.0.113.0/24) at store".to_owned()));
+    let bad = [good[0].clone(), stored("203.0.113.300", Deny)];
+    let unreadable = NetworkRules::new(PublicNetworkAccess::Enabled, Allow, rules(&bad).ok());
+    assert_eq!(decision(&unreadable, "203.0.113.7"), (false, "the ip rules in the store cannot be read".to_owned()));
 }
 
 /// The structure behind the promise that many rules cost no more than few: at most two ranges for a network, however

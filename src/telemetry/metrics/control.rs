@@ -1,16 +1,17 @@
-//! The metrics of the control plane: the store, how fast its changes get here, and passwords that end.
+//! The metrics of the control plane: its API, the store, how fast its changes get here, and passwords that end.
 
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::{Metrics, MetricsError, counter, gauge, histogram};
+use super::{Metrics, MetricsError, count, counter, counters, gauge, histogram};
 
 /// From a write on this machine to one that a reader found after an outage.
 const DELAY_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 #[derive(Debug)]
 pub(super) struct Control {
+    requests: IntCounterVec,
     store_up: IntGauge,
     store_errors: IntCounter,
     policy_revision: IntGauge,
@@ -30,6 +31,12 @@ impl Control {
         )?;
         registry.register(Box::new(passwords_expiring.clone()))?;
         Ok(Self {
+            requests: counters(
+                registry,
+                "seawall_management_requests_total",
+                "Requests to the management API by operation and status sent.",
+                &["operation", "code"],
+            )?,
             store_up: gauge(registry, "seawall_store_up", "Whether the store answered when it was last asked.")?,
             store_errors: counter(
                 registry,
@@ -58,6 +65,11 @@ impl Control {
 }
 
 impl Metrics {
+    /// Counts a request to the management API. `operation` is a name of ours, fixed at compile time.
+    pub fn management_request(&self, operation: &'static str, status: u16) {
+        count(&self.control.requests, [operation, &status.to_string()]);
+    }
+
     /// The store answered.
     pub fn store_answered(&self) {
         self.control.store_up.set(1);

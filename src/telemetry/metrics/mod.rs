@@ -248,7 +248,7 @@ impl Drop for Gauged {
 }
 
 /// The number of labels is the only thing that can be wrong here, and the tests move every metric.
-fn count(counters: &IntCounterVec, labels: [&str; 3]) {
+fn count<const N: usize>(counters: &IntCounterVec, labels: [&str; N]) {
     if let Ok(counter) = counters.get_metric_with_label_values(&labels) {
         counter.inc();
     }

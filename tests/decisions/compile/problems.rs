@@ -34,16 +34,27 @@ pub(super) const PROBLEMS: &[(&str, &str, &str)] = &[
   hint: use 5 to 50 letters and digits, as in ACR",
     ),
     (
-        "a token's name has an underscore",
-        "  tokens: { ci_push: { scopeMap: _repositories_pull } }",
-        "policy.yaml:4:13: `ci_push` is not a token name
-  hint: use 5 to 50 letters, digits and `-`, as in ACR",
+        "a token's name has a colon, which ends the user name of a basic login",
+        "  tokens: { 'ci:push': { scopeMap: _repositories_pull } }",
+        "policy.yaml:4:13: `ci:push` is not a token name
+  hint: use 1 to 64 letters, digits, `.`, `_`, `-` and `@`, not marks alone",
     ),
     (
-        "a token's name is too short",
-        "  tokens: { cicd: { scopeMap: _repositories_pull } }",
-        "policy.yaml:4:13: `cicd` is not a token name
-  hint: use 5 to 50 letters, digits and `-`, as in ACR",
+        "a token's name has marks only",
+        "  tokens: { '..': { scopeMap: _repositories_pull } }",
+        "policy.yaml:4:13: `..` is not a token name
+  hint: use 1 to 64 letters, digits, `.`, `_`, `-` and `@`, not marks alone",
+    ),
+    (
+        "registries differ in case only",
+        "myregistry:
+  loginServer: r.example.com
+  upstream: { url: http://127.0.0.1:5000 }
+MyRegistry:
+  loginServer: s.example.com
+  upstream: { url: http://127.0.0.1:5000 }",
+        "policy.yaml:1:1: `myregistry` differs from registry `MyRegistry` in case only
+  hint: the other is at policy.yaml:4:1",
     ),
     (
         "a token is named like the registry",
@@ -164,7 +175,7 @@ pub(super) const PROBLEMS: &[(&str, &str, &str)] = &[
       scopeMap: _repositories_pull
       passwords: [{ name: password1, file: a }, { name: password1, file: b }]",
         "policy.yaml:7:57: `password1` is declared twice
-  hint: a principal has at most two passwords: rename or remove one of them",
+  hint: rename or remove one of them",
     ),
     (
         "three passwords",
@@ -260,8 +271,8 @@ policy.yaml:4:81: the password is empty",
     (
         "the admin account without a password",
         "  adminUserEnabled: true",
-        "policy.yaml:1:1: warning: the admin account is enabled but has no password, so nobody can use it
-  hint: add `admin: { passwords: [ { name: password, file: … } ] }`",
+        "policy.yaml:4:21: warning: the admin account is enabled but has no password, so nobody can use it
+  hint: add `admin: { passwords: [ { name: password, file: … } ] }`, or let `seawall credential renew` make one",
     ),
     // Addresses.
     (
@@ -412,7 +423,37 @@ policy.yaml:3:84: a duration is a whole number and one of ms, s, m, h, d, such a
         "policy.yaml:4:40: the address has bits set outside its prefix: `203.0.113.1/24`
   hint: write 203.0.113.0/24 for the whole network, or 203.0.113.1 for the one address",
     ),
+    // Beyond ACR (D8, D11).
+    (
+        "an additional scope map is unknown, another named twice",
+        "  tokens: { ci: { scopeMap: _repositories_pull, additionalScopeMaps: [_repositories_pul, _repositories_push, _repositories_push] } }",
+        "policy.yaml:4:71: there is no scope map `_repositories_pul`
+  hint: did you mean `_repositories_pull`?
+policy.yaml:4:110: the token has scope map `_repositories_push` already
+  hint: remove one of them",
+    ),
+    (
+        "additional passwords with the usual names, without one, or twice",
+        "  tokens:
+    ci:
+      scopeMap: _repositories_pull
+      additionalPasswords:
+        - { name: password2, file: a }
+        - { name: jane's, file: a }
+        - { name: laptop, file: a }
+        - { name: laptop, file: b }",
+        "policy.yaml:8:19: `password2` is the name of a password that every token or admin account may have
+policy.yaml:9:19: `jane's` is not a password name: use 1 to 50 letters, digits, `.`, `_` and `-`, not marks alone
+policy.yaml:11:19: `laptop` is declared twice
+  hint: rename or remove one of them",
+    ),
     // Later versions.
+    (
+        "data endpoints",
+        "  dataEndpointEnabled: true",
+        "policy.yaml:4:24: `dataEndpointEnabled` is not available in this version
+  hint: remove it, or set it to false",
+    ),
     (
         "features that are not built yet",
         "  privateEndpointConnections: [{ name: build-vpc, status: Approved }]

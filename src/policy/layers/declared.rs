@@ -1,0 +1,69 @@
+//! What files declare, compiled.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::policy::address::{ExternalUrl, LoginServer, UpstreamTarget};
+use crate::policy::credential::{PrincipalId, Verifier};
+use crate::policy::network::IpRules;
+use crate::policy::origin::{At, Origin};
+use crate::policy::principal::{Password, Token};
+use crate::policy::properties::DeclaredProperties;
+use crate::policy::scope_map::ScopeMap;
+
+/// All registries that the files declare. Made by [`compile`](crate::policy::compile).
+#[derive(Debug)]
+pub struct DeclaredPolicy {
+    /// By name.
+    pub(in crate::policy) registries: Vec<Arc<Declared>>,
+    pub(in crate::policy) index: Arc<Index>,
+}
+
+/// Where in the list of registries one is.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct Index {
+    /// By every Host header that means it, in lower case.
+    pub(in crate::policy) hosts: HashMap<Box<str>, usize>,
+    /// By its name, in lower case.
+    pub(in crate::policy) names: HashMap<Box<str>, usize>,
+}
+
+impl DeclaredPolicy {
+    pub(in crate::policy) fn new(registries: Vec<Arc<Declared>>) -> Self {
+        let mut index = Index::default();
+        for (position, registry) in registries.iter().enumerate() {
+            index.hosts.extend(registry.login_server.host_headers().map(|host| (host, position)));
+            index.names.insert(registry.name.to_ascii_lowercase().into(), position);
+        }
+        Self { registries, index: Arc::new(index) }
+    }
+}
+
+/// One registry as files declare it.
+#[derive(Debug)]
+pub(in crate::policy) struct Declared {
+    pub(in crate::policy) name: Arc<str>,
+    pub(in crate::policy) login_server: LoginServer,
+    pub(in crate::policy) external_url: Option<ExternalUrl>,
+    pub(in crate::policy) upstream: Arc<UpstreamTarget>,
+    pub(in crate::policy) properties: DeclaredProperties,
+    /// Of `ipRules`, where they are declared.
+    pub(in crate::policy) ip_rules: Option<Arc<IpRules>>,
+    pub(in crate::policy) admin_id: PrincipalId,
+    /// The admin account's passwords, where any are declared.
+    pub(in crate::policy) admin: Option<At<Vec<Password>>>,
+    /// The system-defined ones too.
+    pub(in crate::policy) scope_maps: BTreeMap<Arc<str>, Arc<ScopeMap>>,
+    pub(in crate::policy) tokens: BTreeMap<Arc<str>, Arc<Token>>,
+    pub(in crate::policy) ids: HashMap<PrincipalId, Arc<Token>>,
+    pub(in crate::policy) origin: Origin,
+}
+
+impl Declared {
+    /// Some slow verifier of this layer, if it has any.
+    pub(in crate::policy) fn slow_verifier(&self) -> Option<&Verifier> {
+        let admin = self.admin.iter().flat_map(|admin| &admin.value);
+        let tokens = self.tokens.values().flat_map(|token| &token.passwords);
+        admin.chain(tokens).map(|password| &password.verifier).find(|verifier| verifier.is_slow())
+    }
+}

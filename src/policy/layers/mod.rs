@@ -1,0 +1,68 @@
+//! The two layers of which every registry is made: what files declare, and what the API has set.
+//!
+//! Each layer is compiled apart from the other, is immutable once it is published, and is shared by all snapshots in
+//! which it is the same. They meet by name, when somebody asks: the file's object first. So neither a change among
+//! tens of thousands of stored tokens nor a reload of the files costs more than what it changes.
+
+mod declared;
+mod stored;
+
+pub use declared::DeclaredPolicy;
+pub(super) use declared::{Declared, Index};
+pub(super) use stored::Stored;
+pub use stored::StoredPolicy;
+
+use super::origin::{At, Origin};
+use super::problem::{Problem, Problems};
+use super::properties::overruled;
+
+impl DeclaredPolicy {
+    /// What an operator should know of these files beside that store: what is in both, and what has no effect.
+    ///
+    /// Nothing of it stops anything: the files win.
+    pub fn warnings_beside(&self, stored: &StoredPolicy) -> Problems {
+        let mut warnings = Problems::new();
+        for declared in &self.registries {
+            declared.warn_beside(stored.registry(&declared.name), &mut warnings);
+        }
+        for name in stored.registries().filter(|name| !self.registries.iter().any(|one| one.name == **name)) {
+            let what = format!("the store has objects of registry `{name}`, which no file declares");
+            let hint = "they are kept and have no effect until a file declares it again";
+            warnings.push(Problem::warning(&Origin::store(), what).hint(hint));
+        }
+        warnings
+    }
+}
+
+impl Declared {
+    fn warn_beside(&self, stored: &Stored, warnings: &mut Problems) {
+        self.warn_of_admin(stored, warnings);
+        let mut warn = |origin: &Origin, what: String| {
+            let hint = "what this file says is in force; remove it here to use what the API has set";
+            warnings.push(Problem::warning(origin, what).hint(hint));
+        };
+        for (name, origin) in overruled(&self.properties, stored.record()) {
+            warn(origin, format!("`{name}` has another value in the store"));
+        }
+        if let Some(origin) = self.admin.as_ref().map(|at| &at.origin).filter(|_| stored.has_admin_passwords()) {
+            warn(origin, "the admin account has passwords in the store too".to_owned());
+        }
+        for token in self.tokens.values().filter(|token| stored.token(&token.name).is_some()) {
+            warn(&token.origin, format!("token `{}` is in the store too", token.name));
+        }
+        for map in self.scope_maps.values().filter(|map| stored.scope_map(&map.name).is_some()) {
+            warn(&map.origin, format!("scope map `{}` is in the store too", map.name));
+        }
+    }
+
+    fn warn_of_admin(&self, stored: &Stored, warnings: &mut Problems) {
+        let enabled = self.properties.admin_user_enabled.as_ref().filter(|enabled| enabled.value);
+        let Some(At { origin, .. }) = enabled.filter(|_| self.admin.is_none() && !stored.has_admin_passwords()) else {
+            return;
+        };
+        let what = "the admin account is enabled but has no password, so nobody can use it";
+        let hint =
+            "add `admin: { passwords: [ { name: password, file: … } ] }`, or let `seawall credential renew` make one";
+        warnings.push(Problem::warning(origin, what).hint(hint));
+    }
+}

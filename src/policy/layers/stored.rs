@@ -1,0 +1,269 @@
+//! What the API has set, compiled record by record.
+//!
+//! The maps are persistent: a copy of them shares everything with the original, and a change to one copies the few nodes
+//! on the way to it. What cannot be read grants nothing, and is told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rpds::HashTrieMapSync;
+
+use crate::clock::Timestamp;
+use crate::policy::action::ActionSet;
+use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
+use crate::policy::names;
+use crate::policy::network::IpRules;
+use crate::policy::origin::Origin;
+use crate::policy::pattern::RepositoryPattern;
+use crate::policy::principal::{Password, Token};
+use crate::policy::problem::{Problem, Problems};
+use crate::policy::scope_action::ScopeAction;
+use crate::policy::scope_map::{ScopeMap, ScopeRule};
+use crate::policy::stored::{StoredIpRule, StoredPassword, StoredRegistry, StoredScopeMap, StoredToken};
+
+/// All that the store has about registries, whether a file declares them or not. Clones share what they have in common.
+#[derive(Debug, Clone, Default)]
+pub struct StoredPolicy {
+    revision: u64,
+    registries: BTreeMap<Arc<str>, Arc<Stored>>,
+    /// Of registries about which the store has nothing.
+    nothing: Arc<Stored>,
+}
+
+impl StoredPolicy {
+    /// The store's revision that this is.
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Says that everything up to `revision` has been applied.
+    pub fn set_revision(&mut self, revision: u64) {
+        self.revision = revision;
+    }
+
+    /// The registry's properties as the API has set them now; `None`: not any more.
+    pub fn set_registry(&mut self, registry: &str, set: Option<&StoredRegistry>, problems: &mut Problems) {
+        let mut told = Told { what: format!("registry `{registry}`"), problems };
+        let stored = self.layer(registry);
+        let properties = set.map(|set| StoredProperties::compile(set, &stored.properties, &mut told));
+        stored.properties = Arc::new(properties.unwrap_or_default());
+        stored.note_slow(&Arc::clone(&stored.properties).admin_passwords);
+    }
+
+    /// The scope map `name` of the registry as it is now; `None`: it was deleted.
+    pub fn set_scope_map(&mut self, registry: &str, name: &str, set: Option<&StoredScopeMap>, problems: &mut Problems) {
+        let mut told = Told { what: format!("scope map `{name}` of registry `{registry}`"), problems };
+        let stored = self.layer(registry);
+        match set.and_then(|set| scope_map(name, set, &mut told)) {
+            Some(map) => stored.scope_maps.insert_mut(Arc::clone(&map.name), Arc::new(map)),
+            None => {
+                stored.scope_maps.remove_mut(name);
+            }
+        }
+    }
+
+    /// The token `name` of the registry as it is now; `None`: it was deleted.
+    pub fn set_token(&mut self, registry: &str, name: &str, set: Option<&StoredToken>, problems: &mut Problems) {
+        let mut told = Told { what: format!("token `{name}` of registry `{registry}`"), problems };
+        let stored = self.layer(registry);
+        if let Some(before) = stored.tokens.get(name) {
+            let id = before.id;
+            stored.ids.remove_mut(&id);
+        }
+        match set.and_then(|set| stored.compile_token(registry, name, set, &mut told)) {
+            Some(token) => {
+                stored.note_slow(&token.passwords);
+                stored.ids.insert_mut(token.id, Arc::clone(&token.name));
+                stored.tokens.insert_mut(Arc::clone(&token.name), Arc::new(token));
+            }
+            None => {
+                stored.tokens.remove_mut(name);
+            }
+        }
+    }
+
+    pub(in crate::policy) fn registry(&self, name: &str) -> &Arc<Stored> {
+        self.registries.get(name).unwrap_or(&self.nothing)
+    }
+
+    /// The names of the registries that the store has anything of.
+    pub(super) fn registries(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.registries.iter().filter(|(_, stored)| !stored.is_empty()).map(|(name, _)| name)
+    }
+
+    /// The layer of `registry`, our own to change: a published one is copied first, which shares all its nodes.
+    fn layer(&mut self, registry: &str) -> &mut Stored {
+        Arc::make_mut(self.registries.entry(registry.into()).or_default())
+    }
+}
+
+/// One registry as the API has set it.
+#[derive(Debug, Clone, Default)]
+pub(in crate::policy) struct Stored {
+    properties: Arc<StoredProperties>,
+    scope_maps: HashTrieMapSync<Arc<str>, Arc<ScopeMap>>,
+    tokens: HashTrieMapSync<Arc<str>, Arc<Token>>,
+    ids: HashTrieMapSync<PrincipalId, Arc<str>>,
+    /// Kept when its principal is gone: the work for unknown users stays the same.
+    slow: Option<Verifier>,
+}
+
+/// The registry's own properties and what was compiled of them.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct StoredProperties {
+    record: StoredRegistry,
+    pub(in crate::policy) ip_rules: Option<StoredRules>,
+    pub(in crate::policy) admin_passwords: Vec<Password>,
+}
+
+/// IP rules as set and as compiled; `None` when any of them cannot be read.
+#[derive(Debug, Clone)]
+pub(in crate::policy) struct StoredRules {
+    pub(in crate::policy) written: Arc<[StoredIpRule]>,
+    pub(in crate::policy) compiled: Option<Arc<IpRules>>,
+}
+
+impl Stored {
+    pub(in crate::policy) fn properties(&self) -> &Arc<StoredProperties> {
+        &self.properties
+    }
+
+    pub(in crate::policy) fn record(&self) -> &StoredRegistry {
+        &self.properties.record
+    }
+
+    pub(in crate::policy) fn has_admin_passwords(&self) -> bool {
+        !self.properties.admin_passwords.is_empty()
+    }
+
+    pub(in crate::policy) fn scope_map(&self, name: &str) -> Option<&Arc<ScopeMap>> {
+        self.scope_maps.get(name)
+    }
+
+    pub(in crate::policy) fn token(&self, name: &str) -> Option<&Arc<Token>> {
+        self.tokens.get(name)
+    }
+
+    pub(in crate::policy) fn token_with_id(&self, id: PrincipalId) -> Option<&Arc<Token>> {
+        self.ids.get(&id).and_then(|name| self.tokens.get(name)).filter(|token| token.id == id)
+    }
+
+    pub(in crate::policy) fn tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
+        self.tokens.values()
+    }
+
+    /// Some slow verifier of this layer, if it has or had any.
+    pub(in crate::policy) fn slow_verifier(&self) -> Option<&Verifier> {
+        self.slow.as_ref()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tokens.is_empty() && self.scope_maps.is_empty() && self.properties.record == StoredRegistry::default()
+    }
+
+    fn note_slow(&mut self, passwords: &[Password]) {
+        if self.slow.is_none() {
+            let slow = passwords.iter().map(|password| &password.verifier).find(|verifier| verifier.is_slow());
+            self.slow = slow.cloned();
+        }
+    }
+
+    fn compile_token(&self, registry: &str, name: &str, set: &StoredToken, told: &mut Told<'_>) -> Option<Token> {
+        if let Err(error) = names::check_token(name) {
+            return told.without_effect(&error);
+        }
+        if name == registry {
+            return told.without_effect("it has the registry's name, which is the admin account's user name");
+        }
+        // The scope map's own text where it exists, so that tens of thousands of tokens share one.
+        let shared = |name: &String| {
+            let known = self.scope_maps.get_key_value(name.as_str()).map(|(name, _)| Arc::clone(name));
+            known.unwrap_or_else(|| name.as_str().into())
+        };
+        let scope_maps = std::iter::once(&set.scope_map).chain(&set.additional_scope_maps).map(shared).collect();
+        Some(Token {
+            name: name.into(),
+            id: set.id,
+            status: set.status,
+            scope_maps,
+            passwords: passwords(&set.passwords, told).into(),
+            origin: Origin::store(),
+        })
+    }
+}
+
+impl StoredProperties {
+    /// Rules that did not change since `before` are not compiled again: there may be a hundred thousand.
+    fn compile(set: &StoredRegistry, before: &Self, told: &mut Told<'_>) -> Self {
+        let unchanged = set.ip_rules == before.record.ip_rules;
+        let ip_rules = match &set.ip_rules {
+            Some(_) if unchanged => before.ip_rules.clone(),
+            Some(rules) => Some(StoredRules::compile(rules, told)),
+            None => None,
+        };
+        let admin_passwords = passwords(&set.admin_passwords, told);
+        Self { record: set.clone(), ip_rules, admin_passwords }
+    }
+}
+
+impl StoredRules {
+    fn compile(rules: &[StoredIpRule], told: &mut Told<'_>) -> Self {
+        let compiled = IpRules::of_stored(rules).map(Arc::new);
+        let compiled = compiled.map_err(|error| told.push(&format!("{error}: nobody is admitted"))).ok();
+        Self { written: rules.into(), compiled }
+    }
+}
+
+fn scope_map(name: &str, set: &StoredScopeMap, told: &mut Told<'_>) -> Option<ScopeMap> {
+    if let Err(error) = names::check_scope_map(name) {
+        return told.without_effect(&error);
+    }
+    let mut allowed: BTreeMap<RepositoryPattern, ActionSet> = BTreeMap::new();
+    for text in &set.actions {
+        match ScopeAction::parse(text) {
+            Ok(ScopeAction::Repository { pattern, action }) => {
+                let actions = allowed.entry(pattern).or_default();
+                *actions = actions.with(action);
+            }
+            Ok(ScopeAction::Gateway { .. }) => {}
+            Err(error) => told.push(&format!("{error}: it grants nothing")),
+        }
+    }
+    let rule = |(pattern, actions)| ScopeRule { pattern, actions, origin: Origin::store() };
+    Some(ScopeMap::new(name, &set.description, Origin::store(), allowed.into_iter().map(rule).collect()))
+}
+
+/// Each password, and each that was replaced and is accepted for a while yet.
+fn passwords(set: &[StoredPassword], told: &mut Told<'_>) -> Vec<Password> {
+    let mut passwords = Vec::with_capacity(set.len());
+    for stored in set {
+        let name = names::password(&stored.name);
+        let mut add = |id: CredentialId, hash: &str, expiry: Option<Timestamp>| match Verifier::parse_hash(hash) {
+            Ok(verifier) => passwords.push(Password { name: Arc::clone(&name), id, verifier, expiry }),
+            Err(error) => told.push(&format!("password `{name}`: {error}: it opens nothing")),
+        };
+        add(stored.id, &stored.hash, stored.expiry);
+        if let Some(replaced) = &stored.replaced {
+            add(replaced.id, &replaced.hash, Some(replaced.until));
+        }
+    }
+    passwords
+}
+
+/// Where the problems of one object go.
+struct Told<'a> {
+    what: String,
+    problems: &'a mut Problems,
+}
+
+impl Told<'_> {
+    fn push(&mut self, sentence: &str) {
+        let what = format!("{}: {sentence}", self.what);
+        self.problems.push(Problem::warning(&Origin::store(), what));
+    }
+
+    fn without_effect<T>(&mut self, why: &str) -> Option<T> {
+        self.push(&format!("{why}: it has no effect"));
+        None
+    }
+}
