@@ -3,6 +3,7 @@
 //! It writes to the store and to nothing else. What was written comes back through the provider of the policy, and a write
 //! is answered when the policy in force holds it. It never meets `proxy`: pulls go on while this is down.
 
+pub mod client;
 pub mod key_records;
 mod owner;
 

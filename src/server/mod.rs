@@ -24,6 +24,7 @@ use crate::provider::MachineReferences;
 use crate::secret::HashKey;
 
 pub use crate::auth::password::{generate_password, hash_password};
+pub use crate::provider::foreign::{read as read_foreign, text as read_text};
 pub use start::{StartError, serve};
 
 /// Everything that would keep the file at `path` from being served, and every warning.
