@@ -122,7 +122,7 @@ pub(in crate::management) struct RegistryUpdateProperties {
     pub(in crate::management) data_endpoint_enabled: Option<bool>,
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct NetworkRuleSetUpdate {
     #[serde(default)]

@@ -9,7 +9,7 @@ use super::words::{Expiry, Moment, Word};
 use crate::policy::document::TokenStatus;
 
 /// A token.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::management) struct TokenResource {
     pub(in crate::management) id: String,
     pub(in crate::management) name: String,
@@ -18,7 +18,7 @@ pub(in crate::management) struct TokenResource {
     pub(in crate::management) properties: TokenProperties,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct TokenProperties {
     /// Null where a file declares it.
