@@ -127,7 +127,7 @@ const fn row(operation: Operation, method: Method, path: &'static str) -> Endpoi
 }
 
 /// All endpoints.
-pub(super) const ENDPOINTS: [Endpoint; 27] = {
+pub(super) static ENDPOINTS: [Endpoint; 27] = {
     use Operation as O;
     const REGISTRY: &str = group!("/registries/{registryName}");
     const SCOPE_MAP: &str = group!("/registries/{registryName}/scopeMaps/{scopeMapName}");

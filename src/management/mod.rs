@@ -9,6 +9,7 @@ mod endpoints;
 mod error;
 mod fixed;
 mod journey;
+pub mod key_records;
 mod keys;
 mod limits;
 mod lists;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::StatusCode;
-use serde_json::Value;
 
 use super::admin;
 use super::call::{Answer, Call, key};

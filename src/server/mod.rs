@@ -3,11 +3,15 @@
 mod control;
 mod defects;
 mod expiry;
+pub mod keys;
 mod lifecycle;
 mod management;
+mod observed;
 mod probes;
 mod reload;
 mod start;
+mod store;
+mod store_state;
 
 use std::path::{Path, PathBuf};
 

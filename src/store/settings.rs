@@ -102,10 +102,9 @@ fn sqlite_path(path: &str) -> Result<PathBuf, MalformedStoreUrl> {
 
 fn check_postgres(rest: &str) -> Result<(), MalformedStoreUrl> {
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
-    // As URL parsers do: the last `@` ends the user's part, and a raw `/` ends all of it.
-    let authority = address.split('/').next().unwrap_or_default();
-    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    if user.contains(':') || address.matches('@').count() > 1 {
+    // Whatever is before the last `@`: a password with a raw `/` in it is one too, and must not end in an error's text.
+    let user = address.rsplit_once('@').map_or("", |(user, _)| user);
+    if user.contains(':') {
         return Err(MalformedStoreUrl::Password);
     }
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {

@@ -75,3 +75,27 @@ pub(super) fn will_pass(code: &str) -> bool {
     // PERM, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 3 | 5..=10 | 13..=15))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On these rests that an acknowledged write outlives a power cut.
+    #[tokio::test]
+    async fn every_commit_is_on_the_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = pool(&directory.path().join("seawall.db")).unwrap();
+        let mut session = pool.reading().await.unwrap();
+        let full = session.fetch("PRAGMA synchronous", &[]).await.unwrap();
+        assert_eq!(full[0].integer(0).unwrap(), 2);
+        let journal = session.fetch("PRAGMA journal_mode", &[]).await.unwrap();
+        assert_eq!(journal[0].text(0).unwrap(), "wal");
+    }
+
+    #[test]
+    fn what_is_full_or_locked_may_pass_and_what_is_corrupt_may_not() {
+        for (code, passes) in [("5", true), ("261", true), ("13", true), ("8", true), ("11", false), ("26", false)] {
+            assert_eq!(will_pass(code), passes, "{code}");
+        }
+    }
+}

@@ -23,7 +23,7 @@ pub(super) use scope_map::{ScopeMapProperties, ScopeMapResource, ScopeMapUpdate}
 pub(super) use token::{
     CredentialsUpdate, KeptPassword, TokenProperties, TokenResource, TokenUpdate, TokenUpdateProperties,
 };
-pub(super) use words::{Expiry, Length, Moment, Word};
+pub(super) use words::{Length, Moment, Word};
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -39,10 +39,15 @@ impl Words for NetworkAction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::management) struct Word<T>(pub(in crate::management) T);
 
+// Without parameters, because the derived schemas look for a schema of each parameter.
+pub(in crate::management) type StatusWord = Word<TokenStatus>;
+pub(in crate::management) type AccessWord = Word<PublicNetworkAccess>;
+pub(in crate::management) type BypassWord = Word<NetworkRuleBypassOptions>;
+pub(in crate::management) type ActionWord = Word<NetworkAction>;
+
 impl<T: Words + PartialEq> Serialize for Word<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let word = T::ALL.iter().find(|(_, value)| *value == self.0);
-        word.map_or_else(|| serializer.serialize_none(), |(word, _)| serializer.serialize_str(word))
+        T::ALL.iter().find(|(_, value)| *value == self.0).map(|(word, _)| *word).serialize(serializer)
     }
 }
 
