@@ -63,7 +63,9 @@ impl Gate {
                 passage.forward = Some(forward);
                 Ok(None)
             }
-            Next::SigningKeys => Ok(Some(Answer::json(http::StatusCode::OK, self.shared.authenticator.jwks(passage.began_at)))),
+            Next::SigningKeys => {
+                Ok(Some(Answer::json(http::StatusCode::OK, self.shared.authenticator.jwks(passage.began_at))))
+            }
             Next::Token { registry, method, query } => {
                 let form = read_form(session, method, self.shared.stall_timeout).await?;
                 self.token(session, passage, &registry, (method, &query, &form)).await.map(Some)
@@ -99,6 +101,14 @@ impl Gate {
             session.write_response_body(Some(answer.body.clone()), true).await?;
         }
         Ok(())
+    }
+
+    /// Lets be known by which password a request was permitted, or a token was issued; presented or behind its token.
+    fn observe(&self, passage: &Passage) {
+        let credential = passage.trail.caller.as_ref().and_then(|caller| caller.credential);
+        if let (Some(credential), Some(source)) = (credential, passage.trail.source) {
+            self.shared.observed.password_used(credential, passage.began_at, source.ip());
+        }
     }
 
     fn transfer_opened(&self, passage: &mut Passage) {
@@ -146,8 +156,11 @@ impl ProxyHttp for Gate {
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
         match self.respond(session, passage).await {
-            Ok(None) => return Ok(false),
-            Ok(Some(answer)) => self.write(session, passage, &answer).await?,
+            Ok(answer) => {
+                self.observe(passage);
+                let Some(answer) = answer else { return Ok(false) };
+                self.write(session, passage, &answer).await?;
+            }
             Err(refusal) => self.refuse(session, passage, &refusal).await?,
         }
         Ok(true)

@@ -121,9 +121,11 @@ fn write(
         // What is left of it helps nobody; it may not even exist.
         let _ = fs::remove_file(&aside);
     }
-    published
-        .and_then(|()| File::open(parent(path))?.sync_all())
-        .map_err(|source| KeysError::File { action: "write", path: path.to_owned(), source })
+    published.and_then(|()| File::open(parent(path))?.sync_all()).map_err(|source| KeysError::File {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The directory that a file is in.

@@ -83,7 +83,11 @@ impl KeyMaterial {
         let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())
             .map_err(|error| format!("its certificate is not one in PEM: {error}"))?;
         let public = pair(self.algorithm, &self.private_key_pem)?.subject_public_key_info();
-        if contains(&certificate, &public) { Ok(certificate) } else { Err("its certificate is another key's".to_owned()) }
+        if contains(&certificate, &public) {
+            Ok(certificate)
+        } else {
+            Err("its certificate is another key's".to_owned())
+        }
     }
 }
 

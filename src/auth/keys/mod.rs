@@ -24,9 +24,9 @@ use thiserror::Error;
 
 pub use directory::{FormerKeys, encryption_key, former_keys, make_encryption_key};
 pub use files::{Visibility, replace_file};
-pub use random_key::{parse_hash_key, random_key};
 pub use keyring::Keyring;
 pub use material::KeyMaterial;
+pub use random_key::{parse_hash_key, random_key};
 pub use rotation::{Irrevocable, Rotation, Term, revocation, rotation};
 
 /// How tokens are signed. Both are understood by Distribution 2.8 and 3.x.

@@ -110,8 +110,7 @@ fn the_key_set_names_each_key_by_its_thumbprint() {
     for key in jwks["keys"].as_array().expect("keys") {
         let algorithm = key["alg"].as_str().expect("a text");
         algorithms.insert(algorithm);
-        let members: Vec<_> =
-            required(algorithm).iter().map(|name| format!("{}:{}", json!(name), key[name])).collect();
+        let members: Vec<_> = required(algorithm).iter().map(|name| format!("{}:{}", json!(name), key[name])).collect();
         let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{{{}}}", members.join(","))));
         assert_eq!(key["kid"], thumbprint);
         let material = made.iter().find(|made| made.id == thumbprint).expect("one of those that were made");

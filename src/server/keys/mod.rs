@@ -57,8 +57,9 @@ pub async fn own_encryption_key(path: &Path, store: &dyn Store) -> Result<Encryp
         Some(text) => text,
         None if store.count("", Kind::Key).await? == 0 => keys::make_encryption_key(path)?,
         // Another process may have made key and records in between.
-        None => keys::encryption_key(path)?
-            .ok_or_else(|| StartKeysError::EncryptionKeyLost { path: path.to_owned() })?,
+        None => {
+            keys::encryption_key(path)?.ok_or_else(|| StartKeysError::EncryptionKeyLost { path: path.to_owned() })?
+        }
     };
     Ok(EncryptionKey::of_secret(&text))
 }
