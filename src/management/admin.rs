@@ -108,12 +108,7 @@ fn open(
 }
 
 fn listed(name: &str, id: CredentialId, value: Option<String>, uses: &Uses) -> ListedPassword {
-    ListedPassword {
-        name: name.to_owned(),
-        value,
-        last_used_time: uses.time(id),
-        last_used_address: uses.address(id),
-    }
+    ListedPassword { name: name.to_owned(), value, last_used_time: uses.time(id), last_used_address: uses.address(id) }
 }
 
 /// What a sealed password is sealed for: it cannot be moved to another registry's record.

@@ -232,10 +232,7 @@ fn no_such_path() -> ApiError {
 fn wrong_method(methods: &[&str]) -> ApiError {
     let allow = methods.join(", ");
     let message = format!("this resource has {allow}");
-    ApiError {
-        allow: Some(allow),
-        ..ApiError::new(http::StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
-    }
+    ApiError { allow: Some(allow), ..ApiError::new(http::StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message) }
 }
 
 #[cfg(test)]

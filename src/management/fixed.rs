@@ -82,8 +82,14 @@ mod tests {
         });
         check(&harmless).unwrap();
         for (sent, target) in [
-            (json!({ "policies": { "quarantinePolicy": { "status": "enabled" } } }), "policies.quarantinePolicy.status"),
-            (json!({ "networkRuleSet": { "virtualNetworkRules": [{ "id": "x" }] } }), "networkRuleSet.virtualNetworkRules"),
+            (
+                json!({ "policies": { "quarantinePolicy": { "status": "enabled" } } }),
+                "policies.quarantinePolicy.status",
+            ),
+            (
+                json!({ "networkRuleSet": { "virtualNetworkRules": [{ "id": "x" }] } }),
+                "networkRuleSet.virtualNetworkRules",
+            ),
             (json!({ "zoneRedundancy": "Enabled" }), "zoneRedundancy"),
             (json!({ "policies": true }), "policies"),
         ] {

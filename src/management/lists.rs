@@ -7,7 +7,6 @@ use super::call::Call;
 use super::error::ApiError;
 use super::write::Contents;
 use crate::policy::Registry;
-use crate::store::Revision;
 
 /// How many items a page has at most.
 pub(super) const PAGE: u32 = 1000;
@@ -16,7 +15,7 @@ pub(super) const PAGE: u32 = 1000;
 #[derive(Debug)]
 pub(super) enum Item<'a, D, S> {
     Declared(&'a D),
-    Stored { name: String, contents: S, revision: Revision },
+    Stored { name: String, contents: S },
 }
 
 /// The next page that `call` asks for, by name in byte order, and the link to the one after it. What a file declares hides
@@ -36,7 +35,7 @@ pub(super) async fn page<'a, D: 'a, S: Contents>(
     for record in call.parts.store.list(&registry.name, S::KIND, after, PAGE + 1).await? {
         let name = record.key.name;
         if let (Entry::Vacant(place), Some(contents)) = (items.entry(name.clone()), S::of(record.object)) {
-            place.insert(Item::Stored { name, contents, revision: record.revision });
+            place.insert(Item::Stored { name, contents });
         }
     }
     let is_last = items.len() <= PAGE as usize;

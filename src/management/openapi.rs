@@ -47,7 +47,8 @@ pub(super) fn document() -> OpenApi {
         paths.add_path_operation(endpoint.path, vec![method(endpoint)], operation(endpoint, again, &mut schemas));
     }
     let bearer = Http::new(HttpAuthScheme::Bearer);
-    let components = ComponentsBuilder::new().schemas_from_iter(schemas).security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let components =
+        ComponentsBuilder::new().schemas_from_iter(schemas).security_scheme(BEARER, SecurityScheme::Http(bearer));
     let mut info = Info::new("seawall management API", "2025-11-01");
     info.description = Some(
         "The resource API of Microsoft.ContainerRegistry, as far as seawall has what it manages. Any subscription, \
@@ -77,8 +78,9 @@ fn operation(endpoint: &Endpoint, again: bool, schemas: &mut Schemas) -> Operati
     }
     if let Some(body) = described.request {
         let content = Content::new(Some(body(schemas)));
-        operation =
-            operation.request_body(Some(RequestBodyBuilder::new().content(JSON, content).required(Some(Required::True)).build()));
+        operation = operation.request_body(Some(
+            RequestBodyBuilder::new().content(JSON, content).required(Some(Required::True)).build(),
+        ));
     }
     for (status, body) in described.answers {
         let mut response = ResponseBuilder::new().description(meaning(status));
@@ -94,11 +96,15 @@ fn operation(endpoint: &Endpoint, again: bool, schemas: &mut Schemas) -> Operati
 fn describe(operation: Operation) -> Description {
     use Operation as O;
     let (summary, request, answers): (_, Option<Body>, &[(_, Option<Body>)]) = match operation {
-        O::ListResources => ("Registries, in the form of any resource.", None, &[("200", Some(body::<List<SummaryResource>>))]),
-        O::ListRegistries => ("All registries.", None, &[("200", Some(body::<List<RegistryResource>>))]),
-        O::CheckName => {
-            ("Whether a registry may be called so.", Some(body::<CheckName>), &[("200", Some(body::<NameAvailability>))])
+        O::ListResources => {
+            ("Registries, in the form of any resource.", None, &[("200", Some(body::<List<SummaryResource>>))])
         }
+        O::ListRegistries => ("All registries.", None, &[("200", Some(body::<List<RegistryResource>>))]),
+        O::CheckName => (
+            "Whether a registry may be called so.",
+            Some(body::<CheckName>),
+            &[("200", Some(body::<NameAvailability>))],
+        ),
         O::GetRegistry => ("One registry.", None, &[("200", Some(body::<RegistryResource>))]),
         O::UpdateRegistry => (
             "Sets properties that no file declares.",
@@ -131,7 +137,9 @@ fn describe(operation: Operation) -> Description {
         O::PutToken => ("Creates a token, or gives it another scope map.", Some(body::<TokenUpdate>), PUT_TOKEN),
         O::UpdateToken => ("Changes a token.", Some(body::<TokenUpdate>), &[("200", Some(body::<TokenResource>))]),
         O::DeleteToken => ("Deletes a token: whoever uses it is refused from now on.", None, DELETED),
-        O::ListKeys => ("The keys that replicas share, without what is secret.", None, &[("200", Some(body::<KeyList>))]),
+        O::ListKeys => {
+            ("The keys that replicas share, without what is secret.", None, &[("200", Some(body::<KeyList>))])
+        }
         O::RotateSigningKey => ("A new key signs from a few seconds on.", None, &[("200", Some(body::<Key>))]),
         O::RotateManagementKey => ("A new credential for this API.", None, &[("200", Some(body::<Key>))]),
         O::RevokeKey => ("What this key signed is refused from now on.", None, &[("200", Some(body::<KeyList>))]),
@@ -142,13 +150,16 @@ fn describe(operation: Operation) -> Description {
 
 const PUT_SCOPE_MAP: &[(&str, Option<Body>)] =
     &[("200", Some(body::<ScopeMapResource>)), ("201", Some(body::<ScopeMapResource>))];
-const PUT_TOKEN: &[(&str, Option<Body>)] = &[("200", Some(body::<TokenResource>)), ("201", Some(body::<TokenResource>))];
+const PUT_TOKEN: &[(&str, Option<Body>)] =
+    &[("200", Some(body::<TokenResource>)), ("201", Some(body::<TokenResource>))];
 const DELETED: &[(&str, Option<Body>)] = &[("200", None), ("204", None)];
 
 fn query(operation: Operation) -> &'static [(&'static str, &'static str)] {
     match operation {
         Operation::ListResources => &[("$filter", "`resourceType eq '…'` or `name eq '…'`, joined by `and`.")],
-        Operation::DeleteScopeMap => &[("force", "`true` deletes it although tokens use it: they lose its permissions.")],
+        Operation::DeleteScopeMap => {
+            &[("force", "`true` deletes it although tokens use it: they lose its permissions.")]
+        }
         Operation::ListScopeMaps | Operation::ListTokens => &[("$skipToken", "As in `nextLink`.")],
         _ => &[],
     }

@@ -28,7 +28,8 @@ pub(super) async fn generate(call: &Call<'_>) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
     let sent = call.json::<GenerateCredentials>()?;
     let name = call.ids(&registry).token_name(&sent.token_id);
-    let name = name.ok_or_else(|| ApiError::not_found(&format!("registries/{}/tokens ({})", registry.name, sent.token_id)))?;
+    let name =
+        name.ok_or_else(|| ApiError::not_found(&format!("registries/{}/tokens ({})", registry.name, sent.token_id)))?;
     if let Some(token) = registry.declared_token(&name) {
         return Err(ApiError::declared(&format!("token '{name}'"), &token.origin));
     }

@@ -95,7 +95,8 @@ pub(super) fn check_name(call: &Call<'_>) -> Result<Answer, ApiError> {
         return Err(ApiError::invalid("type", format!("write '{TYPE}'")));
     }
     let refused = if names::check_registry(&name).is_err() {
-        let message = "Registry names may contain only alpha numeric characters and must be between 5 and 50 characters";
+        let message =
+            "Registry names may contain only alpha numeric characters and must be between 5 and 50 characters";
         Some(("Invalid", message.to_owned()))
     } else if call.snapshot()?.registry_named(&name).is_some() {
         Some(("AlreadyExists", format!("The registry {name} is already in use.")))
@@ -123,7 +124,8 @@ async fn stored(call: &Call<'_>, registry: &Registry) -> Result<(StoredRegistry,
 }
 
 fn known_tier(name: &str) -> Result<Tier, ApiError> {
-    Tier::named(name).ok_or_else(|| ApiError::invalid("sku.name", format!("'{name}' is not Basic, Standard or Premium")))
+    Tier::named(name)
+        .ok_or_else(|| ApiError::invalid("sku.name", format!("'{name}' is not Basic, Standard or Premium")))
 }
 
 /// Rules are checked by the same functions as those in files.
@@ -283,7 +285,10 @@ enum Field {
 impl<'a> Filter<'a> {
     fn parse(text: &'a str) -> Result<Self, ApiError> {
         let conditions = text.split(" and ").map(str::trim).filter(|condition| !condition.is_empty());
-        conditions.map(|condition| Self::condition(condition).ok_or_else(|| refused(condition))).collect::<Result<_, _>>().map(Self)
+        conditions
+            .map(|condition| Self::condition(condition).ok_or_else(|| refused(condition)))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     fn condition(text: &'a str) -> Option<(Field, &'a str)> {
@@ -308,6 +313,7 @@ impl<'a> Filter<'a> {
 }
 
 fn refused(condition: &str) -> ApiError {
-    let message = format!("the condition `{condition}` is not understood; write `resourceType eq '{TYPE}'` or `name eq '…'`");
+    let message =
+        format!("the condition `{condition}` is not understood; write `resourceType eq '{TYPE}'` or `name eq '…'`");
     ApiError::new(StatusCode::BAD_REQUEST, "InvalidFilterInQueryString", message)
 }

@@ -30,7 +30,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (items, next_link) = lists::page::<ScopeMap, StoredScopeMap>(call, &registry, declared).await?;
     let value = items.into_iter().map(|item| match item {
         Item::Declared(map) => declared_resource(ids, map),
-        Item::Stored { name, contents, .. } => stored_resource(ids, &name, contents),
+        Item::Stored { name, contents } => stored_resource(ids, &name, contents),
     });
     Answer::ok(&List { value: value.collect(), next_link })
 }
@@ -48,7 +48,8 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
 pub(super) async fn put(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("scopeMapName"));
     refuse_declared(&registry, name)?;
-    names::check_scope_map(name).map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "InvalidResourceName", error))?;
+    names::check_scope_map(name)
+        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "InvalidResourceName", error))?;
     let sent = call.json::<ScopeMapUpdate>()?.properties;
     let description = checked_description(sent.description)?.unwrap_or_default();
     let actions = sent.actions.map(|actions| checked_actions(call, &actions)).transpose()?;

@@ -39,7 +39,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     let uses = Uses::read(call, &credentials.collect::<Vec<_>>()).await?;
     let value = items.into_iter().map(|item| match item {
         Item::Declared(token) => declared_resource(ids, token, &uses),
-        Item::Stored { name, contents, .. } => stored_resource(ids, &name, &contents, &uses),
+        Item::Stored { name, contents } => stored_resource(ids, &name, &contents, &uses),
     });
     Answer::ok(&List { value: value.collect(), next_link })
 }
@@ -65,7 +65,8 @@ pub(super) async fn put(call: &Call<'_>) -> Result<Answer, ApiError> {
     check_name(&registry, name)?;
     let sent = Sent::read(call, &registry).await?;
     let scope_map = sent.scope_map.as_deref();
-    let scope_map = scope_map.ok_or_else(|| ApiError::invalid("properties.scopeMapId", "a token needs a `scopeMapId`"))?;
+    let scope_map =
+        scope_map.ok_or_else(|| ApiError::invalid("properties.scopeMapId", "a token needs a `scopeMapId`"))?;
     let place = key(&registry, Kind::Token, name);
     limits::check_one_more(call, &registry, Countable::Tokens, &place).await?;
     let change = |before: Option<StoredToken>| {
@@ -202,7 +203,8 @@ fn kept(passwords: Vec<StoredPassword>, sent: &CredentialsUpdate) -> Result<Vec<
     let usual = sent.passwords.as_deref().map(|list| ("properties.credentials.passwords", list));
     let further = sent.additional_passwords.as_deref().map(|list| ("properties.credentials.additionalPasswords", list));
     for (target, list) in [usual, further].into_iter().flatten() {
-        list.iter().try_for_each(|kept| check_kept(&passwords, kept).map_err(|text| ApiError::invalid(target, text)))?;
+        list.iter()
+            .try_for_each(|kept| check_kept(&passwords, kept).map_err(|text| ApiError::invalid(target, text)))?;
     }
     let stays = |password: &StoredPassword| {
         let list = if is_usual(&password.name) { &sent.passwords } else { &sent.additional_passwords };
@@ -217,7 +219,9 @@ fn check_kept(passwords: &[StoredPassword], kept: &KeptPassword) -> Result<(), S
         return Err(format!("there is no {name}: `generateCredentials` makes passwords"));
     };
     if expiry.is_some_and(|expiry| expiry.0 != password.expiry) {
-        return Err(format!("the expiry of {name} was chosen when it was generated; generate it again to choose another"));
+        return Err(format!(
+            "the expiry of {name} was chosen when it was generated; generate it again to choose another"
+        ));
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ mod token;
 mod words;
 
 pub(super) use credentials::{
-    Credentials, GenerateCredentials, GeneratedCredentials, ListedCredentials, ListedPassword, Password, PreviousPassword,
-    RegenerateCredential,
+    Credentials, GenerateCredentials, GeneratedCredentials, ListedCredentials, ListedPassword, Password,
+    PreviousPassword, RegenerateCredential,
 };
 pub(super) use ids::Ids;
 pub(super) use key::{Key, KeyList};

@@ -6,8 +6,8 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
@@ -64,7 +64,9 @@ impl<'de, T: Words> Deserialize<'de> for Word<T> {
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Word<T>, E> {
                 let found = T::ALL.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
-                found.map(|(_, value)| Word(*value)).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+                found
+                    .map(|(_, value)| Word(*value))
+                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
             }
         }
         deserializer.deserialize_str(OneOf(std::marker::PhantomData))
