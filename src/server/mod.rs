@@ -3,7 +3,7 @@
 mod control;
 mod defects;
 mod expiry;
-pub mod keys;
+mod keys;
 mod lifecycle;
 mod management;
 mod observed;

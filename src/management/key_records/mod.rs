@@ -277,3 +277,6 @@ fn without(keys: &[KeyRecord], gone: &[String]) -> impl Iterator<Item = Write> {
     let gone = keys.iter().filter(|record| gone.contains(&record.key.id));
     gone.map(|record| Write { key: record_key(&record.key.id), object: None, expected: Expected::At(record.revision) })
 }
+
+#[cfg(test)]
+mod tests;
