@@ -56,6 +56,10 @@ pub(super) fn options(url: &str, settings: &Settings) -> Result<PgConnectOptions
     if !chosen && (settings.ca.is_some() || !is_here(&options)) {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
+    if matches!(options.get_ssl_mode(), PgSslMode::VerifyCa) {
+        // The one mode for which sqlx asks for the process's own choice, and panics where there is none.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
     Ok(options)
 }
 
