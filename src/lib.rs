@@ -16,12 +16,12 @@ pub mod telemetry;
 pub mod auth;
 pub mod store;
 
+pub mod management;
+
 pub mod provider;
 pub mod upstream;
 
 pub mod proxy;
-
-pub mod management;
 
 pub mod config;
 pub mod server;

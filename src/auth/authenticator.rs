@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::CacheOutcome;
 use super::access_token::{Access, AccessClaims, AccessTokens, VerifiedAccess};
-use super::keys::SigningKeys;
+use super::keys::Keyring;
 use super::password::{Attempt, PasswordLimits, Passwords};
 use super::refresh_token::RefreshTokens;
 use super::signed_token::{MintError, Minted, TokenRejection};
@@ -41,7 +41,7 @@ pub struct OwnToken {
 
 /// Checks credentials and issues access tokens: one per process.
 pub struct Authenticator {
-    keys: Arc<SigningKeys>,
+    keys: Arc<Keyring>,
     passwords: Passwords,
     access_tokens: AccessTokens,
     refresh_tokens: RefreshTokens,
@@ -56,8 +56,7 @@ impl std::fmt::Debug for Authenticator {
 
 impl Authenticator {
     /// `issuer` is the `iss` of every token that is issued or accepted.
-    pub fn new(keys: SigningKeys, issuer: &str, metrics: Arc<Metrics>) -> Self {
-        let keys = Arc::new(keys);
+    pub fn new(keys: Arc<Keyring>, issuer: &str, metrics: Arc<Metrics>) -> Self {
         Self {
             passwords: Passwords::new(keys.hash_key().clone(), PasswordLimits::default()),
             access_tokens: AccessTokens::new(Arc::clone(&keys), issuer),
@@ -73,8 +72,8 @@ impl Authenticator {
     }
 
     /// The published signing keys (RFC 7517).
-    pub fn jwks(&self) -> String {
-        self.keys.jwks().to_string()
+    pub fn jwks(&self, now: Timestamp) -> String {
+        self.keys.jwks(now).to_string()
     }
 
     /// Who logs in with this user name and password (S3-60, S1-53).

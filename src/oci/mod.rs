@@ -8,7 +8,7 @@ pub mod challenge;
 pub mod digest;
 pub mod error;
 pub mod name;
-mod percent;
+pub mod percent;
 pub mod query;
 pub mod reference;
 pub mod route;

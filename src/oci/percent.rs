@@ -1,13 +1,13 @@
 //! Percent-encoding (RFC 3986 §2.1), decoded exactly once and strictly.
 //!
 //! Lenient decoders pass a broken escape on as it stands; whoever reads it next may understand another text, so here a
-//! broken escape is an error. Nothing else of the crate decodes a path or a query.
+//! broken escape is an error. Nothing else of the crate decodes a path or a query: the management API uses it too.
 
 use thiserror::Error;
 
 /// Why an encoded text has no meaning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-pub(super) enum PercentError {
+pub enum PercentError {
     /// A `%` that two hexadecimal digits do not follow.
     #[error("a percent sign is not followed by two hexadecimal digits")]
     Escape,
@@ -21,7 +21,7 @@ pub(super) enum PercentError {
 
 /// What a `+` stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Plus {
+pub enum Plus {
     /// Itself, as in a path.
     Literal,
     /// A space, as in `application/x-www-form-urlencoded`, by whose rules Go reads queries too.
@@ -29,7 +29,7 @@ pub(super) enum Plus {
 }
 
 /// The text that `raw` encodes.
-pub(super) fn decode(raw: &str, plus: Plus) -> Result<String, PercentError> {
+pub fn decode(raw: &str, plus: Plus) -> Result<String, PercentError> {
     let mut decoded = Vec::with_capacity(raw.len());
     let mut bytes = raw.bytes();
     while let Some(byte) = bytes.next() {
@@ -58,7 +58,7 @@ fn digit(byte: Option<u8>) -> Result<u8, PercentError> {
 /// Appends `text` to `to`, everything but RFC 3986's unreserved characters and `:` and `/` encoded.
 ///
 /// Those two need no escape in a query (§3.4) and keep digests and names readable in an upstream's log.
-pub(super) fn encode(to: &mut String, text: &str) {
+pub fn encode(to: &mut String, text: &str) {
     const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'/') {

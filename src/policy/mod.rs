@@ -13,6 +13,7 @@ mod compile;
 pub mod credential;
 mod decide;
 pub mod document;
+pub mod expiry;
 mod layers;
 pub mod names;
 pub mod nearest;

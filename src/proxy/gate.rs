@@ -63,7 +63,9 @@ impl Gate {
                 passage.forward = Some(forward);
                 Ok(None)
             }
-            Next::SigningKeys => Ok(Some(Answer::json(http::StatusCode::OK, self.shared.authenticator.jwks()))),
+            Next::SigningKeys => {
+                Ok(Some(Answer::json(http::StatusCode::OK, self.shared.authenticator.jwks(passage.began_at))))
+            }
             Next::Token { registry, method, query } => {
                 let form = read_form(session, method, self.shared.stall_timeout).await?;
                 self.token(session, passage, &registry, (method, &query, &form)).await.map(Some)

@@ -79,7 +79,7 @@ pub(crate) async fn answer(
     let issued = issued.map_err(|error| match error {
         MintError::TooLarge => bad_request("so many scopes that the access token would be too large"),
         MintError::Overloaded(_) => Refusal::Busy,
-        MintError::Random(_) | MintError::Claims(_) | MintError::Signing(_) => {
+        MintError::NoKey | MintError::Random(_) | MintError::Claims(_) | MintError::Signing(_) => {
             Refusal::Internal("the access token could not be signed")
         }
     })?;

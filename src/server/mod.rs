@@ -1,10 +1,15 @@
 //! The composition root: the only place where rooms are wired together, and the life of the process.
 
+mod control;
 mod defects;
+mod expiry;
 mod lifecycle;
+mod management;
 mod probes;
 mod reload;
 mod start;
+mod store;
+mod store_state;
 
 use std::path::{Path, PathBuf};
 

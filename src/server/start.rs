@@ -14,8 +14,10 @@ use super::lifecycle::Lifecycle;
 use super::probes::{Probes, Readiness, Status};
 use super::reload::Reloader;
 use crate::auth::Authenticator;
-use crate::auth::keys::{KeysError, SigningKeys};
-use crate::clock::{Clock, SystemClock};
+use crate::auth::keys::{
+    FormerKeys, KeyMaterial, Keyring, KeysError, SigningAlgorithm, former_keys, parse_hash_key, random_key,
+};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{self, Config, Loaded, Reading, Source, Tls};
 use crate::current::Current;
 use crate::policy::problem::Problems;
@@ -65,7 +67,7 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     let (Loaded { config, .. }, files) = load(path)?;
     log::install(config.log.level, config.log.format)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let keys = SigningKeys::open_or_create(&config.signing.directory, config.signing.algorithm, clock.now())?;
+    let keys = Arc::new(keys(&config.signing.directory, config.signing.algorithm, clock.now())?);
     let metrics = Arc::new(Metrics::new()?);
     defects::count(&metrics);
     let audit = AuditLog::open(config.audit.clone(), Arc::clone(&metrics), Arc::clone(&clock))?;
@@ -117,11 +119,21 @@ fn load(path: &Path) -> Result<(Loaded, Vec<PathBuf>), StartError> {
     Ok((config::load(path).map_err(StartError::Configuration)?, files))
 }
 
+/// The keys that lie in the directory; those that are missing are made for the life of this process.
+fn keys(directory: &Path, algorithm: SigningAlgorithm, now: Timestamp) -> Result<Keyring, KeysError> {
+    let FormerKeys { mut signing, hash_key } = former_keys(directory, algorithm, now)?;
+    if signing.is_empty() {
+        signing.push(KeyMaterial::generate(algorithm, now)?);
+    }
+    let hash_key = parse_hash_key(&hash_key.map_or_else(random_key, Ok)?).ok_or(KeysError::NoSigningKey)?;
+    Keyring::new(&signing, hash_key)
+}
+
 /// The policy from the files, read anew at each reload. A change of the process part is told, not made.
 fn provider(
     path: &Path,
     config: &Config,
-    keys: &SigningKeys,
+    keys: &Keyring,
     current: &Arc<Current>,
     clock: &Arc<dyn Clock>,
 ) -> PolicyProvider {
@@ -213,7 +225,7 @@ fn start_probes(
             None => Status::Starting,
             Some(_) => Status::Ready,
         };
-        Readiness { status, policy_version }
+        Readiness { status, policy_version, reason: None }
     };
     let render = move || {
         metrics.render().unwrap_or_else(|error| {
@@ -227,7 +239,6 @@ fn start_probes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::keys::SigningAlgorithm;
 
     const FILE: &str = "version: 1
 listeners: [ { name: public, address: 127.0.0.1:0 } ]
@@ -246,7 +257,7 @@ registries:
         let path = folder.path().join("seawall.yaml");
         std::fs::write(&path, FILE).unwrap();
         let config = load(&path).unwrap().0.config;
-        let keys = SigningKeys::open_or_create(&folder.path().join("keys"), SigningAlgorithm::Es256, SystemClock.now());
+        let keys = keys(&folder.path().join("keys"), SigningAlgorithm::Es256, SystemClock.now());
         let (current, clock): (_, Arc<dyn Clock>) = (Arc::new(Current::new()), Arc::new(SystemClock));
         let provider = provider(&path, &config, &keys.unwrap(), &current, &clock);
         assert_eq!(provider.reload().unwrap().version, 1);

@@ -1,7 +1,8 @@
 //! Access tokens: what a client got from the token endpoint and presents as Bearer with every request.
 //!
 //! A token states what was granted; what it is worth is decided anew with every request, by the current policy. So its
-//! verified signature can be remembered for its whole life, while its times and audience are looked at on every use.
+//! verified signature can be remembered for its whole life, while its times, its audience and whether its key still counts
+//! are looked at on every use.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 
 use super::CacheOutcome;
-use super::keys::SigningKeys;
+use super::keys::Keyring;
 use super::signed_token::{
     InvalidToken, Kind, MintError, Minted, Payload, SignedTokens, Standing, Subject, TokenRejection, Validity,
     check_size,
@@ -54,10 +55,11 @@ pub struct VerifiedAccess {
     pub validity: Validity,
 }
 
-/// A verified token, and how long its text was: claims take memory in proportion.
+/// A verified token, the id of the key that signed it, and how long its text was: claims take memory in proportion.
 #[derive(Debug, Clone)]
 struct Remembered {
     claims: Arc<VerifiedAccess>,
+    key: Arc<str>,
     size: u32,
 }
 
@@ -72,7 +74,7 @@ pub struct AccessTokens {
 
 impl AccessTokens {
     /// `issuer` is written into every token, and no other is accepted.
-    pub fn new(keys: Arc<SigningKeys>, issuer: impl Into<String>) -> Self {
+    pub fn new(keys: Arc<Keyring>, issuer: impl Into<String>) -> Self {
         let verified = Cache::builder()
             .max_capacity(REMEMBERED_BYTES)
             .weigher(|_, remembered: &Remembered| remembered.size)
@@ -117,13 +119,18 @@ impl AccessTokens {
     ) -> Result<(Arc<VerifiedAccess>, CacheOutcome), TokenRejection<VerifiedAccess>> {
         let token = presented.expose();
         check_size(token)?;
-        let key = self.hash_key.digest("verified-access-token", &[token.as_bytes()]);
-        let (claims, outcome) = if let Some(Remembered { claims, .. }) = self.verified.get(&key) {
+        let digest = self.hash_key.digest("verified-access-token", &[token.as_bytes()]);
+        let (claims, outcome) = if let Some(Remembered { claims, key, .. }) = self.verified.get(&digest) {
+            if !self.tokens.knows(&key, now) {
+                self.verified.invalidate(&digest);
+                return Err(InvalidToken::UnknownKey.into());
+            }
             (claims, CacheOutcome::Hit)
         } else {
-            let claims = Arc::new(VerifiedAccess::try_from(self.tokens.open(token)?)?);
+            let (payload, key) = self.tokens.open(token, now)?;
+            let claims = Arc::new(VerifiedAccess::try_from(payload)?);
             let size = u32::try_from(token.len()).unwrap_or(u32::MAX);
-            self.verified.insert(key, Remembered { claims: Arc::clone(&claims), size });
+            self.verified.insert(digest, Remembered { claims: Arc::clone(&claims), key, size });
             (claims, CacheOutcome::Miss)
         };
         match claims.validity.check(audience, now)? {

@@ -4,9 +4,9 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::keys::SigningAlgorithm;
+use crate::auth::keys::{KeyMaterial, SigningAlgorithm};
 use crate::auth::refresh_token::{RefreshClaims, RefreshTokens};
-use crate::auth::signed_token::forge::{AUDIENCE, ISSUER, both_keys, keys, now, read, signed, unsigned};
+use crate::auth::signed_token::forge::{AUDIENCE, ISSUER, both_keys, key, keys, now, read, ring, signed, unsigned};
 
 fn claims() -> AccessClaims {
     let key = HashKey::from_bytes([5; 32]);
@@ -41,7 +41,7 @@ fn refusal(tokens: &AccessTokens, token: &Secret) -> Option<InvalidToken> {
 }
 
 /// Tokens, their keys, and one good token.
-async fn made(algorithm: SigningAlgorithm) -> (AccessTokens, Arc<SigningKeys>, Secret) {
+async fn made(algorithm: SigningAlgorithm) -> (AccessTokens, Arc<Keyring>, Secret) {
     let keys = keys(algorithm);
     let tokens = AccessTokens::new(Arc::clone(&keys), ISSUER);
     let token = tokens.mint(claims(), now()).await.expect("minted").token;
@@ -67,7 +67,7 @@ async fn what_was_minted_is_read_back() {
 async fn the_token_has_the_claims_and_the_header_that_distribution_and_acr_clients_read() {
     let (_, keys, token) = made(SigningAlgorithm::Rs256).await;
     let (header, payload) = read(token.expose());
-    let jwk = &keys.jwks()["keys"][0];
+    let jwk = &keys.jwks(now())["keys"][0];
     assert_eq!(header, json!({ "alg": "RS256", "typ": "JWT", "kid": jwk["kid"], "x5c": jwk["x5c"] }));
     STANDARD.decode(header["x5c"][0].as_str().expect("a text")).expect("standard base64");
     let (time, said) = (now().as_second(), claims());
@@ -104,17 +104,17 @@ async fn every_token_has_its_own_id() {
 
 #[tokio::test]
 async fn a_token_that_is_not_ours_is_refused() {
-    let keys = both_keys(SigningAlgorithm::Rs256);
+    let keys = both_keys();
     let tokens = AccessTokens::new(Arc::clone(&keys), ISSUER);
     let token = tokens.mint(claims(), now()).await.expect("minted").token;
     let (header, payload) = read(token.expose());
     let with = |changes: Value| merged(&header, &changes);
-    let own_certificate = &keys.jwks()["keys"][0]["x5c"][0];
-    let es256_kid = &keys.jwks()["keys"][1]["kid"];
+    let own_certificate = &keys.jwks(now())["keys"][0]["x5c"][0];
+    let es256_kid = &keys.jwks(now())["keys"][1]["kid"];
 
     let (foreign_tokens, foreign_keys, foreign) = made(SigningAlgorithm::Rs256).await;
     drop(foreign_tokens);
-    let foreign_jwk = foreign_keys.jwks()["keys"][0].clone();
+    let foreign_jwk = foreign_keys.jwks(now())["keys"][0].clone();
     let hmac = |secret: &[u8]| {
         let message = unsigned(&with(json!({ "alg": "HS256" })), &payload);
         let key = jsonwebtoken::EncodingKey::from_secret(secret);
@@ -128,7 +128,7 @@ async fn a_token_that_is_not_ours_is_refused() {
         ("alg none", none("none"), InvalidToken::Algorithm),
         ("alg None", none("None"), InvalidToken::Algorithm),
         ("an empty signature", none("RS256"), InvalidToken::Signature),
-        ("HS256 keyed with the certificate", hmac(keys.certificate_pem().as_bytes()), InvalidToken::Algorithm),
+        ("HS256 keyed with the certificate", hmac(keys.certificate_pem(now()).as_bytes()), InvalidToken::Algorithm),
         ("HS256 keyed with its DER", hmac(&der), InvalidToken::Algorithm),
         ("RS384 by our key", signed(&keys, &with(json!({ "alg": "RS384" })), &payload), InvalidToken::Algorithm),
         ("PS256 by our key", signed(&keys, &with(json!({ "alg": "PS256" })), &payload), InvalidToken::Algorithm),
@@ -195,7 +195,7 @@ async fn a_header_that_brings_keys_along_is_verified_with_ours() {
     let (tokens, keys, token) = made(SigningAlgorithm::Es256).await;
     let (_, foreign_keys, _) = made(SigningAlgorithm::Es256).await;
     let (header, payload) = read(token.expose());
-    let jwk = &foreign_keys.jwks()["keys"][0];
+    let jwk = &foreign_keys.jwks(now())["keys"][0];
     let header = merged(&header, &json!({ "jwk": jwk, "x5c": jwk["x5c"], "jku": "https://evil.example/" }));
     assert_eq!(refusal(&tokens, &signed(&keys, &header, &payload)), None);
 }
@@ -256,7 +256,7 @@ async fn a_claim_that_stands_twice_is_refused() {
     let (header, payload) = read(token.expose());
     let twice = payload.to_string().replacen('{', r#"{"sub":"admin","#, 1);
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(twice));
-    let token = Secret::new(format!("{message}.{}", keys.active().signature(&message)));
+    let token = Secret::new(format!("{message}.{}", keys.signing(now()).expect("a key").signature(&message)));
     assert_eq!(refusal(&tokens, &token), Some(InvalidToken::Malformed));
 }
 
@@ -378,13 +378,37 @@ async fn a_signature_is_verified_once() {
 
 #[tokio::test]
 async fn a_token_of_the_older_key_is_good_after_the_algorithm_was_changed() {
-    let directory = tempfile::TempDir::new().expect("a directory");
-    let open = |algorithm| Arc::new(SigningKeys::open_or_create(directory.path(), algorithm, now()).expect("keys"));
-    let before = AccessTokens::new(open(SigningAlgorithm::Rs256), ISSUER);
-    let token = before.mint(claims(), now()).await.expect("minted").token;
-    let after = AccessTokens::new(open(SigningAlgorithm::Es256), ISSUER);
-    assert_eq!(refusal(&after, &token), None);
-    assert_eq!(read(after.mint(claims(), now()).await.expect("minted").token.expose()).0["alg"], "ES256");
+    let old = key(SigningAlgorithm::Rs256, after(-10));
+    let keys = ring(std::slice::from_ref(&old));
+    let tokens = AccessTokens::new(Arc::clone(&keys), ISSUER);
+    let token = tokens.mint(claims(), now()).await.expect("minted").token;
+    keys.replace(&[old, key(SigningAlgorithm::Es256, now())]);
+    assert_eq!(refusal(&tokens, &token), None);
+    assert_eq!(read(tokens.mint(claims(), now()).await.expect("minted").token.expose()).0["alg"], "ES256");
+}
+
+/// Remembered or not.
+#[tokio::test]
+async fn what_a_revoked_or_retired_key_signed_is_refused_at_the_next_use() {
+    let (old, new) = (key(SigningAlgorithm::Es256, after(-10)), key(SigningAlgorithm::Es256, after(5)));
+    let retired = KeyMaterial { retires_at: Some(after(100)), ..old.clone() };
+    for (signing, refused_after) in [(vec![new.clone()], 0), (vec![new.clone(), retired], 100)] {
+        let keys = ring(std::slice::from_ref(&old));
+        let tokens = AccessTokens::new(Arc::clone(&keys), ISSUER);
+        let mint = || async { tokens.mint(claims(), now()).await.expect("minted").token };
+        let (remembered, fresh) = (mint().await, mint().await);
+        assert_eq!(refusal(&tokens, &remembered), None);
+        assert!(keys.replace(&signing).is_empty());
+        for (seconds, token) in [(refused_after, &remembered), (refused_after, &fresh)] {
+            let verified = tokens.verify(token, AUDIENCE, after(seconds));
+            assert_eq!(verified.err(), Some(InvalidToken::UnknownKey.into()), "after {seconds} s");
+        }
+        if refused_after > 0 {
+            assert!(tokens.verify(&fresh, AUDIENCE, after(refused_after - 1)).is_ok());
+        }
+        let minted = mint().await;
+        assert_eq!(tokens.verify(&minted, AUDIENCE, now()).err(), None, "and logins go on");
+    }
 }
 
 /// `value` with some members replaced; `null` takes a member away.

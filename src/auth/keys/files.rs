@@ -1,40 +1,34 @@
-//! The files of the key directory: made once, whole or not at all, and refused when somebody else could have read or
-//! changed them (threat class S).
+//! Files of the owner: written whole or not at all, and refused when somebody else could have read or changed them
+//! (threat class S).
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
+use super::KeysError;
 
 /// No key or certificate is larger.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// Why the key directory cannot be used. seawall does not start then.
-#[derive(Debug, Error)]
-pub enum KeysError {
-    #[error("cannot {action} `{}`: {source}", path.display())]
-    File { action: &'static str, path: PathBuf, source: io::Error },
-    #[error("the key directory `{}` can be changed by others than its owner; run: chmod 700", path.display())]
-    DirectoryOpen { path: PathBuf },
-    #[error("the secret file `{}` can be read or changed by others than its owner; run: chmod 600", path.display())]
-    FileOpen { path: PathBuf },
-    #[error("the file `{}` is not usable: {reason}", path.display())]
-    Invalid { path: PathBuf, reason: String },
-    #[error("the system gives no random numbers: {0}")]
-    Random(#[from] getrandom::Error),
-    #[error("cannot make a {what}: {source}")]
-    Generate { what: &'static str, source: rcgen::Error },
-}
-
 /// Who may see a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Visibility {
+pub enum Visibility {
     /// The owner only: mode 0600, and refused when it is wider.
     Secret,
     /// Anybody: mode 0644.
     Public,
+}
+
+/// Writes `text` into the file at `path`, at once and whole; a file that says it already is left as it is.
+///
+/// # Errors
+/// [`KeysError::File`], also when the directory does not exist.
+pub fn replace_file(path: &Path, visibility: Visibility, text: &str) -> Result<(), KeysError> {
+    if matches!(read(path, visibility), Ok(Some(existing)) if existing == text) {
+        return Ok(());
+    }
+    write(path, visibility, text, |aside| fs::rename(aside, path))
 }
 
 /// A directory that only its owner can change.
@@ -48,11 +42,23 @@ impl KeyDirectory {
     pub(super) fn open_or_create(path: &Path) -> Result<Self, KeysError> {
         let failed = |action| move |source| KeysError::File { action, path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create the key directory"))?;
-        let metadata = path.metadata().map_err(failed("look at the key directory"))?;
+        let gone = || failed("find again the key directory")(io::ErrorKind::NotFound.into());
+        Self::open(path)?.ok_or_else(gone)
+    }
+
+    /// Opens the directory, if there is one.
+    pub(super) fn open(path: &Path) -> Result<Option<Self>, KeysError> {
+        let metadata = match path.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(KeysError::File { action: "look at the key directory", path: path.to_owned(), source });
+            }
+        };
         if metadata.mode() & 0o022 != 0 {
             return Err(KeysError::DirectoryOpen { path: path.to_owned() });
         }
-        Ok(Self { path: path.to_owned() })
+        Ok(Some(Self { path: path.to_owned() }))
     }
 
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
@@ -61,62 +67,66 @@ impl KeyDirectory {
 
     /// The text of the file `name`, or `None` when there is no such file.
     pub(super) fn read(&self, name: &str, visibility: Visibility) -> Result<Option<String>, KeysError> {
-        let path = self.path_of(name);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(KeysError::File { action: "open", path, source }),
-        };
-        // Asked of the open file: a path could lead elsewhere a moment later.
-        let metadata =
-            file.metadata().map_err(|source| KeysError::File { action: "look at", path: path.clone(), source })?;
-        check(&metadata, visibility, &path)?;
-        let mut text = String::new();
-        match file.take(MAX_FILE_BYTES).read_to_string(&mut text) {
-            Ok(_) => Ok(Some(text)),
-            Err(source) => Err(KeysError::File { action: "read", path, source }),
-        }
+        read(&self.path_of(name), visibility)
     }
 
-    /// The text of the file `name`. When there is none, one with the text that `make` returns appears, at once and
-    /// whole; should another process be quicker, its text is the answer.
+    /// The text of the secret file `name`. When there is none, one with the text that `make` returns appears, at once
+    /// and whole; should another process be quicker, its text is the answer.
     pub(super) fn read_or_create(
         &self,
         name: &str,
-        visibility: Visibility,
         make: impl FnOnce() -> Result<String, KeysError>,
     ) -> Result<String, KeysError> {
-        if let Some(text) = self.read(name, visibility)? {
+        if let Some(text) = self.read(name, Visibility::Secret)? {
             return Ok(text);
         }
-        self.create(name, visibility, &make()?)?;
-        self.read(name, visibility)?.ok_or_else(|| KeysError::File {
-            action: "find again",
-            path: self.path_of(name),
-            source: io::ErrorKind::NotFound.into(),
-        })
-    }
-
-    /// Writes `text` aside, and gives it its name once it is on the disk. An existing file is left as it is.
-    fn create(&self, name: &str, visibility: Visibility, text: &str) -> Result<(), KeysError> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random)?;
-        let aside = self.path_of(&format!(".{name}.{:016x}", u64::from_ne_bytes(random)));
         let path = self.path_of(name);
-        let published = write_new(&aside, visibility, text).and_then(|()| {
-            // Not `rename`, which would replace the file of a process that was quicker.
-            match std::fs::hard_link(&aside, &path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                other => other,
-            }
-        });
-        let removed = std::fs::remove_file(&aside);
-        published.and(removed).and_then(|()| File::open(&self.path)?.sync_all()).map_err(|source| KeysError::File {
-            action: "create",
-            path,
-            source,
-        })
+        // Not `rename`, which would replace the file of a process that was quicker.
+        write(&path, Visibility::Secret, &make()?, |aside| match fs::hard_link(aside, &path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(aside),
+            linked => linked.and_then(|()| fs::remove_file(aside)),
+        })?;
+        let gone = || KeysError::File { action: "find again", path, source: io::ErrorKind::NotFound.into() };
+        self.read(name, Visibility::Secret)?.ok_or_else(gone)
     }
+}
+
+fn read(path: &Path, visibility: Visibility) -> Result<Option<String>, KeysError> {
+    let failed = |action| move |source| KeysError::File { action, path: path.to_owned(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed("open")(source)),
+    };
+    // Asked of the open file: a path could lead elsewhere a moment later.
+    check(&file.metadata().map_err(failed("look at"))?, visibility, path)?;
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed("read"))?;
+    Ok(Some(text))
+}
+
+/// Writes `text` aside, and lets `publish` give it its name once it is on the disk.
+fn write(
+    path: &Path,
+    visibility: Visibility,
+    text: &str,
+    publish: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), KeysError> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!(".{name}.{:016x}", u64::from_ne_bytes(random)));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let published = write_new(&aside, visibility, text).and_then(|()| publish(&aside));
+    if published.is_err() {
+        // What is left of it helps nobody; it may not even exist.
+        let _ = fs::remove_file(&aside);
+    }
+    published.and_then(|()| File::open(directory)?.sync_all()).map_err(|source| KeysError::File {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write_new(path: &Path, visibility: Visibility, text: &str) -> io::Result<()> {

@@ -1,30 +1,33 @@
 //! The keys of an installation: those that sign access and refresh tokens, and the one that digests secrets.
 //!
-//! They lie in one directory and are made at the first start. What lies there and cannot be used stops the start: a
-//! silently replaced key would end every session, and a key that others can read is worth nothing (threat class S).
+//! All replicas share them. They are kept where the management API can change them; here they are made, checked and put
+//! into force ([`Keyring`]). What is kept and cannot be used stops the start: a silently replaced key would end every
+//! session, and a key that others can read is worth nothing (threat class S).
 
+mod directory;
 mod files;
+mod keyring;
+mod material;
+mod random_key;
+mod rotation;
 mod signing_key;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::fmt::Display;
+use std::io;
+use std::path::PathBuf;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use thiserror::Error;
 
-use crate::secret::HashKey;
-
-use files::{KeyDirectory, Visibility};
-
-pub use files::KeysError;
-pub(super) use signing_key::SigningKey;
-
-const HASH_KEY_FILE: &str = "hash.key";
+pub use directory::{FormerKeys, encryption_key, former_keys, make_encryption_key};
+pub use files::{Visibility, replace_file};
+pub use keyring::Keyring;
+pub use material::KeyMaterial;
+pub use random_key::{parse_hash_key, random_key};
+pub use rotation::{Irrevocable, Rotation, Term, revocation, rotation};
 
 /// How tokens are signed. Both are understood by Distribution 2.8 and 3.x.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -48,88 +51,35 @@ impl SigningAlgorithm {
         }
     }
 
-    const fn key_file(self) -> &'static str {
-        match self {
-            Self::Rs256 => "signing-rs256.key",
-            Self::Es256 => "signing-es256.key",
-        }
-    }
-
-    const fn certificate_file(self) -> &'static str {
-        match self {
-            Self::Rs256 => "signing-rs256.crt",
-            Self::Es256 => "signing-es256.crt",
-        }
+    /// The algorithm of this `alg`, letter for letter.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 }
 
-/// The key that signs, every key that still verifies, and the hash key.
-#[derive(Debug)]
-pub struct SigningKeys {
-    active: SigningKey,
-    /// The key of the other algorithm, when the directory holds one: tokens signed before a change stay good.
-    older: Option<SigningKey>,
-    hash_key: HashKey,
+/// Why keys cannot be made, read or used.
+#[derive(Debug, Error)]
+pub enum KeysError {
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    File { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("the key directory `{}` can be changed by others than its owner; run: chmod 700", path.display())]
+    DirectoryOpen { path: PathBuf },
+    #[error("the secret file `{}` can be read or changed by others than its owner; run: chmod 600", path.display())]
+    FileOpen { path: PathBuf },
+    #[error("the file `{}` is not usable: {reason}", path.display())]
+    Invalid { path: PathBuf, reason: String },
+    #[error("the signing key `{id}` is not usable: {reason}")]
+    Unusable { id: String, reason: String },
+    #[error("there is no signing key")]
+    NoSigningKey,
+    #[error("the system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+    #[error("cannot make a {what}: {source}")]
+    Generate { what: &'static str, source: rcgen::Error },
 }
 
-impl SigningKeys {
-    /// Reads the keys in `directory`, and makes those that are missing. `now` dates a new certificate.
-    ///
-    /// It reads and writes files and may generate an RSA key: call it at the start, not on a request thread.
-    ///
-    /// # Errors
-    /// When anything there is unreadable, malformed, open to others than its owner, or does not belong together.
-    pub fn open_or_create(directory: &Path, algorithm: SigningAlgorithm, now: Timestamp) -> Result<Self, KeysError> {
-        let directory = KeyDirectory::open_or_create(directory)?;
-        let hash_key = open_or_create_hash_key(&directory)?;
-        let active = SigningKey::open_or_create(&directory, algorithm, now)?;
-        let mut older = None;
-        for other in SigningAlgorithm::ALL.into_iter().filter(|other| *other != algorithm) {
-            if directory.read(other.key_file(), Visibility::Secret)?.is_some() {
-                older = Some(SigningKey::open_or_create(&directory, other, now)?);
-            }
-        }
-        Ok(Self { active, older, hash_key })
+impl KeysError {
+    fn unusable<E: Display>(id: &str) -> impl Fn(E) -> Self {
+        move |reason| Self::Unusable { id: id.to_owned(), reason: reason.to_string() }
     }
-
-    /// The key under which this installation digests its secrets.
-    pub fn hash_key(&self) -> &HashKey {
-        &self.hash_key
-    }
-
-    /// The public keys as a JWK set (RFC 7517), the active one first.
-    pub fn jwks(&self) -> Value {
-        json!({ "keys": self.all().map(SigningKey::jwk).collect::<Vec<_>>() })
-    }
-
-    /// The certificates of all keys, the active one's first, in PEM: what Distribution wants as `rootcertbundle`.
-    pub fn certificate_pem(&self) -> String {
-        self.all().map(SigningKey::certificate_pem).collect()
-    }
-
-    pub(super) fn active(&self) -> &SigningKey {
-        &self.active
-    }
-
-    /// The key with this RFC 7638 thumbprint.
-    pub(super) fn by_id(&self, kid: &str) -> Option<&SigningKey> {
-        self.all().find(|key| key.id() == kid)
-    }
-
-    fn all(&self) -> impl Iterator<Item = &SigningKey> {
-        std::iter::once(&self.active).chain(&self.older)
-    }
-}
-
-fn open_or_create_hash_key(directory: &KeyDirectory) -> Result<HashKey, KeysError> {
-    let text = directory.read_or_create(HASH_KEY_FILE, Visibility::Secret, || {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)?;
-        Ok(STANDARD.encode(bytes) + "\n")
-    })?;
-    let bytes = STANDARD.decode(text.trim_end()).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(HashKey::from_bytes).ok_or_else(|| KeysError::Invalid {
-        path: directory.path_of(HASH_KEY_FILE),
-        reason: "it is not the base64 text of 32 bytes".to_owned(),
-    })
 }

@@ -1,30 +1,24 @@
-//! One signing key with its certificate and its public face.
+//! One signing key, ready to sign and to verify, and its public face.
+
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::Timestamp;
+use jsonwebtoken::errors::Error;
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData,
-    RsaKeySize,
-};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use super::SigningAlgorithm;
-use super::files::{KeyDirectory, KeysError, Visibility};
+use super::{KeyMaterial, KeysError, SigningAlgorithm};
+use crate::secret::Secret;
 
-/// Registries that trust the certificate are not told when it is renewed, so it should outlive them.
-const CERTIFICATE_YEARS: i32 = 20;
-
-/// A key pair, ready to sign and to verify.
+/// A key pair with its certificate and its times.
 pub(in crate::auth) struct SigningKey {
     algorithm: SigningAlgorithm,
-    id: String,
+    id: Arc<str>,
+    pub(super) active_from: Timestamp,
+    pub(super) retires_at: Option<Timestamp>,
     signing: EncodingKey,
     verifying: DecodingKey,
     /// The encoded JOSE header of everything that this key signs.
@@ -40,48 +34,22 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// Reads key and certificate, and makes those that are missing. The certificate is made last and from the key, so
-    /// a crash in between costs nothing.
-    pub(super) fn open_or_create(
-        directory: &KeyDirectory,
-        algorithm: SigningAlgorithm,
-        now: Timestamp,
-    ) -> Result<Self, KeysError> {
-        let key_file = algorithm.key_file();
-        let certificate_file = algorithm.certificate_file();
-        let invalid = |file: &str, reason: String| KeysError::Invalid { path: directory.path_of(file), reason };
-        // In this order: another process that is making both makes the key first.
-        if directory.read(certificate_file, Visibility::Public)?.is_some()
-            && directory.read(key_file, Visibility::Secret)?.is_none()
-        {
-            return Err(invalid(certificate_file, format!("its key `{key_file}` is missing")));
+    /// Reads what is kept of a key.
+    ///
+    /// # Errors
+    /// [`KeysError::Unusable`] when its parts are malformed or do not belong together.
+    pub(super) fn new(material: &KeyMaterial) -> Result<Self, KeysError> {
+        let certificate = material.certificate()?;
+        let key = Self::read(material, &certificate).map_err(KeysError::unusable(&material.id))?;
+        if *key.id != *material.id {
+            return Err(KeysError::unusable(&material.id)("its id is not its thumbprint"));
         }
-        let key_pem =
-            directory.read_or_create(key_file, Visibility::Secret, || Ok(generate(algorithm)?.serialize_pem()))?;
-        let pair = KeyPair::from_pkcs8_pem_and_sign_algo(&key_pem, signature_algorithm(algorithm))
-            .map_err(|error| invalid(key_file, format!("not a PKCS#8 key for {}: {error}", algorithm.name())))?;
-        let certificate_pem =
-            directory.read_or_create(certificate_file, Visibility::Public, || self_signed(&pair, now))?;
-        let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
-            .map_err(|error| invalid(certificate_file, format!("not a certificate in PEM: {error}")))?;
-        if !contains(&certificate, &pair.subject_public_key_info()) {
-            return Err(invalid(certificate_file, format!("it is not the certificate of the key in `{key_file}`")));
-        }
-        Self::new(algorithm, &key_pem, certificate_pem, &certificate)
-            .map_err(|error| invalid(key_file, error.to_string()))
+        Ok(key)
     }
 
-    fn new(
-        algorithm: SigningAlgorithm,
-        key_pem: &str,
-        certificate_pem: String,
-        certificate: &[u8],
-    ) -> Result<Self, jsonwebtoken::errors::Error> {
-        let signing = match algorithm {
-            SigningAlgorithm::Rs256 => EncodingKey::from_rsa_pem(key_pem.as_bytes())?,
-            SigningAlgorithm::Es256 => EncodingKey::from_ec_pem(key_pem.as_bytes())?,
-        };
-        let public = Jwk::from_encoding_key(&signing, jws_algorithm(algorithm))?;
+    fn read(material: &KeyMaterial, certificate: &[u8]) -> Result<Self, Error> {
+        let algorithm = material.algorithm;
+        let (signing, public) = parse(algorithm, &material.private_key_pem)?;
         let verifying = DecodingKey::from_jwk(&public)?;
         let id = public.thumbprint(ThumbprintHash::SHA256)?;
         // Standard base64 here and base64url everywhere else: RFC 7515 section 4.1.6.
@@ -96,7 +64,22 @@ impl SigningKey {
                 jwk.insert(member.to_owned(), value);
             }
         }
-        Ok(Self { algorithm, id, signing, verifying, header, certificate_pem, jwk })
+        Ok(Self {
+            algorithm,
+            id: id.into(),
+            active_from: material.active_from,
+            retires_at: material.retires_at,
+            signing,
+            verifying,
+            header,
+            certificate_pem: material.certificate_pem.clone(),
+            jwk,
+        })
+    }
+
+    /// The RFC 7638 thumbprint of a private key's public half.
+    pub(super) fn id_of(algorithm: SigningAlgorithm, private_key_pem: &Secret) -> Result<String, Error> {
+        parse(algorithm, private_key_pem)?.1.thumbprint(ThumbprintHash::SHA256)
     }
 
     pub(in crate::auth) fn algorithm(&self) -> SigningAlgorithm {
@@ -104,8 +87,13 @@ impl SigningKey {
     }
 
     /// The RFC 7638 thumbprint: the `kid` of what this key signs.
-    pub(in crate::auth) fn id(&self) -> &str {
+    pub(in crate::auth) fn id(&self) -> &Arc<str> {
         &self.id
+    }
+
+    /// Whether what it signed may be accepted at `now`.
+    pub(super) fn counts_at(&self, now: Timestamp) -> bool {
+        self.retires_at.is_none_or(|end| now < end)
     }
 
     pub(super) fn jwk(&self) -> &Value {
@@ -117,7 +105,7 @@ impl SigningKey {
     }
 
     /// The compact JWS (RFC 7515) of `payload`. RSA takes about a millisecond.
-    pub(in crate::auth) fn sign(&self, payload: &[u8]) -> Result<String, jsonwebtoken::errors::Error> {
+    pub(in crate::auth) fn sign(&self, payload: &[u8]) -> Result<String, Error> {
         let message = format!("{}.{}", self.header, URL_SAFE_NO_PAD.encode(payload));
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, jws_algorithm(self.algorithm))?;
         Ok(format!("{message}.{signature}"))
@@ -136,52 +124,19 @@ impl SigningKey {
     }
 }
 
+fn parse(algorithm: SigningAlgorithm, private_key_pem: &Secret) -> Result<(EncodingKey, Jwk), Error> {
+    let pem = private_key_pem.expose().as_bytes();
+    let signing = match algorithm {
+        SigningAlgorithm::Rs256 => EncodingKey::from_rsa_pem(pem)?,
+        SigningAlgorithm::Es256 => EncodingKey::from_ec_pem(pem)?,
+    };
+    let public = Jwk::from_encoding_key(&signing, jws_algorithm(algorithm))?;
+    Ok((signing, public))
+}
+
 const fn jws_algorithm(algorithm: SigningAlgorithm) -> Algorithm {
     match algorithm {
         SigningAlgorithm::Rs256 => Algorithm::RS256,
         SigningAlgorithm::Es256 => Algorithm::ES256,
     }
-}
-
-fn signature_algorithm(algorithm: SigningAlgorithm) -> &'static rcgen::SignatureAlgorithm {
-    match algorithm {
-        SigningAlgorithm::Rs256 => &rcgen::PKCS_RSA_SHA256,
-        SigningAlgorithm::Es256 => &rcgen::PKCS_ECDSA_P256_SHA256,
-    }
-}
-
-fn generate(algorithm: SigningAlgorithm) -> Result<KeyPair, KeysError> {
-    let kind = signature_algorithm(algorithm);
-    match algorithm {
-        SigningAlgorithm::Rs256 => KeyPair::generate_rsa_for(kind, RsaKeySize::_2048),
-        SigningAlgorithm::Es256 => KeyPair::generate_for(kind),
-    }
-    .map_err(|source| KeysError::Generate { what: "signing key", source })
-}
-
-/// A certificate that is its own authority: Distribution verifies the `x5c` of a token up to one of its roots.
-fn self_signed(pair: &KeyPair, now: Timestamp) -> Result<String, KeysError> {
-    let mut name = DistinguishedName::new();
-    name.push(DnType::CommonName, "seawall");
-    let today = now.to_zoned(TimeZone::UTC).date();
-    let mut certificate = CertificateParams::default();
-    certificate.distinguished_name = name;
-    certificate.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    certificate.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign];
-    // A day early, for registries whose clocks are behind.
-    let (year, month, day) = calendar(today.saturating_sub(Span::new().days(1)));
-    certificate.not_before = rcgen::date_time_ymd(year, month, day);
-    let (year, month, day) = calendar(today.saturating_add(Span::new().years(CERTIFICATE_YEARS)));
-    certificate.not_after = rcgen::date_time_ymd(year, month, day);
-    let certificate = certificate.self_signed(pair);
-    Ok(certificate.map_err(|source| KeysError::Generate { what: "certificate", source })?.pem())
-}
-
-fn calendar(date: Date) -> (i32, u8, u8) {
-    (date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
-}
-
-/// Whether `part` stands somewhere in `whole`: the public key in a certificate, both DER.
-fn contains(whole: &[u8], part: &[u8]) -> bool {
-    whole.windows(part.len()).any(|window| window == part)
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::keys::SigningKeys;
+use super::keys::Keyring;
 use super::signed_token::{
     Kind, MintError, Minted, Payload, SignedTokens, Standing, Subject, TokenRejection, Validity, check_size,
 };
@@ -55,7 +55,7 @@ pub struct RefreshTokens {
 
 impl RefreshTokens {
     /// `issuer` is written into every token, and no other is accepted.
-    pub fn new(keys: Arc<SigningKeys>, issuer: impl Into<String>) -> Self {
+    pub fn new(keys: Arc<Keyring>, issuer: impl Into<String>) -> Self {
         Self { tokens: SignedTokens::new(keys, issuer.into(), Kind::RefreshToken, REFRESH_TOKEN_SECONDS) }
     }
 
@@ -86,7 +86,8 @@ impl RefreshTokens {
         now: Timestamp,
     ) -> Result<Arc<VerifiedRefresh>, TokenRejection<VerifiedRefresh>> {
         check_size(presented.expose())?;
-        let claims = Arc::new(VerifiedRefresh::from(self.tokens.open(presented.expose())?));
+        let (payload, _) = self.tokens.open(presented.expose(), now)?;
+        let claims = Arc::new(VerifiedRefresh::from(payload));
         match claims.validity.check(audience, now)? {
             Standing::Good => Ok(claims),
             Standing::Expired => Err(TokenRejection::Expired { since: claims.validity.expires_at, claims }),

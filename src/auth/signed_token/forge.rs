@@ -3,9 +3,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::*;
+use crate::auth::keys::KeyMaterial;
+use crate::secret::HashKey;
 
 pub(in crate::auth) const ISSUER: &str = "Azure Container Registry";
 pub(in crate::auth) const AUDIENCE: &str = "registry.example.com:8443";
@@ -14,19 +15,25 @@ pub(in crate::auth) fn now() -> Timestamp {
     "2026-11-21T12:00:00.75Z".parse().expect("a time")
 }
 
-/// New keys; the directory is gone, the keys stay in memory.
-pub(in crate::auth) fn keys(algorithm: SigningAlgorithm) -> Arc<SigningKeys> {
-    let directory = TempDir::new().expect("a directory");
-    Arc::new(SigningKeys::open_or_create(directory.path(), algorithm, now()).expect("keys"))
+/// A new key, made at `time` and signing from then on.
+pub(in crate::auth) fn key(algorithm: SigningAlgorithm, time: Timestamp) -> KeyMaterial {
+    KeyMaterial::generate(algorithm, time).expect("a key")
 }
 
-/// Keys of both algorithms, the one named signing.
-pub(in crate::auth) fn both_keys(active: SigningAlgorithm) -> Arc<SigningKeys> {
-    let directory = TempDir::new().expect("a directory");
-    for algorithm in [SigningAlgorithm::Rs256, SigningAlgorithm::Es256] {
-        SigningKeys::open_or_create(directory.path(), algorithm, now()).expect("keys");
-    }
-    Arc::new(SigningKeys::open_or_create(directory.path(), active, now()).expect("keys"))
+/// These keys and any hash key.
+pub(in crate::auth) fn ring(signing: &[KeyMaterial]) -> Arc<Keyring> {
+    Arc::new(Keyring::new(signing, HashKey::from_bytes([3; 32])).expect("keys"))
+}
+
+/// One new key.
+pub(in crate::auth) fn keys(algorithm: SigningAlgorithm) -> Arc<Keyring> {
+    ring(&[key(algorithm, now())])
+}
+
+/// An RSA key, which signs, and an EC key.
+pub(in crate::auth) fn both_keys() -> Arc<Keyring> {
+    let earlier = now() - SignedDuration::from_secs(1);
+    ring(&[key(SigningAlgorithm::Rs256, now()), key(SigningAlgorithm::Es256, earlier)])
 }
 
 /// Header and payload of a token.
@@ -43,7 +50,8 @@ pub(in crate::auth) fn unsigned(header: &Value, payload: &Value) -> String {
 }
 
 /// A token with any header and payload, truly signed by the active key.
-pub(in crate::auth) fn signed(keys: &SigningKeys, header: &Value, payload: &Value) -> Secret {
+pub(in crate::auth) fn signed(keys: &Keyring, header: &Value, payload: &Value) -> Secret {
     let message = unsigned(header, payload);
-    Secret::new(format!("{message}.{}", keys.active().signature(&message)))
+    let key = keys.signing(now()).expect("a key");
+    Secret::new(format!("{message}.{}", key.signature(&message)))
 }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::keys::{SigningAlgorithm, SigningKeys};
+use super::keys::{Keyring, SigningAlgorithm};
 use super::off_thread::{OffThread, Overloaded};
 use crate::policy::credential::{CredentialId, PrincipalId};
 use crate::secret::Secret;
@@ -74,6 +74,8 @@ pub enum MintError {
     TooLarge,
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
+    #[error("there is no key to sign it with")]
+    NoKey,
     #[error("the system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
     #[error("the claims cannot be written: {0}")]
@@ -150,7 +152,7 @@ pub(super) struct Subject {
 /// Signs and reads the tokens of one kind.
 #[derive(Debug)]
 pub(super) struct SignedTokens {
-    keys: Arc<SigningKeys>,
+    keys: Arc<Keyring>,
     issuer: String,
     kind: Kind,
     life: u32,
@@ -159,7 +161,7 @@ pub(super) struct SignedTokens {
 
 impl SignedTokens {
     /// `life` is in seconds.
-    pub(super) fn new(keys: Arc<SigningKeys>, issuer: String, kind: Kind, life: u32) -> Self {
+    pub(super) fn new(keys: Arc<Keyring>, issuer: String, kind: Kind, life: u32) -> Self {
         Self { keys, issuer, kind, life, signing: OffThread::new(OffThread::default_running(), WAITING_SIGNATURES) }
     }
 
@@ -185,26 +187,25 @@ impl SignedTokens {
         if payload.len() > MAX_TOKEN_BYTES {
             return Err(MintError::TooLarge);
         }
-        let token = self.sign(payload).await?;
+        let token = self.sign(payload, now).await?;
         if token.len() > MAX_TOKEN_BYTES {
             return Err(MintError::TooLarge);
         }
         Ok(Minted { token: Secret::new(token), issued_at, expires_in: self.life })
     }
 
-    async fn sign(&self, payload: Vec<u8>) -> Result<String, MintError> {
-        let signed = match self.keys.active().algorithm() {
-            SigningAlgorithm::Es256 => self.keys.active().sign(&payload),
-            SigningAlgorithm::Rs256 => {
-                let keys = Arc::clone(&self.keys);
-                self.signing.run(move || keys.active().sign(&payload)).await?
-            }
+    async fn sign(&self, payload: Vec<u8>, now: Timestamp) -> Result<String, MintError> {
+        let key = self.keys.signing(now).ok_or(MintError::NoKey)?;
+        let signed = match key.algorithm() {
+            SigningAlgorithm::Es256 => key.sign(&payload),
+            SigningAlgorithm::Rs256 => self.signing.run(move || key.sign(&payload)).await?,
         };
         signed.map_err(|error| MintError::Signing(error.to_string()))
     }
 
-    /// The claims of a token that we signed for this purpose; its times and audience are not yet looked at.
-    pub(super) fn open(&self, token: &str) -> Result<Payload, InvalidToken> {
+    /// The claims of a token that we signed for this purpose, and the id of the key; its times and audience are not yet
+    /// looked at.
+    pub(super) fn open(&self, token: &str, now: Timestamp) -> Result<(Payload, Arc<str>), InvalidToken> {
         let mut parts = token.split('.');
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -215,7 +216,7 @@ impl SignedTokens {
         if stated.crit.is_some() {
             return Err(InvalidToken::CriticalExtension);
         }
-        let key = self.keys.by_id(&stated.kid).ok_or(InvalidToken::UnknownKey)?;
+        let key = self.keys.verifying(&stated.kid, now).ok_or(InvalidToken::UnknownKey)?;
         if stated.alg != key.algorithm().name() {
             return Err(InvalidToken::Algorithm);
         }
@@ -230,7 +231,12 @@ impl SignedTokens {
         if payload.iss != self.issuer {
             return Err(InvalidToken::Issuer);
         }
-        Ok(payload)
+        Ok((payload, Arc::clone(key.id())))
+    }
+
+    /// Whether what the key `id` signed may still be accepted.
+    pub(super) fn knows(&self, id: &str, now: Timestamp) -> bool {
+        self.keys.knows(id, now)
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) enum Status {
     Starting,
     /// All is well.
     Ready,
+    /// Requests are answered by the last policy that was read: the store is lost, so no change arrives.
+    Degraded,
     /// On the way out.
     Draining,
 }
@@ -34,11 +36,14 @@ pub(super) enum Status {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Readiness {
-    /// 200 for `Ready`, else 503.
+    /// 200 for `Ready` and `Degraded`, else 503.
     pub(super) status: Status,
     /// The version of the policy in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) policy_version: Option<u64>,
+    /// Why it is not simply ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'static str>,
 }
 
 /// The listener, bound but not yet answering.
@@ -88,7 +93,7 @@ impl Probes {
 
 fn answer(readiness: &Readiness) -> impl IntoResponse + use<> {
     let code = match readiness.status {
-        Status::Ready => StatusCode::OK,
+        Status::Ready | Status::Degraded => StatusCode::OK,
         Status::Starting | Status::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
     match serde_json::to_string(readiness) {

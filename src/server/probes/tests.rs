@@ -14,7 +14,7 @@ fn get(address: SocketAddr, line: &str) -> String {
 
 #[test]
 fn answers_machines_that_watch() {
-    let state = Arc::new(Mutex::new(Readiness { status: Status::Starting, policy_version: None }));
+    let state = Arc::new(Mutex::new(Readiness { status: Status::Starting, policy_version: None, reason: None }));
     let probes = Probes::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = probes.address();
     let shown = Arc::clone(&state);
@@ -33,12 +33,15 @@ fn answers_machines_that_watch() {
         assert!(get(address, line).starts_with(&format!("HTTP/1.1 {status} ")), "{line}");
     }
 
-    for (status, version, code, body) in [
-        (Status::Starting, None, "503", r#"{"status":"starting"}"#),
-        (Status::Ready, Some(7), "200", r#"{"status":"ready","policyVersion":7}"#),
-        (Status::Draining, Some(8), "503", r#"{"status":"draining","policyVersion":8}"#),
+    let lost = Some("the store does not answer");
+    let degraded = r#"{"status":"degraded","policyVersion":7,"reason":"the store does not answer"}"#;
+    for (status, version, reason, code, body) in [
+        (Status::Starting, None, None, "503", r#"{"status":"starting"}"#),
+        (Status::Ready, Some(7), None, "200", r#"{"status":"ready","policyVersion":7}"#),
+        (Status::Degraded, Some(7), lost, "200", degraded),
+        (Status::Draining, Some(8), None, "503", r#"{"status":"draining","policyVersion":8}"#),
     ] {
-        *state.lock().unwrap() = Readiness { status, policy_version: version };
+        *state.lock().unwrap() = Readiness { status, policy_version: version, reason };
         let answer = get(address, "GET /readyz");
         assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")) && answer.ends_with(body), "{answer}");
     }

@@ -1,14 +1,17 @@
-//! The audit log: one JSON line for each request, with who, from where, what, the decision and the rule behind it.
+//! The audit log: one JSON line for each request, with who, from where, what, the decision and the rule behind it; and
+//! lines with a `kind` for what is no request.
 //!
 //! A request never waits for it: records go into a bounded queue and one thread writes them, many at a time. When the
 //! sink cannot keep up for 65,536 records, further ones are dropped and counted (`seawall_audit_records_dropped_total`);
 //! stopping a registry because a disk is full would be the worse answer. [`AuditLog::close`] writes what is queued.
 
+mod management;
 mod output;
 mod record;
 mod writer;
 
-pub use record::{AuditRecord, Bounded, PrincipalRecord};
+pub use management::ManagementRecord;
+pub use record::{AuditRecord, Bounded, PasswordExpiring, PrincipalRecord};
 
 use std::io;
 use std::path::PathBuf;
@@ -21,7 +24,7 @@ use thiserror::Error;
 use super::metrics::Metrics;
 use crate::clock::Clock;
 use output::{File, Output, Stdout};
-use writer::{Entry, Writer};
+use writer::{Entry, Line, Writer};
 
 /// How many records may wait. They are boxed: an idle queue takes 1 MiB.
 const QUEUE: usize = 65_536;
@@ -77,7 +80,21 @@ impl AuditLog {
 
     /// Queues a record; drops and counts it when the queue is full or the log is closed. Never waits.
     pub fn record(&self, record: AuditRecord) {
-        if self.0.entries.try_send(Entry::Record(Box::new(record))).is_err() {
+        self.queue(record);
+    }
+
+    /// Queues what happened at the management API, like a record.
+    pub fn management(&self, record: ManagementRecord) {
+        self.queue(record);
+    }
+
+    /// Queues the warning of a password's end, like a record.
+    pub fn password_expiring(&self, event: PasswordExpiring) {
+        self.queue(event);
+    }
+
+    fn queue(&self, line: impl Line + 'static) {
+        if self.0.entries.try_send(Entry::Line(Box::new(line))).is_err() {
             self.0.metrics.audit_records_dropped(1);
         }
     }

@@ -94,6 +94,25 @@ impl Bounded {
     }
 }
 
-fn micros<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+/// A password whose expiry is near, or has passed: written once for each password and [`within`](Self::within).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename = "password_expiring", rename_all = "camelCase")]
+pub struct PasswordExpiring {
+    /// When it was noticed.
+    #[serde(serialize_with = "micros")]
+    pub time: Timestamp,
+    /// The registry's configured name.
+    pub registry: String,
+    /// Whose password it is.
+    pub principal: PrincipalRecord,
+    /// The name of the password.
+    pub credential: String,
+    #[serde(serialize_with = "micros")]
+    pub expiry: Timestamp,
+    /// `30d`, `7d`, `1d`, or `ended`.
+    pub within: &'static str,
+}
+
+pub(super) fn micros<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{time:.6}"))
 }

@@ -96,6 +96,26 @@ fn a_record_is_one_line_in_a_fixed_shape() {
 }
 
 #[test]
+fn the_warning_of_a_passwords_end_names_its_kind() {
+    let event = PasswordExpiring {
+        time: Timestamp::from_microsecond(1_700_000_000_000_500).unwrap(),
+        registry: "myregistry".to_owned(),
+        principal: PrincipalRecord { kind: "token", name: Some("ci-push".to_owned()) },
+        credential: "password1".to_owned(),
+        expiry: Timestamp::from_second(1_700_086_400).unwrap(),
+        within: "1d",
+    };
+    assert_eq!(
+        serde_json::to_string(&event).unwrap(),
+        concat!(
+            r#"{"kind":"password_expiring","time":"2023-11-14T22:13:20.000500Z","registry":"myregistry","#,
+            r#""principal":{"kind":"token","name":"ci-push"},"credential":"password1","#,
+            r#""expiry":"2023-11-15T22:13:20.000000Z","within":"1d"}"#
+        )
+    );
+}
+
+#[test]
 fn forged_line_breaks_and_endless_texts_stay_inside_their_line() {
     let agent = |bytes: &[u8]| AuditRecord { user_agent: Some(Bounded::new(bytes)), ..record("r1") };
     let line = serde_json::to_string(&agent(b"a\n{\"decision\":\"permit\"}\x1b\xff")).unwrap();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use super::AuditRecord;
+use serde::Serialize;
+
 use super::output::Output;
 use crate::telemetry::metrics::Metrics;
 
@@ -11,9 +12,21 @@ use crate::telemetry::metrics::Metrics;
 const BATCH_BYTES: usize = 256 * 1024;
 
 pub(super) enum Entry {
-    Record(Box<AuditRecord>),
+    Line(Box<dyn Line>),
     /// Write what is queued before this, and end.
     Close,
+}
+
+/// Something that makes one line.
+pub(super) trait Line: Send {
+    /// Appends its JSON, which has no line break, to `lines`.
+    fn append_to(&self, lines: &mut Vec<u8>) -> serde_json::Result<()>;
+}
+
+impl<T: Serialize + Send> Line for T {
+    fn append_to(&self, lines: &mut Vec<u8>) -> serde_json::Result<()> {
+        serde_json::to_writer(lines, self)
+    }
 }
 
 pub(super) struct Writer {
@@ -36,7 +49,7 @@ impl Writer {
             let mut next = Some(first);
             while let Some(entry) = next {
                 match entry {
-                    Entry::Record(record) => self.add(&record),
+                    Entry::Line(line) => self.add(line.as_ref()),
                     Entry::Close => return self.write(),
                 }
                 next = if self.lines.len() < BATCH_BYTES { queued.try_recv().ok() } else { None };
@@ -45,9 +58,9 @@ impl Writer {
         }
     }
 
-    fn add(&mut self, record: &AuditRecord) {
+    fn add(&mut self, line: &dyn Line) {
         let before = self.lines.len();
-        if serde_json::to_writer(&mut self.lines, record).is_ok() {
+        if line.append_to(&mut self.lines).is_ok() {
             self.lines.push(b'\n');
             self.records += 1;
         } else {

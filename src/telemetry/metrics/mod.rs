@@ -4,6 +4,7 @@
 //! cannot add a time series. Where all labels are enums, every series exists from the start, at zero, and is reached
 //! without a look-up.
 
+mod control;
 mod family;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 use super::labels::{Cache, Direction, OperationClass, Outcome, RefusedConnection, Reload, StatusClass};
 use crate::clock::Timestamp;
+use control::Control;
 use family::Family;
 
 /// From a cached answer to a slow upload's last byte.
@@ -67,6 +69,7 @@ pub struct Metrics {
     refused_connections: Family<RefusedConnection, IntCounter>,
     malformed_requests: IntCounter,
     panics: IntCounter,
+    control: Control,
 }
 
 impl Metrics {
@@ -149,6 +152,7 @@ impl Metrics {
                 "Requests that are not HTTP, refused before anything could be decided.",
             )?,
             panics: counter(r, "seawall_panics_total", "Defects that stopped a task: please report them.")?,
+            control: Control::new(r)?,
             registry,
         })
     }
@@ -244,7 +248,7 @@ impl Drop for Gauged {
 }
 
 /// The number of labels is the only thing that can be wrong here, and the tests move every metric.
-fn count(counters: &IntCounterVec, labels: [&str; 3]) {
+fn count<const N: usize>(counters: &IntCounterVec, labels: [&str; N]) {
     if let Ok(counter) = counters.get_metric_with_label_values(&labels) {
         counter.inc();
     }

@@ -36,6 +36,10 @@ fn fixed_series_exist_at_zero_from_the_start() {
             "seawall_connections_refused_total{reason=\"late_head\"} 0",
             "seawall_malformed_requests_total 0",
             "seawall_panics_total 0",
+            "seawall_store_up 0",
+            "seawall_store_errors_total 0",
+            "seawall_policy_revision 0",
+            "seawall_policy_delay_seconds_count 0",
             "seawall_request_duration_seconds_count{operation=\"other\"} 0",
             "seawall_upstream_response_seconds_count 0",
         ],
@@ -79,6 +83,11 @@ fn every_other_event_moves_its_own_series() {
     metrics.connection_refused(RefusedConnection::UntrustedPeer);
     metrics.request_malformed();
     metrics.panicked();
+    metrics.management_request("tokens/write", 201);
+    metrics.store_failed();
+    metrics.store_answered();
+    metrics.stored_policy_published(12, &[Duration::from_millis(3), Duration::from_millis(300)]);
+    metrics.passwords_expiring("myregistry", "7d", 2);
     assert_lines(
         &metrics,
         &[
@@ -95,8 +104,23 @@ fn every_other_event_moves_its_own_series() {
             "seawall_connections_refused_total{reason=\"untrusted_peer\"} 1",
             "seawall_malformed_requests_total 1",
             "seawall_panics_total 1",
+            "seawall_management_requests_total{code=\"201\",operation=\"tokens/write\"} 1",
+            "seawall_store_up 1",
+            "seawall_store_errors_total 1",
+            "seawall_policy_revision 12",
+            "seawall_policy_delay_seconds_bucket{le=\"0.005\"} 1",
+            "seawall_policy_delay_seconds_bucket{le=\"0.5\"} 2",
+            "seawall_passwords_expiring{registry=\"myregistry\",within=\"7d\"} 2",
         ],
     );
+}
+
+#[test]
+fn a_registry_that_is_gone_has_no_expiring_passwords() {
+    let metrics = Metrics::new().unwrap();
+    metrics.passwords_expiring("gone", "7d", 3);
+    metrics.forget_passwords_expiring();
+    assert!(!metrics.render().unwrap().contains("gone"));
 }
 
 #[test]
@@ -116,10 +140,12 @@ fn every_metric_has_help_and_our_prefix() {
     let metrics = Metrics::new().unwrap();
     metrics.request_finished(&request(None, OperationClass::Base, 200));
     metrics.decided(None, Outcome::Error, "x");
+    metrics.management_request("tokens/read", 200);
+    metrics.passwords_expiring("myregistry", "7d", 2);
     let text = metrics.render().unwrap();
     let (help, types): (Vec<_>, Vec<_>) =
         text.lines().filter_map(|line| line.strip_prefix("# ")).partition(|line| line.starts_with("HELP "));
-    assert_eq!(help.len(), 16, "{text}");
+    assert_eq!(help.len(), 22, "{text}");
     assert_eq!(types.len(), help.len());
     assert!(help.iter().all(|line| line.starts_with("HELP seawall_") && line.ends_with('.')), "{text}");
 }

@@ -1,0 +1,281 @@
+//! Every endpoint: method, path, and the name of its operation. Whoever dispatches and the `OpenAPI` document read this table.
+//!
+//! Paths are ARM's: the words in them are compared without regard to case, and any subscription and resource group will do.
+
+use http::Method;
+
+use super::error::ApiError;
+use crate::oci::percent::{self, Plus};
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    ListResources,
+    ListRegistries,
+    CheckName,
+    GetRegistry,
+    UpdateRegistry,
+    CreateRegistry,
+    DeleteRegistry,
+    ListCredentials,
+    RegenerateCredential,
+    GenerateCredentials,
+    ListUsages,
+    ListScopeMaps,
+    GetScopeMap,
+    PutScopeMap,
+    UpdateScopeMap,
+    DeleteScopeMap,
+    ListTokens,
+    GetToken,
+    PutToken,
+    UpdateToken,
+    DeleteToken,
+    ListKeys,
+    RotateSigningKey,
+    RotateManagementKey,
+    RevokeKey,
+    Describe,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) operation: Operation,
+    pub(super) method: Method,
+    /// Segments in braces are parameters.
+    pub(super) path: &'static str,
+}
+
+/// What a path names: the operation and the parameters, decoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) operation: Operation,
+    parameters: Vec<(&'static str, String)>,
+}
+
+impl Operation {
+    /// The name for the audit log and metrics, in ARM's manner.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::ListResources => "resources/read",
+            Self::ListRegistries | Self::GetRegistry => "registries/read",
+            Self::CheckName => "registries/checkNameAvailability/action",
+            Self::UpdateRegistry | Self::CreateRegistry => "registries/write",
+            Self::DeleteRegistry => "registries/delete",
+            Self::ListCredentials => "registries/listCredentials/action",
+            Self::RegenerateCredential => "registries/regenerateCredential/action",
+            Self::GenerateCredentials => "registries/generateCredentials/action",
+            Self::ListUsages => "registries/listUsages/read",
+            Self::ListScopeMaps | Self::GetScopeMap => "scopeMaps/read",
+            Self::PutScopeMap | Self::UpdateScopeMap => "scopeMaps/write",
+            Self::DeleteScopeMap => "scopeMaps/delete",
+            Self::ListTokens | Self::GetToken => "tokens/read",
+            Self::PutToken | Self::UpdateToken => "tokens/write",
+            Self::DeleteToken => "tokens/delete",
+            Self::ListKeys => "keys/read",
+            Self::RotateSigningKey | Self::RotateManagementKey => "keys/rotate/action",
+            Self::RevokeKey => "keys/revoke/action",
+            Self::Describe => "openapi/read",
+        }
+    }
+
+    /// Whether it changes something or shows a secret: each such request leaves an audit record, whatever comes of it.
+    pub(super) const fn is_audited(self) -> bool {
+        match self {
+            Self::ListResources
+            | Self::ListRegistries
+            | Self::CheckName
+            | Self::GetRegistry
+            | Self::ListUsages
+            | Self::ListScopeMaps
+            | Self::GetScopeMap
+            | Self::ListTokens
+            | Self::GetToken
+            | Self::ListKeys
+            | Self::Describe => false,
+            Self::UpdateRegistry
+            | Self::CreateRegistry
+            | Self::DeleteRegistry
+            | Self::ListCredentials
+            | Self::RegenerateCredential
+            | Self::GenerateCredentials
+            | Self::PutScopeMap
+            | Self::UpdateScopeMap
+            | Self::DeleteScopeMap
+            | Self::PutToken
+            | Self::UpdateToken
+            | Self::DeleteToken
+            | Self::RotateSigningKey
+            | Self::RotateManagementKey
+            | Self::RevokeKey => true,
+        }
+    }
+}
+
+macro_rules! group {
+    ($rest:literal) => {
+        concat!(
+            "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.ContainerRegistry",
+            $rest
+        )
+    };
+}
+
+const fn row(operation: Operation, method: Method, path: &'static str) -> Endpoint {
+    Endpoint { operation, method, path }
+}
+
+/// All endpoints.
+pub(super) const ENDPOINTS: [Endpoint; 27] = {
+    use Operation as O;
+    const REGISTRY: &str = group!("/registries/{registryName}");
+    const SCOPE_MAP: &str = group!("/registries/{registryName}/scopeMaps/{scopeMapName}");
+    const TOKEN: &str = group!("/registries/{registryName}/tokens/{tokenName}");
+    const PROVIDER: &str = "/subscriptions/{subscriptionId}/providers/Microsoft.ContainerRegistry/registries";
+    const CHECK_NAME: &str =
+        "/subscriptions/{subscriptionId}/providers/Microsoft.ContainerRegistry/checkNameAvailability";
+    [
+        row(O::ListResources, Method::GET, "/subscriptions/{subscriptionId}/resources"),
+        row(O::ListRegistries, Method::GET, PROVIDER),
+        row(O::ListRegistries, Method::GET, group!("/registries")),
+        row(O::CheckName, Method::POST, CHECK_NAME),
+        row(O::GetRegistry, Method::GET, REGISTRY),
+        row(O::UpdateRegistry, Method::PATCH, REGISTRY),
+        row(O::CreateRegistry, Method::PUT, REGISTRY),
+        row(O::DeleteRegistry, Method::DELETE, REGISTRY),
+        row(O::ListCredentials, Method::POST, group!("/registries/{registryName}/listCredentials")),
+        row(O::RegenerateCredential, Method::POST, group!("/registries/{registryName}/regenerateCredential")),
+        row(O::GenerateCredentials, Method::POST, group!("/registries/{registryName}/generateCredentials")),
+        row(O::ListUsages, Method::GET, group!("/registries/{registryName}/listUsages")),
+        row(O::ListScopeMaps, Method::GET, group!("/registries/{registryName}/scopeMaps")),
+        row(O::GetScopeMap, Method::GET, SCOPE_MAP),
+        row(O::PutScopeMap, Method::PUT, SCOPE_MAP),
+        row(O::UpdateScopeMap, Method::PATCH, SCOPE_MAP),
+        row(O::DeleteScopeMap, Method::DELETE, SCOPE_MAP),
+        row(O::ListTokens, Method::GET, group!("/registries/{registryName}/tokens")),
+        row(O::GetToken, Method::GET, TOKEN),
+        row(O::PutToken, Method::PUT, TOKEN),
+        row(O::UpdateToken, Method::PATCH, TOKEN),
+        row(O::DeleteToken, Method::DELETE, TOKEN),
+        row(O::ListKeys, Method::GET, "/seawall/v1/keys"),
+        row(O::RotateSigningKey, Method::POST, "/seawall/v1/keys/signing/rotate"),
+        row(O::RotateManagementKey, Method::POST, "/seawall/v1/keys/management/rotate"),
+        row(O::RevokeKey, Method::POST, "/seawall/v1/keys/{keyId}/revoke"),
+        row(O::Describe, Method::GET, "/openapi.json"),
+    ]
+};
+
+impl Target {
+    /// The endpoint that a request asks for.
+    ///
+    /// # Errors
+    /// 404 for a path that there is not, 405 for a method that it does not have, 400 for a broken escape.
+    pub(super) fn find(method: &Method, path: &str) -> Result<Self, ApiError> {
+        let segments = segments(path)?;
+        let mut other_methods = Vec::new();
+        for endpoint in &ENDPOINTS {
+            let Some(parameters) = endpoint.parameters(&segments) else { continue };
+            if endpoint.method == *method {
+                return Ok(Self { operation: endpoint.operation, parameters });
+            }
+            other_methods.push(endpoint.method.as_str());
+        }
+        Err(if other_methods.is_empty() { no_such_path() } else { wrong_method(&other_methods) })
+    }
+
+    /// The parameter `name`, which the path of the operation has; empty if it has not.
+    pub(super) fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+    }
+}
+
+impl Endpoint {
+    /// The parameters in `segments`, if these are a path of this endpoint.
+    fn parameters(&self, segments: &[String]) -> Option<Vec<(&'static str, String)>> {
+        let template = self.path.split('/').skip(1);
+        if template.clone().count() != segments.len() {
+            return None;
+        }
+        let mut parameters = Vec::new();
+        for (expected, given) in template.zip(segments) {
+            match parameter_name(expected) {
+                Some(name) => parameters.push((name, given.clone())),
+                None if expected.eq_ignore_ascii_case(given) => {}
+                None => return None,
+            }
+        }
+        Some(parameters)
+    }
+}
+
+/// The name in `{name}`.
+pub(super) fn parameter_name(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+/// The decoded segments. They are taken apart first, so that an encoded `/` stays inside its segment.
+fn segments(path: &str) -> Result<Vec<String>, ApiError> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let decoded = path.split('/').map(|segment| percent::decode(segment, Plus::Literal));
+    let segments: Vec<_> =
+        decoded.collect::<Result<_, _>>().map_err(|error| ApiError::bad_request(error.to_string()))?;
+    if segments.iter().any(String::is_empty) { Err(no_such_path()) } else { Ok(segments) }
+}
+
+fn no_such_path() -> ApiError {
+    let message = "there is no resource at this path; `GET /openapi.json` lists what there is";
+    ApiError::new(http::StatusCode::NOT_FOUND, "InvalidResourceType", message)
+}
+
+fn wrong_method(methods: &[&str]) -> ApiError {
+    let allow = methods.join(", ");
+    let message = format!("this resource has {allow}");
+    ApiError {
+        allow: Some(allow),
+        ..ApiError::new(http::StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    const REGISTRY: &str =
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries/myregistry";
+
+    #[test]
+    fn words_of_a_path_have_no_case_and_names_keep_theirs() {
+        for path in [format!("{REGISTRY}/tokens/MyToken"), format!("{}/Tokens/MyToken/", REGISTRY.to_uppercase())] {
+            let target = Target::find(&Method::PUT, &path).unwrap();
+            assert_eq!((target.operation, target.parameter("tokenName")), (Operation::PutToken, "MyToken"));
+            assert!(target.parameter("registryName").eq_ignore_ascii_case("myregistry"));
+        }
+        let target = Target::find(&Method::GET, &format!("{REGISTRY}/tokens/a%40b%2Fc")).unwrap();
+        assert_eq!(target.parameter("tokenName"), "a@b/c");
+    }
+
+    #[test]
+    fn what_there_is_not_is_refused() {
+        let status = |method: Method, path: &str| Target::find(&method, path).unwrap_err().status;
+        let registry = |rest: &str| format!("{REGISTRY}{rest}");
+        for path in ["/", "", "//seawall/v1/keys", "/seawall/v1/keys/a/b/revoke", &registry("/tokens//x")] {
+            assert_eq!(status(Method::GET, path), StatusCode::NOT_FOUND, "{path}");
+        }
+        assert_eq!(status(Method::GET, &registry("/tokens/a%2")), StatusCode::BAD_REQUEST);
+        let error = Target::find(&Method::POST, &registry("/tokens/x")).unwrap_err();
+        assert_eq!(error.status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(error.allow.as_deref(), Some("GET, PUT, PATCH, DELETE"));
+    }
+
+    #[test]
+    fn every_endpoint_is_found_by_its_own_path() {
+        for endpoint in &ENDPOINTS {
+            let path = endpoint.path.replace(['{', '}'], "");
+            assert_eq!(Target::find(&endpoint.method, &path).unwrap().operation, endpoint.operation, "{path}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! One request from its arrival to its answer: who, what, carried out, in force, on record.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE};
+use http::request::Parts as Head;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use uuid::Uuid;
+
+use super::call::{Answer, Call};
+use super::endpoints::{Operation, Target};
+use super::error::{ApiError, ErrorResponse};
+use super::owner::Caller;
+use super::{Connection, Parts, keys, openapi, passwords, registries, scope_maps, tokens, usages};
+use crate::clock::Timestamp;
+use crate::store::Revision;
+use crate::telemetry::audit::{Bounded, ManagementRecord};
+
+/// How long an answer waits for the policy to hold what was written. It takes milliseconds, unless something is wrong.
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(10);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+
+/// What is known about a request by its end.
+struct Trail {
+    began: Timestamp,
+    request_id: String,
+    method: &'static str,
+    path: Bounded,
+    user_agent: Option<Bounded>,
+    connection: Option<Connection>,
+    caller: Option<Caller>,
+    operation: Option<Operation>,
+    changes: Vec<String>,
+}
+
+/// Answers a request, counts it, and records it if it could change something or show a secret.
+pub(super) async fn answer(parts: &Parts, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let mut trail = Trail::begin(&head, parts.clock.now());
+    let outcome = carry_out(parts, &head, body, &mut trail).await;
+    trail.end(parts, outcome)
+}
+
+async fn carry_out(parts: &Parts, head: &Head, body: Body, trail: &mut Trail) -> Result<Answer, ApiError> {
+    let target = Target::find(&head.method, head.uri.path());
+    trail.operation = target.as_ref().ok().map(|target| target.operation);
+    let connection = trail.connection.ok_or_else(|| ApiError::internal("a listener did not say how a request came in"))?;
+    let caller = parts.owner.authenticate(connection, &head.headers).ok_or_else(unauthenticated)?;
+    trail.caller = Some(caller);
+    let call = Call::read(parts, target?, head, body, trail.began).await?;
+    let mut answer = perform(&call).await?;
+    trail.changes = std::mem::take(&mut answer.changes);
+    if let Some(revision) = answer.written {
+        in_force(parts, revision).await?;
+    }
+    Ok(answer)
+}
+
+async fn perform(call: &Call<'_>) -> Result<Answer, ApiError> {
+    match call.target.operation {
+        Operation::ListResources => registries::list_resources(call).await,
+        Operation::ListRegistries => registries::list(call).await,
+        Operation::CheckName => registries::check_name(call),
+        Operation::GetRegistry => registries::get(call).await,
+        Operation::UpdateRegistry => registries::update(call).await,
+        Operation::CreateRegistry | Operation::DeleteRegistry => registries::declared_only(call),
+        Operation::ListCredentials => super::admin::list(call).await,
+        Operation::RegenerateCredential => super::admin::regenerate(call).await,
+        Operation::GenerateCredentials => passwords::generate(call).await,
+        Operation::ListUsages => usages::list(call).await,
+        Operation::ListScopeMaps => scope_maps::list(call).await,
+        Operation::GetScopeMap => scope_maps::get(call).await,
+        Operation::PutScopeMap => scope_maps::put(call).await,
+        Operation::UpdateScopeMap => scope_maps::update(call).await,
+        Operation::DeleteScopeMap => scope_maps::delete(call).await,
+        Operation::ListTokens => tokens::list(call).await,
+        Operation::GetToken => tokens::get(call).await,
+        Operation::PutToken => tokens::put(call).await,
+        Operation::UpdateToken => tokens::update(call).await,
+        Operation::DeleteToken => tokens::delete(call).await,
+        Operation::ListKeys => keys::list(call).await,
+        Operation::RotateSigningKey => keys::rotate_signing(call).await,
+        Operation::RotateManagementKey => keys::rotate_management(call).await,
+        Operation::RevokeKey => keys::revoke(call).await,
+        Operation::Describe => Answer::ok(&openapi::document()),
+    }
+}
+
+/// Waits until requests to the registries are decided by what was written.
+async fn in_force(parts: &Parts, revision: Revision) -> Result<(), ApiError> {
+    let held = tokio::time::timeout(IN_FORCE_WITHIN, parts.current.holds(revision.0)).await;
+    held.map_err(|_| {
+        let message = format!("written, as revision {}, but not yet in force here", revision.0);
+        ApiError::new(StatusCode::GATEWAY_TIMEOUT, "NotYetInForce", message)
+    })
+}
+
+fn unauthenticated() -> ApiError {
+    let message = "send `Authorization: Bearer` with the management credential; the server keeps it in the file that \
+                   `management.credentialFile` names";
+    ApiError::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", message)
+}
+
+impl Trail {
+    fn begin(head: &Head, now: Timestamp) -> Self {
+        Self {
+            began: now,
+            request_id: Uuid::new_v4().to_string(),
+            method: known(&head.method),
+            path: Bounded::new(head.uri.path().as_bytes()),
+            user_agent: head.headers.get(USER_AGENT).map(|agent| Bounded::new(agent.as_bytes())),
+            connection: head.extensions.get().copied(),
+            caller: None,
+            operation: None,
+            changes: Vec::new(),
+        }
+    }
+
+    fn end(self, parts: &Parts, outcome: Result<Answer, ApiError>) -> Response {
+        let reason = outcome.as_ref().err().map(|error| error.error.code);
+        let mut response = match outcome {
+            Ok(answer) => answer.into_response(),
+            Err(error) => self.refuse(&error),
+        };
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        let status = response.status();
+        let operation = self.operation.map_or("unknown", Operation::name);
+        parts.metrics.management_request(operation, status.as_u16());
+        if self.operation.is_some_and(Operation::is_audited) || self.caller.is_none() {
+            parts.audit.management(self.record(operation, status, reason));
+        }
+        response
+    }
+
+    fn refuse(&self, error: &ApiError) -> Response {
+        if let Some(internal) = &error.internal {
+            tracing::error!(request_id = self.request_id, reason = internal, "a management request failed");
+        }
+        let body = serde_json::to_vec(&ErrorResponse { error: &error.error }).unwrap_or_default();
+        let mut response = (error.status, [(http::header::CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = error.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if let Some(allow) = error.allow.as_deref().and_then(|methods| methods.parse().ok()) {
+            headers.insert(ALLOW, allow);
+        }
+        if error.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"seawall management\""));
+        }
+        response
+    }
+
+    fn record(self, operation: &'static str, status: StatusCode, reason: Option<&'static str>) -> ManagementRecord {
+        ManagementRecord {
+            time: self.began,
+            request_id: self.request_id,
+            actor: self.caller.map_or_else(|| "unknown".to_owned(), |caller| caller.to_string()),
+            source_address: match self.connection {
+                Some(Connection::Tcp(address)) => Some(address),
+                Some(Connection::Unix { .. }) | None => None,
+            },
+            operation,
+            method: self.method,
+            target: self.path,
+            status: status.as_u16(),
+            reason,
+            changes: self.changes,
+            user_agent: self.user_agent,
+        }
+    }
+}
+
+/// As in the audit records of requests: `OTHER` for a method of which there is no operation.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "OTHER",
+    }
+}

@@ -1,0 +1,39 @@
+//! The bodies of the API. Shapes and names are ARM's; what ARM has no word for says so where it is declared.
+
+mod credentials;
+mod ids;
+mod key;
+mod registry;
+mod scope_map;
+mod token;
+mod words;
+
+pub(super) use credentials::{
+    Credentials, GenerateCredentials, GeneratedCredentials, ListedCredentials, ListedPassword, Password, PreviousPassword,
+    RegenerateCredential,
+};
+pub(super) use ids::Ids;
+pub(super) use key::{Key, KeyList};
+pub(super) use registry::{
+    CheckName, IpRule, NameAvailability, NetworkRuleSet, RegistryProperties, RegistryResource, RegistryUpdate, Sku,
+    SummaryResource, Usage, UsageList,
+};
+pub(super) use scope_map::{ScopeMapProperties, ScopeMapResource, ScopeMapUpdate};
+pub(super) use token::{TokenProperties, TokenResource, TokenUpdate, TokenUpdateProperties};
+pub(super) use words::{Expiry, Length, Moment, Word};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The state of everything that can be read: writes are carried out before they are answered.
+pub(super) const SUCCEEDED: &str = "Succeeded";
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct List<T> {
+    pub(super) value: Vec<T>,
+    /// Where the next page is; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next_link: Option<String>,
+}

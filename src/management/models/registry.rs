@@ -1,0 +1,169 @@
+//! Registries as the API shows and takes them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::words::Word;
+use crate::policy::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess};
+
+/// A registry.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::management) struct RegistryResource {
+    #[serde(flatten)]
+    pub(in crate::management) summary: SummaryResource,
+    pub(in crate::management) properties: RegistryProperties,
+}
+
+/// A registry in a list of resources of all types.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::management) struct SummaryResource {
+    pub(in crate::management) id: String,
+    pub(in crate::management) name: String,
+    #[serde(rename = "type")]
+    pub(in crate::management) kind: &'static str,
+    /// Always `local`.
+    pub(in crate::management) location: &'static str,
+    pub(in crate::management) tags: BTreeMap<String, String>,
+    pub(in crate::management) sku: Sku,
+}
+
+/// A word that is kept for clients; it limits nothing unless the operator says so.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(in crate::management) struct Sku {
+    pub(in crate::management) name: String,
+    pub(in crate::management) tier: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::management) struct RegistryProperties {
+    pub(in crate::management) login_server: String,
+    pub(in crate::management) provisioning_state: &'static str,
+    pub(in crate::management) admin_user_enabled: bool,
+    pub(in crate::management) anonymous_pull_enabled: bool,
+    #[schema(inline)]
+    pub(in crate::management) public_network_access: Word<PublicNetworkAccess>,
+    #[schema(inline)]
+    pub(in crate::management) network_rule_bypass_options: Word<NetworkRuleBypassOptions>,
+    pub(in crate::management) network_rule_set: NetworkRuleSet,
+    pub(in crate::management) data_endpoint_enabled: bool,
+    /// Properties of ACR that have one value here.
+    #[serde(flatten)]
+    pub(in crate::management) fixed: BTreeMap<&'static str, Value>,
+    /// Not ARM's: the place in the file that declares the registry.
+    pub(in crate::management) declared_in: String,
+    /// Not ARM's: the properties that the file sets, with their places; they can be changed there only.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::management) declared_properties: BTreeMap<&'static str, String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::management) struct NetworkRuleSet {
+    #[schema(inline)]
+    pub(in crate::management) default_action: Word<NetworkAction>,
+    pub(in crate::management) ip_rules: Vec<IpRule>,
+}
+
+/// One network rule.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(in crate::management) struct IpRule {
+    /// ARM knows `Allow` only; `Deny` is ours.
+    #[serde(default = "allow")]
+    #[schema(inline)]
+    pub(in crate::management) action: Word<NetworkAction>,
+    /// An IPv4 or IPv6 address or CIDR range.
+    pub(in crate::management) value: String,
+    /// Not ARM's: for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) name: Option<String>,
+}
+
+fn allow() -> Word<NetworkAction> {
+    Word(NetworkAction::Allow)
+}
+
+/// Properties of a registry to change; what is absent stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(in crate::management) struct RegistryUpdate {
+    #[serde(default)]
+    pub(in crate::management) properties: RegistryUpdateProperties,
+    #[serde(default)]
+    pub(in crate::management) tags: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    pub(in crate::management) sku: Option<SkuUpdate>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(in crate::management) struct SkuUpdate {
+    /// `Basic`, `Standard` or `Premium`.
+    pub(in crate::management) name: String,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::management) struct RegistryUpdateProperties {
+    #[serde(default)]
+    pub(in crate::management) admin_user_enabled: Option<bool>,
+    #[serde(default)]
+    pub(in crate::management) anonymous_pull_enabled: Option<bool>,
+    #[serde(default)]
+    #[schema(inline)]
+    pub(in crate::management) public_network_access: Option<Word<PublicNetworkAccess>>,
+    #[serde(default)]
+    #[schema(inline)]
+    pub(in crate::management) network_rule_bypass_options: Option<Word<NetworkRuleBypassOptions>>,
+    #[serde(default)]
+    pub(in crate::management) network_rule_set: Option<NetworkRuleSetUpdate>,
+    #[serde(default)]
+    pub(in crate::management) data_endpoint_enabled: Option<bool>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::management) struct NetworkRuleSetUpdate {
+    #[serde(default)]
+    #[schema(inline)]
+    pub(in crate::management) default_action: Option<Word<NetworkAction>>,
+    /// The whole list.
+    #[serde(default)]
+    pub(in crate::management) ip_rules: Option<Vec<IpRule>>,
+}
+
+/// What `checkNameAvailability` is asked.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(in crate::management) struct CheckName {
+    pub(in crate::management) name: String,
+    /// `Microsoft.ContainerRegistry/registries`.
+    #[serde(rename = "type")]
+    pub(in crate::management) kind: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::management) struct NameAvailability {
+    pub(in crate::management) name_available: bool,
+    /// `AlreadyExists` or `Invalid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) message: Option<String>,
+}
+
+/// How much there is of something, and how much a tier of ACR allows.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::management) struct Usage {
+    pub(in crate::management) name: &'static str,
+    pub(in crate::management) limit: u64,
+    pub(in crate::management) current_value: u64,
+    pub(in crate::management) unit: &'static str,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::management) struct UsageList {
+    pub(in crate::management) value: Vec<Usage>,
+}

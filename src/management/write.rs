@@ -1,0 +1,107 @@
+//! How records change: read, change, write back if nobody else has changed them meanwhile, else begin anew.
+
+use super::call::Call;
+use super::error::ApiError;
+use crate::policy::stored::{StoredRegistry, StoredScopeMap, StoredToken};
+use crate::store::{Expected, Kind, Object, ObjectKey, Revision, StoreError, Write};
+
+/// How often a change begins anew when others change the same record.
+const ATTEMPTS: usize = 5;
+
+/// The contents of one kind of record.
+pub(super) trait Contents: Clone + PartialEq + Send + Sync {
+    const KIND: Kind;
+
+    /// `None` when the object is of another kind.
+    fn of(object: Object) -> Option<Self>;
+    fn object(self) -> Object;
+}
+
+macro_rules! contents {
+    ($type:ty, $kind:ident) => {
+        impl Contents for $type {
+            const KIND: Kind = Kind::$kind;
+
+            fn of(object: Object) -> Option<Self> {
+                if let Object::$kind(contents) = object { Some(contents) } else { None }
+            }
+
+            fn object(self) -> Object {
+                Object::$kind(self)
+            }
+        }
+    };
+}
+
+contents!(StoredRegistry, Registry);
+contents!(StoredScopeMap, ScopeMap);
+contents!(StoredToken, Token);
+
+/// What is to become of a record.
+#[derive(Debug)]
+pub(super) enum Change<T> {
+    Put(T),
+    Delete,
+}
+
+/// A record as it is after a change.
+#[derive(Debug)]
+pub(super) struct Changed<T> {
+    /// `None`: it is gone.
+    pub(super) contents: Option<T>,
+    /// Of its last change; `None` when there never was one.
+    pub(super) revision: Option<Revision>,
+    /// Whether it was there before.
+    pub(super) existed: bool,
+}
+
+/// The contents of the record `key`, and the revision of their last change.
+pub(super) async fn read<T: Contents>(call: &Call<'_>, key: &ObjectKey) -> Result<Option<(T, Revision)>, ApiError> {
+    let Some(record) = call.parts.store.get(key).await? else { return Ok(None) };
+    let contents = T::of(record.object).ok_or_else(|| ApiError::internal("a record of another kind"))?;
+    Ok(Some((contents, record.revision)))
+}
+
+/// Changes the record `key` by `change`, which is given its contents, and begins anew when others changed it meanwhile. What
+/// stays as it was is not written.
+///
+/// # Errors
+/// Those of `change`; 412 when the request's condition does not hold; the store's.
+pub(super) async fn modify<T: Contents>(
+    call: &Call<'_>,
+    key: ObjectKey,
+    change: impl Fn(Option<T>) -> Result<Change<T>, ApiError> + Send + Sync,
+) -> Result<Changed<T>, ApiError> {
+    let mut conflict = None;
+    for _ in 0..ATTEMPTS {
+        let (before, found) = read::<T>(call, &key).await?.unzip();
+        call.condition.check(found)?;
+        let contents = match change(before.clone())? {
+            Change::Put(contents) => Some(contents),
+            Change::Delete => None,
+        };
+        let existed = before.is_some();
+        if contents == before {
+            return Ok(Changed { contents, revision: found, existed });
+        }
+        let write = Write {
+            key: key.clone(),
+            object: contents.clone().map(Contents::object),
+            expected: found.map_or(Expected::Absent, Expected::At),
+        };
+        match call.parts.store.write(&[write], call.now).await {
+            Ok(revision) => return Ok(Changed { contents, revision: Some(revision), existed }),
+            Err(error @ StoreError::Conflict { .. }) => conflict = Some(error),
+            Err(error) => return Err(write_failed(error)),
+        }
+    }
+    Err(conflict.map_or_else(|| ApiError::internal("no attempt was made"), ApiError::from))
+}
+
+/// What a write that failed, for another reason than a conflict, is answered.
+pub(super) fn write_failed(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Unavailable(reason) => ApiError::unknown_outcome(&reason),
+        StoreError::Conflict { .. } | StoreError::Unusable(_) => error.into(),
+    }
+}
