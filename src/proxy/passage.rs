@@ -15,6 +15,7 @@ use super::trail::Trail;
 use crate::auth::Authenticator;
 use crate::clock::{Clock, Timestamp};
 use crate::current::Current;
+use crate::observed::Observed;
 use crate::policy::PolicySnapshot;
 use crate::telemetry::audit::{AuditLog, Bounded};
 use crate::telemetry::metrics::{Gauged, Metrics};
@@ -27,6 +28,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub audit: AuditLog,
     pub clock: Arc<dyn Clock>,
+    pub observed: Observed,
     /// How long a client may send or take no byte.
     pub stall_timeout: Duration,
 }

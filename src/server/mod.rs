@@ -3,8 +3,10 @@
 mod control;
 mod defects;
 mod expiry;
+mod keys;
 mod lifecycle;
 mod management;
+mod observed;
 mod probes;
 mod reload;
 mod start;

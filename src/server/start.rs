@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::defects;
 use super::lifecycle::Lifecycle;
+use super::observed::QUEUE;
 use super::probes::{Probes, Readiness, Status};
 use super::reload::Reloader;
 use crate::auth::Authenticator;
@@ -20,6 +21,7 @@ use crate::auth::keys::{
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{self, Config, Loaded, Reading, Source, Tls};
 use crate::current::Current;
+use crate::observed::Observed;
 use crate::policy::problem::Problems;
 use crate::provider::reader::Draft;
 use crate::provider::{Described, PolicyProvider, Refused};
@@ -84,12 +86,14 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
         Probes::bind(config.metrics).map_err(|source| StartError::Metrics { address: config.metrics, source })?;
 
     let authenticator = Arc::new(Authenticator::new(keys, &config.signing.issuer, Arc::clone(&metrics)));
+    let (observed, _observations) = Observed::channel(QUEUE);
     let shared = Shared {
         current: Arc::clone(&current),
         authenticator,
         metrics: Arc::clone(&metrics),
         audit,
         clock,
+        observed,
         stall_timeout: config.limits.stall_timeout,
     };
     let audit = shared.audit.clone();

@@ -17,6 +17,7 @@ pub(super) struct Control {
     policy_revision: IntGauge,
     policy_delay: Histogram,
     passwords_expiring: IntGaugeVec,
+    observations_dropped: IntCounter,
 }
 
 impl Control {
@@ -54,6 +55,11 @@ impl Control {
                 DELAY_SECONDS,
             )?,
             passwords_expiring,
+            observations_dropped: counter(
+                registry,
+                "seawall_observations_dropped_total",
+                "Uses of passwords that are not in their last-used times, because they came too fast or the store was away.",
+            )?,
         })
     }
 }
@@ -81,6 +87,11 @@ impl Metrics {
         for delay in delays {
             self.control.policy_delay.observe(delay.as_secs_f64());
         }
+    }
+
+    /// Counts uses of passwords that nobody will know of.
+    pub fn observations_dropped(&self, observations: u64) {
+        self.control.observations_dropped.inc_by(observations);
     }
 
     /// Shows how many passwords of `registry` expire `within` a time, which is a fixed word.
