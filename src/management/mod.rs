@@ -4,6 +4,7 @@
 //! is answered when the policy in force holds it. It never meets `proxy`: pulls go on while this is down.
 
 pub mod client;
+pub mod key_records;
 mod owner;
 
 use std::net::SocketAddr;

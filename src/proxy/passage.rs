@@ -15,6 +15,7 @@ use super::trail::Trail;
 use crate::auth::Authenticator;
 use crate::clock::{Clock, Timestamp};
 use crate::current::Current;
+use crate::observed::Observed;
 use crate::policy::PolicySnapshot;
 use crate::telemetry::audit::{AuditLog, Bounded};
 use crate::telemetry::metrics::{Gauged, Metrics};
@@ -27,8 +28,18 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub audit: AuditLog,
     pub clock: Arc<dyn Clock>,
+    pub observed: Observed,
     /// How long a client may send or take no byte.
     pub stall_timeout: Duration,
+    /// How long ago the store may have confirmed the policy. `None` is forever.
+    pub maximum_policy_age: Option<Duration>,
+}
+
+impl Shared {
+    /// Whether at `ticks` of the clock too long a time has gone by without the store's word that nothing has changed.
+    pub(super) fn policy_is_outdated(&self, ticks: Duration) -> bool {
+        self.maximum_policy_age.is_some_and(|most| ticks.saturating_sub(self.current.confirmed()) > most)
+    }
 }
 
 /// What one request carries through the hooks.

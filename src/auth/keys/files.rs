@@ -61,12 +61,12 @@ impl KeyDirectory {
         Ok(Some(Self { path: path.to_owned() }))
     }
 
-    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+    pub(super) fn path_of(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
 
     /// The text of the file `name`, or `None` when there is no such file.
-    pub(super) fn read(&self, name: &str, visibility: Visibility) -> Result<Option<String>, KeysError> {
+    pub(super) fn read(&self, name: impl AsRef<Path>, visibility: Visibility) -> Result<Option<String>, KeysError> {
         read(&self.path_of(name), visibility)
     }
 
@@ -74,20 +74,20 @@ impl KeyDirectory {
     /// and whole; should another process be quicker, its text is the answer.
     pub(super) fn read_or_create(
         &self,
-        name: &str,
+        name: impl AsRef<Path>,
         make: impl FnOnce() -> Result<String, KeysError>,
     ) -> Result<String, KeysError> {
-        if let Some(text) = self.read(name, Visibility::Secret)? {
+        let path = self.path_of(name);
+        if let Some(text) = read(&path, Visibility::Secret)? {
             return Ok(text);
         }
-        let path = self.path_of(name);
         // Not `rename`, which would replace the file of a process that was quicker.
         write(&path, Visibility::Secret, &make()?, |aside| match fs::hard_link(aside, &path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(aside),
             linked => linked.and_then(|()| fs::remove_file(aside)),
         })?;
-        let gone = || KeysError::File { action: "find again", path, source: io::ErrorKind::NotFound.into() };
-        self.read(name, Visibility::Secret)?.ok_or_else(gone)
+        let found = read(&path, Visibility::Secret)?;
+        found.ok_or_else(|| KeysError::File { action: "find again", path, source: io::ErrorKind::NotFound.into() })
     }
 }
 
@@ -116,17 +116,19 @@ fn write(
     getrandom::fill(&mut random)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = path.with_file_name(format!(".{name}.{:016x}", u64::from_ne_bytes(random)));
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let published = write_new(&aside, visibility, text).and_then(|()| publish(&aside));
     if published.is_err() {
         // What is left of it helps nobody; it may not even exist.
         let _ = fs::remove_file(&aside);
     }
-    published.and_then(|()| File::open(directory)?.sync_all()).map_err(|source| KeysError::File {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
+    published
+        .and_then(|()| File::open(parent(path))?.sync_all())
+        .map_err(|source| KeysError::File { action: "write", path: path.to_owned(), source })
+}
+
+/// The directory that a file is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn write_new(path: &Path, visibility: Visibility, text: &str) -> io::Result<()> {

@@ -17,6 +17,7 @@ pub(super) struct Control {
     policy_revision: IntGauge,
     policy_delay: Histogram,
     passwords_expiring: IntGaugeVec,
+    observations_dropped: IntCounter,
 }
 
 impl Control {
@@ -54,7 +55,16 @@ impl Control {
                 DELAY_SECONDS,
             )?,
             passwords_expiring,
+            observations_dropped: counter(
+                registry,
+                "seawall_observations_dropped_total",
+                "Uses of passwords that are not in their last-used times, because they came too fast or the store was away.",
+            )?,
         })
+    }
+
+    pub(super) fn holds(&self, revision: u64) {
+        self.policy_revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
     }
 }
 
@@ -75,12 +85,16 @@ impl Metrics {
         self.control.store_errors.inc();
     }
 
-    /// Shows the last write to the store that the policy in force contains, and how long each new one took to get here.
-    pub fn stored_policy_published(&self, revision: u64, delays: &[Duration]) {
-        self.control.policy_revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
+    /// Notes how long each of some writes to the store took until it was in force here.
+    pub fn store_changes_applied(&self, delays: &[Duration]) {
         for delay in delays {
             self.control.policy_delay.observe(delay.as_secs_f64());
         }
+    }
+
+    /// Counts uses of passwords that nobody will know of.
+    pub fn observations_dropped(&self, observations: u64) {
+        self.control.observations_dropped.inc_by(observations);
     }
 
     /// Shows how many passwords of `registry` expire `within` a time, which is a fixed word.

@@ -1,17 +1,16 @@
 //! The signing directory: the key that seals what the store keeps, and the keys of the version that kept them in files.
 //! Those are read once, so that nothing that it issued is lost.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::files::{KeyDirectory, Visibility};
+use super::files::{KeyDirectory, Visibility, parent};
 use super::{KeyMaterial, KeysError, SigningAlgorithm, parse_hash_key, random_key, rotation};
 use crate::secret::Secret;
 
 const HASH_KEY_FILE: &str = "hash.key";
-/// Made by this version, for a store on the same machine.
-const ENCRYPTION_KEY_FILE: &str = "encryption.key";
 /// 128 bits in hexadecimal.
 const SHORTEST_ENCRYPTION_KEY: usize = 32;
 
@@ -79,14 +78,14 @@ const fn files(algorithm: SigningAlgorithm) -> (&'static str, &'static str) {
     }
 }
 
-/// The text of the encryption key in the directory `path`, if it was made already.
+/// The text of the encryption key in the file `path`, if it was made already.
 ///
 /// # Errors
 /// When the file is unreadable or open to others than its owner.
 pub fn encryption_key(path: &Path) -> Result<Option<Secret>, KeysError> {
-    let Some(directory) = KeyDirectory::open(path)? else { return Ok(None) };
-    let text = directory.read(ENCRYPTION_KEY_FILE, Visibility::Secret)?;
-    text.map(|text| checked(&directory, &text)).transpose()
+    let (directory, name) = split(path);
+    let Some(directory) = KeyDirectory::open(directory)? else { return Ok(None) };
+    directory.read(name, Visibility::Secret)?.map(|text| checked(path, &text)).transpose()
 }
 
 /// The same; makes directory and key when there is none.
@@ -94,17 +93,22 @@ pub fn encryption_key(path: &Path) -> Result<Option<Secret>, KeysError> {
 /// # Errors
 /// See [`encryption_key`].
 pub fn make_encryption_key(path: &Path) -> Result<Secret, KeysError> {
-    let directory = KeyDirectory::open_or_create(path)?;
-    let text = directory.read_or_create(ENCRYPTION_KEY_FILE, || Ok(random_key()?.expose().to_owned() + "\n"))?;
-    checked(&directory, &text)
+    let (directory, name) = split(path);
+    let directory = KeyDirectory::open_or_create(directory)?;
+    let text = directory.read_or_create(name, || Ok(random_key()?.expose().to_owned() + "\n"))?;
+    checked(path, &text)
+}
+
+fn split(path: &Path) -> (&Path, &OsStr) {
+    (parent(path), path.file_name().unwrap_or_default())
 }
 
 /// A key that somebody shortened would still open nothing, but seal badly what comes next.
-fn checked(directory: &KeyDirectory, text: &str) -> Result<Secret, KeysError> {
+fn checked(path: &Path, text: &str) -> Result<Secret, KeysError> {
     let text = text.trim_end();
     if text.len() < SHORTEST_ENCRYPTION_KEY {
         let reason = format!("an encryption key has {SHORTEST_ENCRYPTION_KEY} characters or more");
-        return Err(KeysError::Invalid { path: directory.path_of(ENCRYPTION_KEY_FILE), reason });
+        return Err(KeysError::Invalid { path: path.to_owned(), reason });
     }
     Ok(Secret::new(text))
 }
