@@ -59,3 +59,62 @@ impl Current {
         Duration::from_nanos(self.confirmed.load(Ordering::Relaxed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::policy::document::RegistryDocuments;
+    use crate::policy::origin::At;
+    use crate::policy::{Compiler, References, StoredPolicy, compile};
+    use crate::secret::{HashKey, Secret};
+
+    struct Nothing;
+
+    impl References for Nothing {
+        fn file(&self, _: &At<String>) -> Result<Secret, String> {
+            Err(String::new())
+        }
+
+        fn environment(&self, _: &At<String>) -> Result<Secret, String> {
+            Err(String::new())
+        }
+    }
+
+    fn snapshot(revision: u64) -> PolicySnapshot {
+        let key = HashKey::from_bytes([0; 32]);
+        let compiler = Compiler { hash_key: &key, references: &Nothing, now: Timestamp::UNIX_EPOCH };
+        let declared = compile(&RegistryDocuments::new(), compiler).0.unwrap();
+        let mut stored = StoredPolicy::default();
+        stored.set_revision(revision);
+        PolicySnapshot::assemble(1, &declared, &stored, None)
+    }
+
+    #[test]
+    fn a_writer_waits_until_its_revision_is_in_force() {
+        let current = Current::new();
+        let mut first = pin!(current.holds(0));
+        let mut second = pin!(current.holds(7));
+        let mut look = Context::from_waker(Waker::noop());
+        assert_eq!(first.as_mut().poll(&mut look), Poll::Pending, "nothing is published");
+        current.publish(snapshot(6));
+        assert_eq!(first.as_mut().poll(&mut look), Poll::Ready(()));
+        assert_eq!(second.as_mut().poll(&mut look), Poll::Pending);
+        current.publish(snapshot(8));
+        assert_eq!(second.as_mut().poll(&mut look), Poll::Ready(()));
+        assert_eq!(current.load().unwrap().stored_revision(), 8);
+    }
+
+    #[test]
+    fn what_is_confirmed_never_grows_older() {
+        let current = Current::new();
+        assert_eq!(current.confirmed(), Duration::ZERO);
+        current.confirm(Duration::from_millis(20));
+        current.confirm(Duration::from_millis(10));
+        assert_eq!(current.confirmed(), Duration::from_millis(20));
+    }
+}

@@ -116,7 +116,11 @@ impl<'a> Call<'a> {
         let value = serde_path_to_error::deserialize(&mut *deserializer).map_err(|error| {
             let path = error.path().to_string();
             let message = error.into_inner().to_string();
-            if path == "." { ApiError::bad_request(message) } else { ApiError::invalid(&path, format!("{path}: {message}")) }
+            if path == "." {
+                ApiError::bad_request(message)
+            } else {
+                ApiError::invalid(&path, format!("{path}: {message}"))
+            }
         })?;
         deserializer.end().map_err(|error| ApiError::bad_request(error.to_string()))?;
         Ok(value)

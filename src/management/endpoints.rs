@@ -127,7 +127,7 @@ const fn row(operation: Operation, method: Method, path: &'static str) -> Endpoi
 }
 
 /// All endpoints.
-pub(super) const ENDPOINTS: [Endpoint; 27] = {
+pub(super) static ENDPOINTS: [Endpoint; 27] = {
     use Operation as O;
     const REGISTRY: &str = group!("/registries/{registryName}");
     const SCOPE_MAP: &str = group!("/registries/{registryName}/scopeMaps/{scopeMapName}");
@@ -232,10 +232,7 @@ fn no_such_path() -> ApiError {
 fn wrong_method(methods: &[&str]) -> ApiError {
     let allow = methods.join(", ");
     let message = format!("this resource has {allow}");
-    ApiError {
-        allow: Some(allow),
-        ..ApiError::new(http::StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
-    }
+    ApiError { allow: Some(allow), ..ApiError::new(http::StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message) }
 }
 
 #[cfg(test)]

@@ -47,7 +47,8 @@ pub(super) async fn answer(parts: &Parts, request: Request) -> Response {
 async fn carry_out(parts: &Parts, head: &Head, body: Body, trail: &mut Trail) -> Result<Answer, ApiError> {
     let target = Target::find(&head.method, head.uri.path());
     trail.operation = target.as_ref().ok().map(|target| target.operation);
-    let connection = trail.connection.ok_or_else(|| ApiError::internal("a listener did not say how a request came in"))?;
+    let connection =
+        trail.connection.ok_or_else(|| ApiError::internal("a listener did not say how a request came in"))?;
     let caller = parts.owner.authenticate(connection, &head.headers).ok_or_else(unauthenticated)?;
     trail.caller = Some(caller);
     let call = Call::read(parts, target?, head, body, trail.began).await?;
@@ -142,7 +143,8 @@ impl Trail {
             tracing::error!(request_id = self.request_id, reason = internal, "a management request failed");
         }
         let body = serde_json::to_vec(&ErrorResponse { error: &error.error }).unwrap_or_default();
-        let mut response = (error.status, [(http::header::CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response();
+        let mut response =
+            (error.status, [(http::header::CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = error.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());

@@ -3,14 +3,33 @@
 //! It writes to the store and to nothing else. What was written comes back through the provider of the policy, and a write
 //! is answered when the policy in force holds it. It never meets `proxy`: pulls go on while this is down.
 
+mod admin;
+mod call;
 pub mod client;
+mod endpoints;
+mod error;
+mod fixed;
+mod journey;
 pub mod key_records;
+mod keys;
+mod limits;
+mod lists;
+mod models;
+mod openapi;
 mod owner;
+mod passwords;
+mod registries;
+mod scope_maps;
+mod tokens;
+mod usages;
+mod uses;
+mod write;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 
 use crate::auth::keys::SigningAlgorithm;
 use crate::clock::Clock;
@@ -31,7 +50,7 @@ pub enum Connection {
     Unix { uid: Option<u32> },
 }
 
-/// The tiers of ACR and their limits (B.9 of the requirements).
+/// The tiers of ACR (requirements B.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
     Basic,
@@ -80,6 +99,9 @@ impl Api {
 
     /// Answers every request; each must carry a [`Connection`] as an extension.
     pub fn router(self) -> Router {
-        Router::new()
+        Router::new().fallback(move |request: Request| {
+            let parts = Arc::clone(&self.0);
+            async move { journey::answer(&parts, request).await }
+        })
     }
 }

@@ -1,5 +1,8 @@
 //! How records change: read, change, write back if nobody else has changed them meanwhile, else begin anew.
 
+use serde::Serialize;
+use serde_json::{Map, Value};
+
 use super::call::Call;
 use super::error::ApiError;
 use crate::policy::stored::{StoredRegistry, StoredScopeMap, StoredToken};
@@ -9,7 +12,7 @@ use crate::store::{Expected, Kind, Object, ObjectKey, Revision, StoreError, Writ
 const ATTEMPTS: usize = 5;
 
 /// The contents of one kind of record.
-pub(super) trait Contents: Clone + PartialEq + Send + Sync {
+pub(super) trait Contents: Clone + PartialEq + Serialize + Send + Sync {
     const KIND: Kind;
 
     /// `None` when the object is of another kind.
@@ -53,6 +56,8 @@ pub(super) struct Changed<T> {
     pub(super) revision: Option<Revision>,
     /// Whether it was there before.
     pub(super) existed: bool,
+    /// The names of the properties that are not as before.
+    pub(super) names: Vec<String>,
 }
 
 /// The contents of the record `key`, and the revision of their last change.
@@ -82,7 +87,7 @@ pub(super) async fn modify<T: Contents>(
         };
         let existed = before.is_some();
         if contents == before {
-            return Ok(Changed { contents, revision: found, existed });
+            return Ok(Changed { contents, revision: found, existed, names: Vec::new() });
         }
         let write = Write {
             key: key.clone(),
@@ -90,7 +95,10 @@ pub(super) async fn modify<T: Contents>(
             expected: found.map_or(Expected::Absent, Expected::At),
         };
         match call.parts.store.write(&[write], call.now).await {
-            Ok(revision) => return Ok(Changed { contents, revision: Some(revision), existed }),
+            Ok(revision) => {
+                let names = difference(before.as_ref(), contents.as_ref());
+                return Ok(Changed { contents, revision: Some(revision), existed, names });
+            }
             Err(error @ StoreError::Conflict { .. }) => conflict = Some(error),
             Err(error) => return Err(write_failed(error)),
         }
@@ -103,5 +111,30 @@ pub(super) fn write_failed(error: StoreError) -> ApiError {
     match error {
         StoreError::Unavailable(reason) => ApiError::unknown_outcome(&reason),
         StoreError::Conflict { .. } | StoreError::Unusable(_) => error.into(),
+    }
+}
+
+/// The names of the properties that differ; their values may be secrets.
+fn difference<T: Serialize>(before: Option<&T>, after: Option<&T>) -> Vec<String> {
+    let (before, after) = (properties(before), properties(after));
+    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    names.filter(|name| is_set(before.get(*name)) != is_set(after.get(*name))).cloned().collect()
+}
+
+/// What is empty was never set.
+fn is_set(value: Option<&Value>) -> Option<&Value> {
+    value.filter(|value| match value {
+        Value::Null => false,
+        Value::Array(elements) => !elements.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    })
+}
+
+fn properties<T: Serialize>(contents: Option<&T>) -> Map<String, Value> {
+    match contents.map(serde_json::to_value) {
+        Some(Ok(Value::Object(members))) => members,
+        Some(_) | None => Map::new(),
     }
 }

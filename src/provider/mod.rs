@@ -7,6 +7,8 @@ pub mod include;
 mod publish;
 pub mod reader;
 mod references;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 pub mod watch;
 pub mod yaml;

@@ -106,6 +106,14 @@ impl Gate {
         Ok(())
     }
 
+    /// Lets be known by which password a request was permitted, or a token was issued; presented or behind its token.
+    fn observe(&self, passage: &Passage) {
+        let credential = passage.trail.caller.as_ref().and_then(|caller| caller.credential);
+        if let (Some(credential), Some(source)) = (credential, passage.trail.source) {
+            self.shared.observed.password_used(credential, passage.began_at, source.ip());
+        }
+    }
+
     fn transfer_opened(&self, passage: &mut Passage) {
         passage.transfer.get_or_insert_with(|| self.shared.metrics.transfer_opened());
     }
@@ -151,8 +159,11 @@ impl ProxyHttp for Gate {
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
         match self.respond(session, passage).await {
-            Ok(None) => return Ok(false),
-            Ok(Some(answer)) => self.write(session, passage, &answer).await?,
+            Ok(answer) => {
+                self.observe(passage);
+                let Some(answer) = answer else { return Ok(false) };
+                self.write(session, passage, &answer).await?;
+            }
             Err(refusal) => self.refuse(session, passage, &refusal).await?,
         }
         Ok(true)

@@ -42,11 +42,7 @@ impl Bindings {
         Ok(bindings)
     }
 
-    fn management(
-        &mut self,
-        address: &ManagementAddress,
-        clock: &dyn Clock,
-    ) -> Result<Option<Management>, StartError> {
+    fn management(&mut self, address: &ManagementAddress, clock: &dyn Clock) -> Result<Option<Management>, StartError> {
         let bound: Result<_, ManagementError> = match address {
             ManagementAddress::Tcp { address, tls } => {
                 Management::tcp(*address, self.certificates(tls.as_ref(), clock)?)
@@ -57,11 +53,7 @@ impl Bindings {
         Ok(Some(bound?))
     }
 
-    fn certificates(
-        &mut self,
-        tls: Option<&Tls>,
-        clock: &dyn Clock,
-    ) -> Result<Option<Arc<Certificates>>, StartError> {
+    fn certificates(&mut self, tls: Option<&Tls>, clock: &dyn Clock) -> Result<Option<Arc<Certificates>>, StartError> {
         let Some(tls) = tls else { return Ok(None) };
         let files = tls.certificates.iter().map(|files| CertificateFiles {
             certificate: files.certificate.value.clone(),

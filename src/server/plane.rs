@@ -111,8 +111,7 @@ impl ControlPlane {
             let read = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             read.unwrap_or_else(&anew).follow(POLL)
         });
-        let (current, metrics, clock) =
-            (Arc::clone(&self.current), Arc::clone(&self.metrics), Arc::clone(&self.clock));
+        let (current, metrics, clock) = (Arc::clone(&self.current), Arc::clone(&self.metrics), Arc::clone(&self.clock));
         let audit = audit.clone();
         self.control.keep("expiry", move || {
             ExpiryWatch::new(Arc::clone(&current), audit.clone(), Arc::clone(&metrics), Arc::clone(&clock)).run()
@@ -126,7 +125,13 @@ impl ControlPlane {
     }
 
     /// Serves the API on `listener` until `stop` turns true.
-    pub(super) fn manage(&mut self, listener: Management, config: &Config, audit: &AuditLog, stop: watch::Receiver<bool>) {
+    pub(super) fn manage(
+        &mut self,
+        listener: Management,
+        config: &Config,
+        audit: &AuditLog,
+        stop: watch::Receiver<bool>,
+    ) {
         let settings = Settings {
             subscription: config.management.subscription.clone(),
             resource_group: config.management.resource_group.clone(),

@@ -173,6 +173,9 @@ fn start_probes(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::current::Current;
+    use crate::secret::HashKey;
+    use crate::server::reload::provider;
 
     const FILE: &str = "version: 1
 listeners: [ { name: public, address: 127.0.0.1:0 } ]

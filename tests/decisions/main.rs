@@ -7,6 +7,8 @@ mod authenticator;
 #[cfg(test)]
 mod compile;
 #[cfg(test)]
+mod layers;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod policy;

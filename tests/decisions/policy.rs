@@ -6,7 +6,7 @@ use seawall::clock::Timestamp;
 use seawall::policy::document::RegistryDocuments;
 use seawall::policy::origin::At;
 use seawall::policy::problem::Problems;
-use seawall::policy::{Compiler, Operation, PolicySnapshot, References, StoredPolicy, compile};
+use seawall::policy::{Compiler, DeclaredPolicy, Operation, PolicySnapshot, References, StoredPolicy, compile};
 use seawall::provider::{reader, yaml};
 use seawall::secret::{HashKey, Secret};
 
@@ -67,19 +67,39 @@ pub(crate) fn compiled(registries: &str) -> (Option<PolicySnapshot>, String) {
 
 /// The same, for those who have keys of their own.
 pub(crate) fn compiled_with(hash_key: &HashKey, registries: &str) -> (Option<PolicySnapshot>, String) {
+    let (declared, mut problems) = declared_with(hash_key, registries);
+    let stored = StoredPolicy::default();
+    let snapshot = declared.map(|declared| {
+        problems.extend(declared.warnings_beside(&stored));
+        PolicySnapshot::assemble(1, &declared, &stored, None)
+    });
+    (snapshot, texts(problems))
+}
+
+/// The layer of the files, without any problem.
+pub(crate) fn declared(registries: &str) -> DeclaredPolicy {
+    let (declared, problems) = declared_with(&hash_key(), registries);
+    assert_eq!(texts(problems), "");
+    declared.unwrap()
+}
+
+/// Problems as an operator sees them, by their places.
+pub(crate) fn texts(problems: Problems) -> String {
+    let lines: Vec<_> = problems.sorted().iter().map(|problem| format!("{problem}\n")).collect();
+    lines.concat()
+}
+
+fn declared_with(hash_key: &HashKey, registries: &str) -> (Option<DeclaredPolicy>, Problems) {
     let mut problems = Problems::new();
     let tree = yaml::parse("policy.yaml", registries, &mut problems);
     let draft = tree.and_then(|tree| reader::draft::<RegistryDocuments>(tree, &mut problems));
     let compiler = Compiler { hash_key, references: &StandIn, now: now() };
-    let snapshot = draft.and_then(|draft| {
+    let declared = draft.and_then(|draft| {
         let (declared, further) = compile(draft.examine(), compiler);
         problems.extend_elsewhere(further);
-        let (declared, stored) = (declared?, StoredPolicy::default());
-        problems.extend(declared.warnings_beside(&stored));
-        Some(PolicySnapshot::assemble(1, &declared, &stored, None))
+        declared
     });
-    let lines: Vec<_> = problems.sorted().iter().map(|problem| format!("{problem}\n")).collect();
-    (snapshot, lines.concat())
+    (declared, problems)
 }
 
 /// A snapshot without any problem, not even a warning.

@@ -31,6 +31,14 @@ pub fn replace_file(path: &Path, visibility: Visibility, text: &str) -> Result<(
     write(path, visibility, text, |aside| fs::rename(aside, path))
 }
 
+/// Makes the directory `path` with mode 0700, unless it is there.
+///
+/// # Errors
+/// [`KeysError::DirectoryOpen`] when others than its owner can change it.
+pub fn make_directory(path: &Path) -> Result<(), KeysError> {
+    KeyDirectory::open_or_create(path).map(drop)
+}
+
 /// A directory that only its owner can change.
 #[derive(Debug)]
 pub(super) struct KeyDirectory {
@@ -121,9 +129,11 @@ fn write(
         // What is left of it helps nobody; it may not even exist.
         let _ = fs::remove_file(&aside);
     }
-    published
-        .and_then(|()| File::open(parent(path))?.sync_all())
-        .map_err(|source| KeysError::File { action: "write", path: path.to_owned(), source })
+    published.and_then(|()| File::open(parent(path))?.sync_all()).map_err(|source| KeysError::File {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The directory that a file is in.

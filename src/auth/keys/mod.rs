@@ -23,7 +23,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use directory::{FormerKeys, encryption_key, former_keys, make_encryption_key};
-pub use files::{Visibility, replace_file};
+pub use files::{Visibility, make_directory, replace_file};
 pub use keyring::Keyring;
 pub use material::KeyMaterial;
 pub use random_key::{parse_hash_key, random_key};

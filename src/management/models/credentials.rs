@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::words::{Expiry, Length, Moment};
 
 /// A token's credentials.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct Credentials {
     /// Always empty: tokens have no certificates.
@@ -22,7 +22,7 @@ pub(in crate::management) struct Credentials {
 }
 
 /// One password of a token.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct Password {
     /// Null for a password that a file declares.
@@ -76,7 +76,7 @@ pub(in crate::management) struct GenerateCredentials {
 }
 
 /// What `generateCredentials` answers: the only place where the values are.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct GeneratedCredentials {
     /// The token's name.
@@ -88,7 +88,7 @@ pub(in crate::management) struct GeneratedCredentials {
 }
 
 /// The admin account's credentials.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct ListedCredentials {
     /// The registry's name.
@@ -100,7 +100,7 @@ pub(in crate::management) struct ListedCredentials {
 }
 
 /// One password of the admin account.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct ListedPassword {
     /// `password` or `password2`.

@@ -44,8 +44,8 @@ impl Ids<'_> {
     /// An id is the path at which the resource is read.
     fn name_in(&self, id: &str, operation: Operation, parameter: &str) -> Option<String> {
         let target = Target::find(&http::Method::GET, id).ok()?;
-        let ours = target.operation == operation
-            && target.parameter("registryName").eq_ignore_ascii_case(self.registry);
+        let ours =
+            target.operation == operation && target.parameter("registryName").eq_ignore_ascii_case(self.registry);
         ours.then(|| target.parameter(parameter).to_owned())
     }
 }
@@ -71,7 +71,8 @@ mod tests {
             "/subscriptions/sub/resourceGroups/group/providers/Microsoft.ContainerRegistry/registries/myregistry/scopeMaps/MyMap"
         );
         assert_eq!(ids.scope_map_name(&id).as_deref(), Some("MyMap"));
-        let other = id.replace("/sub/", "/x/").replace("resourceGroups/group", "resourcegroups/y").replace("myr", "MYR");
+        let other =
+            id.replace("/sub/", "/x/").replace("resourceGroups/group", "resourcegroups/y").replace("myr", "MYR");
         assert_eq!(ids.scope_map_name(&other).as_deref(), Some("MyMap"));
         for foreign in [ids.token("MyMap"), id.replace("myregistry", "other1"), "MyMap".to_owned(), String::new()] {
             assert_eq!(ids.scope_map_name(&foreign), None, "{foreign}");

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::words::Moment;
 
 /// One key.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct Key {
     pub(in crate::management) id: String,
@@ -24,10 +24,13 @@ pub(in crate::management) struct Key {
     /// A signing key's certificate, PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::management) certificate: Option<String>,
+    /// The new credential, only in the answer to the request that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) value: Option<String>,
 }
 
 /// All keys.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::management) struct KeyList {
     pub(in crate::management) value: Vec<Key>,
 }

@@ -1,4 +1,5 @@
-//! The bodies of the API. Shapes and names are ARM's; what ARM has no word for says so where it is declared.
+//! The bodies of the API. Shapes and names are ARM's; what ARM has no word for says so where it is declared. What may hold a
+//! secret has no `Debug`.
 
 mod credentials;
 mod ids;
@@ -9,18 +10,20 @@ mod token;
 mod words;
 
 pub(super) use credentials::{
-    Credentials, GenerateCredentials, GeneratedCredentials, ListedCredentials, ListedPassword, Password, PreviousPassword,
-    RegenerateCredential,
+    Credentials, GenerateCredentials, GeneratedCredentials, ListedCredentials, ListedPassword, Password,
+    PreviousPassword, RegenerateCredential,
 };
 pub(super) use ids::Ids;
 pub(super) use key::{Key, KeyList};
 pub(super) use registry::{
-    CheckName, IpRule, NameAvailability, NetworkRuleSet, RegistryProperties, RegistryResource, RegistryUpdate, Sku,
-    SummaryResource, Usage, UsageList,
+    CheckName, IpRule, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties, RegistryResource,
+    RegistryUpdate, RegistryUpdateProperties, Sku, SummaryResource, Usage, UsageList,
 };
 pub(super) use scope_map::{ScopeMapProperties, ScopeMapResource, ScopeMapUpdate};
-pub(super) use token::{TokenProperties, TokenResource, TokenUpdate, TokenUpdateProperties};
-pub(super) use words::{Expiry, Length, Moment, Word};
+pub(super) use token::{
+    CredentialsUpdate, KeptPassword, TokenProperties, TokenResource, TokenUpdate, TokenUpdateProperties,
+};
+pub(super) use words::{Length, Moment, Word};
 
 use serde::Serialize;
 use utoipa::ToSchema;

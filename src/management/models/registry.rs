@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::words::Word;
-use crate::policy::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess};
+use super::words::{AccessWord, ActionWord, BypassWord, Word};
+use crate::policy::document::NetworkAction;
 
 /// A registry.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,9 +45,9 @@ pub(in crate::management) struct RegistryProperties {
     pub(in crate::management) admin_user_enabled: bool,
     pub(in crate::management) anonymous_pull_enabled: bool,
     #[schema(inline)]
-    pub(in crate::management) public_network_access: Word<PublicNetworkAccess>,
+    pub(in crate::management) public_network_access: AccessWord,
     #[schema(inline)]
-    pub(in crate::management) network_rule_bypass_options: Word<NetworkRuleBypassOptions>,
+    pub(in crate::management) network_rule_bypass_options: BypassWord,
     pub(in crate::management) network_rule_set: NetworkRuleSet,
     pub(in crate::management) data_endpoint_enabled: bool,
     /// Properties of ACR that have one value here.
@@ -64,7 +64,7 @@ pub(in crate::management) struct RegistryProperties {
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct NetworkRuleSet {
     #[schema(inline)]
-    pub(in crate::management) default_action: Word<NetworkAction>,
+    pub(in crate::management) default_action: ActionWord,
     pub(in crate::management) ip_rules: Vec<IpRule>,
 }
 
@@ -74,7 +74,7 @@ pub(in crate::management) struct IpRule {
     /// ARM knows `Allow` only; `Deny` is ours.
     #[serde(default = "allow")]
     #[schema(inline)]
-    pub(in crate::management) action: Word<NetworkAction>,
+    pub(in crate::management) action: ActionWord,
     /// An IPv4 or IPv6 address or CIDR range.
     pub(in crate::management) value: String,
     /// Not ARM's: for people.
@@ -82,7 +82,7 @@ pub(in crate::management) struct IpRule {
     pub(in crate::management) name: Option<String>,
 }
 
-fn allow() -> Word<NetworkAction> {
+fn allow() -> ActionWord {
     Word(NetworkAction::Allow)
 }
 
@@ -112,22 +112,22 @@ pub(in crate::management) struct RegistryUpdateProperties {
     pub(in crate::management) anonymous_pull_enabled: Option<bool>,
     #[serde(default)]
     #[schema(inline)]
-    pub(in crate::management) public_network_access: Option<Word<PublicNetworkAccess>>,
+    pub(in crate::management) public_network_access: Option<AccessWord>,
     #[serde(default)]
     #[schema(inline)]
-    pub(in crate::management) network_rule_bypass_options: Option<Word<NetworkRuleBypassOptions>>,
+    pub(in crate::management) network_rule_bypass_options: Option<BypassWord>,
     #[serde(default)]
     pub(in crate::management) network_rule_set: Option<NetworkRuleSetUpdate>,
     #[serde(default)]
     pub(in crate::management) data_endpoint_enabled: Option<bool>,
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct NetworkRuleSetUpdate {
     #[serde(default)]
     #[schema(inline)]
-    pub(in crate::management) default_action: Option<Word<NetworkAction>>,
+    pub(in crate::management) default_action: Option<ActionWord>,
     /// The whole list.
     #[serde(default)]
     pub(in crate::management) ip_rules: Option<Vec<IpRule>>,

@@ -5,11 +5,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::credentials::Credentials;
-use super::words::{Expiry, Moment, Word};
-use crate::policy::document::TokenStatus;
+use super::words::{Expiry, Moment, StatusWord};
 
 /// A token.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::management) struct TokenResource {
     pub(in crate::management) id: String,
     pub(in crate::management) name: String,
@@ -18,7 +17,7 @@ pub(in crate::management) struct TokenResource {
     pub(in crate::management) properties: TokenProperties,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct TokenProperties {
     /// Null where a file declares it.
@@ -27,7 +26,7 @@ pub(in crate::management) struct TokenProperties {
     pub(in crate::management) scope_map_id: String,
     pub(in crate::management) credentials: Credentials,
     #[schema(inline)]
-    pub(in crate::management) status: Word<TokenStatus>,
+    pub(in crate::management) status: StatusWord,
     /// Not ARM's: further scope maps, whose permissions add up.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::management) additional_scope_map_ids: Vec<String>,
@@ -51,7 +50,7 @@ pub(in crate::management) struct TokenUpdateProperties {
     pub(in crate::management) scope_map_id: Option<String>,
     #[serde(default)]
     #[schema(inline)]
-    pub(in crate::management) status: Option<Word<TokenStatus>>,
+    pub(in crate::management) status: Option<StatusWord>,
     #[serde(default)]
     pub(in crate::management) credentials: Option<CredentialsUpdate>,
     /// Not ARM's: further scope maps, whose permissions add up.

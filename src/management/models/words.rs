@@ -6,8 +6,8 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
@@ -39,10 +39,15 @@ impl Words for NetworkAction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::management) struct Word<T>(pub(in crate::management) T);
 
+// Without parameters, because the derived schemas look for a schema of each parameter.
+pub(in crate::management) type StatusWord = Word<TokenStatus>;
+pub(in crate::management) type AccessWord = Word<PublicNetworkAccess>;
+pub(in crate::management) type BypassWord = Word<NetworkRuleBypassOptions>;
+pub(in crate::management) type ActionWord = Word<NetworkAction>;
+
 impl<T: Words + PartialEq> Serialize for Word<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let word = T::ALL.iter().find(|(_, value)| *value == self.0);
-        word.map_or_else(|| serializer.serialize_none(), |(word, _)| serializer.serialize_str(word))
+        T::ALL.iter().find(|(_, value)| *value == self.0).map(|(word, _)| *word).serialize(serializer)
     }
 }
 
@@ -59,7 +64,9 @@ impl<'de, T: Words> Deserialize<'de> for Word<T> {
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Word<T>, E> {
                 let found = T::ALL.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
-                found.map(|(_, value)| Word(*value)).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+                found
+                    .map(|(_, value)| Word(*value))
+                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
             }
         }
         deserializer.deserialize_str(OneOf(std::marker::PhantomData))

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::auth::keys::{
-    self, FormerKeys, KeyMaterial, Keyring, KeysError, SigningAlgorithm, Visibility, former_keys, parse_hash_key,
-    random_key, replace_file,
+    self, FormerKeys, KeyMaterial, Keyring, KeysError, SigningAlgorithm, Visibility, former_keys, make_directory,
+    parse_hash_key, random_key, replace_file,
 };
 use crate::auth::password::generate_password;
 use crate::clock::{Clock, Timestamp};
@@ -40,25 +40,26 @@ pub enum StartKeysError {
 }
 
 /// All keys, ready for use.
-pub struct Opened {
-    pub signing: Vec<KeyMaterial>,
+pub(super) struct Opened {
+    pub(super) signing: Vec<KeyMaterial>,
     /// The owner's credential for the management API.
-    pub management: Secret,
-    pub hash_key: HashKey,
+    pub(super) management: Secret,
+    pub(super) hash_key: HashKey,
 }
 
 /// The encryption key that this installation makes for itself, in the file `path`; only an empty store gets a new one.
 ///
 /// # Errors
 /// [`StartKeysError::EncryptionKeyLost`], and when file or store cannot be read.
-pub async fn own_encryption_key(path: &Path, store: &dyn Store) -> Result<EncryptionKey, StartKeysError> {
+pub(super) async fn own_encryption_key(path: &Path, store: &dyn Store) -> Result<EncryptionKey, StartKeysError> {
     let known = keys::encryption_key(path)?;
     let text = match known {
         Some(text) => text,
         None if store.count("", Kind::Key).await? == 0 => keys::make_encryption_key(path)?,
         // Another process may have made key and records in between.
-        None => keys::encryption_key(path)?
-            .ok_or_else(|| StartKeysError::EncryptionKeyLost { path: path.to_owned() })?,
+        None => {
+            keys::encryption_key(path)?.ok_or_else(|| StartKeysError::EncryptionKeyLost { path: path.to_owned() })?
+        }
     };
     Ok(EncryptionKey::of_secret(&text))
 }
@@ -70,7 +71,7 @@ pub async fn own_encryption_key(path: &Path, store: &dyn Store) -> Result<Encryp
 ///
 /// # Errors
 /// Whatever cannot be read, opened or made.
-pub async fn open(
+pub(super) async fn open(
     store: &dyn Store,
     encryption: &EncryptionKey,
     directory: &Path,
@@ -135,7 +136,7 @@ fn newest(keys: &[KeyRecord]) -> Option<&StoredKey> {
 /// # Errors
 /// [`KeyRecordsError::NotOurs`] and [`KeyRecordsError::Damaged`], also when the hash key or the owner's credential is
 /// missing.
-pub fn materials<'k>(
+pub(super) fn materials<'k>(
     keys: impl IntoIterator<Item = &'k StoredKey>,
     encryption: &EncryptionKey,
 ) -> Result<Opened, KeyRecordsError> {
@@ -161,7 +162,7 @@ fn opened_hash_key(key: &StoredKey, encryption: &EncryptionKey) -> Result<HashKe
 }
 
 /// The keys in force, kept as the store has them.
-pub struct KeysInForce {
+pub(super) struct KeysInForce {
     keyring: Arc<Keyring>,
     owner: OwnerCredential,
     encryption: EncryptionKey,
@@ -176,13 +177,14 @@ impl KeysInForce {
     ///
     /// # Errors
     /// When a key is unusable or a file cannot be written.
-    pub fn new(
+    pub(super) fn new(
         opened: &Opened,
         encryption: EncryptionKey,
         credential_file: PathBuf,
         signing_directory: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, KeysError> {
+        make_directory(signing_directory)?;
         let Opened { signing, management, hash_key } = opened;
         let keys = Self {
             keyring: Arc::new(Keyring::new(signing, hash_key.clone())?),
@@ -198,18 +200,18 @@ impl KeysInForce {
     }
 
     /// What signs and verifies.
-    pub fn keyring(&self) -> &Arc<Keyring> {
+    pub(super) fn keyring(&self) -> &Arc<Keyring> {
         &self.keyring
     }
 
     /// What admits the owner to the management API.
-    pub fn owner(&self) -> &OwnerCredential {
+    pub(super) fn owner(&self) -> &OwnerCredential {
         &self.owner
     }
 
     /// Puts the keys that the store has now into force, and no others. What cannot be used is left out and logged: it must
     /// not keep a revoked key in force.
-    pub fn replace(&self, all: &[StoredKey]) {
+    pub(super) fn replace(&self, all: &[StoredKey]) {
         let mut signing = Vec::new();
         for key in all {
             let done = match key.purpose {

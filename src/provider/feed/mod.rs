@@ -140,3 +140,6 @@ async fn hint(hints: &mut watch::Receiver<u64>, poll: Duration) {
         () = tokio::time::sleep(poll) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

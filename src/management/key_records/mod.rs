@@ -10,7 +10,9 @@ use crate::auth::keys::{self, Irrevocable, KeyMaterial, KeysError, Rotation, Sig
 use crate::auth::password::{PasswordError, generate_password};
 use crate::clock::Timestamp;
 use crate::secret::{EncryptionKey, SealError, Secret};
-use crate::store::{Expected, KeyPurpose, Kind, Object, ObjectKey, Record, Revision, Store, StoreError, StoredKey, Write};
+use crate::store::{
+    Expected, KeyPurpose, Kind, Object, ObjectKey, Record, Revision, Store, StoreError, StoredKey, Write,
+};
 
 /// The id of the hash key's record.
 pub const HASH_KEY: &str = "hash";
@@ -85,7 +87,13 @@ pub fn sealed(material: &KeyMaterial, encryption: &EncryptionKey) -> Result<Stor
         active_from: material.active_from,
         retires_at: material.retires_at,
         certificate: Some(material.certificate_pem.clone()),
-        ..sealed_secret(&material.id, KeyPurpose::Signing, &material.private_key_pem, encryption, material.creation_date)?
+        ..sealed_secret(
+            &material.id,
+            KeyPurpose::Signing,
+            &material.private_key_pem,
+            encryption,
+            material.creation_date,
+        )?
     })
 }
 
@@ -267,9 +275,8 @@ fn with_terms(keys: &[KeyRecord], changed: Vec<Term>) -> impl Iterator<Item = Wr
 
 fn without(keys: &[KeyRecord], gone: &[String]) -> impl Iterator<Item = Write> {
     let gone = keys.iter().filter(|record| gone.contains(&record.key.id));
-    gone.map(|record| Write {
-        key: record_key(&record.key.id),
-        object: None,
-        expected: Expected::At(record.revision),
-    })
+    gone.map(|record| Write { key: record_key(&record.key.id), object: None, expected: Expected::At(record.revision) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,3 +173,6 @@ fn set(stored: &mut StoredPolicy, change: &Change, problems: &mut Problems) {
         (Kind::Key, _) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! The `OpenAPI` document, from the table of endpoints and the types of the bodies.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use utoipa::ToSchema;
+use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{
+    Content, HttpMethod, Info, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required, ResponseBuilder,
+    SecurityRequirement,
+};
+
+use super::endpoints::{ENDPOINTS, Endpoint, Operation, parameter_name};
+use super::error::ErrorResponse;
+use super::models::{
+    CheckName, GenerateCredentials, GeneratedCredentials, Key, KeyList, List, ListedCredentials, NameAvailability,
+    RegenerateCredential, RegistryResource, RegistryUpdate, ScopeMapResource, ScopeMapUpdate, SummaryResource,
+    TokenResource, TokenUpdate, UsageList,
+};
+
+const JSON: &str = "application/json";
+const BEARER: &str = "owner";
+
+/// The schemas that the document mentions, by name.
+type Schemas = BTreeMap<String, RefOr<Schema>>;
+/// Adds the schema of a body and answers how to refer to it.
+type Body = fn(&mut Schemas) -> Ref;
+
+/// What an operation is, for people.
+struct Description {
+    summary: &'static str,
+    request: Option<Body>,
+    /// The statuses of success, with their bodies.
+    answers: &'static [(&'static str, Option<Body>)],
+    query: &'static [(&'static str, &'static str)],
+}
+
+/// The whole document.
+pub(super) fn document() -> OpenApi {
+    let mut schemas = Schemas::new();
+    let mut paths = Paths::new();
+    for (position, endpoint) in ENDPOINTS.iter().enumerate() {
+        let again = ENDPOINTS.iter().take(position).any(|earlier| earlier.operation == endpoint.operation);
+        paths.add_path_operation(endpoint.path, vec![method(endpoint)], operation(endpoint, again, &mut schemas));
+    }
+    let bearer = Http::new(HttpAuthScheme::Bearer);
+    let components =
+        ComponentsBuilder::new().schemas_from_iter(schemas).security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let mut info = Info::new("seawall management API", "2025-11-01");
+    info.description = Some(
+        "The resource API of Microsoft.ContainerRegistry, as far as seawall has what it manages. Any subscription, \
+         resource group and api-version may be sent. On a Unix socket no credential is asked for."
+            .to_owned(),
+    );
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components.build()))
+        .security(Some([SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, [])]))
+        .build()
+}
+
+fn operation(endpoint: &Endpoint, again: bool, schemas: &mut Schemas) -> OperationBuilder {
+    let described = describe(endpoint.operation);
+    let id = format!("{:?}{}", endpoint.operation, if again { "InGroup" } else { "" });
+    let mut operation = OperationBuilder::new()
+        .operation_id(Some(id))
+        .summary(Some(described.summary))
+        .description(Some(format!("`{}` in the audit log.", endpoint.operation.name())));
+    for name in endpoint.path.split('/').filter_map(parameter_name) {
+        operation = operation.parameter(parameter(name, ParameterIn::Path, None));
+    }
+    for (name, text) in described.query {
+        operation = operation.parameter(parameter(name, ParameterIn::Query, Some(text)));
+    }
+    if let Some(body) = described.request {
+        let content = Content::new(Some(body(schemas)));
+        operation = operation.request_body(Some(
+            RequestBodyBuilder::new().content(JSON, content).required(Some(Required::True)).build(),
+        ));
+    }
+    for (status, body) in described.answers {
+        let mut response = ResponseBuilder::new().description(meaning(status));
+        if let Some(body) = body {
+            response = response.content(JSON, Content::new(Some(body(schemas))));
+        }
+        operation = operation.response(*status, response.build());
+    }
+    let refused = Content::new(Some(body::<ErrorResponse<'_>>(schemas)));
+    operation.response("default", ResponseBuilder::new().description("Not carried out.").content(JSON, refused).build())
+}
+
+fn describe(operation: Operation) -> Description {
+    use Operation as O;
+    let (summary, request, answers): (_, Option<Body>, &[(_, Option<Body>)]) = match operation {
+        O::ListResources => {
+            ("Registries, in the form of any resource.", None, &[("200", Some(body::<List<SummaryResource>>))])
+        }
+        O::ListRegistries => ("All registries.", None, &[("200", Some(body::<List<RegistryResource>>))]),
+        O::CheckName => (
+            "Whether a registry may be called so.",
+            Some(body::<CheckName>),
+            &[("200", Some(body::<NameAvailability>))],
+        ),
+        O::GetRegistry => ("One registry.", None, &[("200", Some(body::<RegistryResource>))]),
+        O::UpdateRegistry => (
+            "Sets properties that no file declares.",
+            Some(body::<RegistryUpdate>),
+            &[("200", Some(body::<RegistryResource>))],
+        ),
+        O::CreateRegistry => ("Always refused: files declare registries.", None, &[]),
+        O::DeleteRegistry => ("Always refused: files declare registries.", None, &[]),
+        O::ListCredentials => ("The admin account's passwords.", None, &[("200", Some(body::<ListedCredentials>))]),
+        O::RegenerateCredential => (
+            "Replaces one of the admin account's passwords.",
+            Some(body::<RegenerateCredential>),
+            &[("200", Some(body::<ListedCredentials>))],
+        ),
+        O::GenerateCredentials => (
+            "Makes passwords of a token. They are shown here and never again.",
+            Some(body::<GenerateCredentials>),
+            &[("200", Some(body::<GeneratedCredentials>))],
+        ),
+        O::ListUsages => ("How much there is of what ACR limits.", None, &[("200", Some(body::<UsageList>))]),
+        O::ListScopeMaps => ("All scope maps.", None, &[("200", Some(body::<List<ScopeMapResource>>))]),
+        O::GetScopeMap => ("One scope map.", None, &[("200", Some(body::<ScopeMapResource>))]),
+        O::PutScopeMap => ("Creates or replaces a scope map.", Some(body::<ScopeMapUpdate>), PUT_SCOPE_MAP),
+        O::UpdateScopeMap => {
+            ("Changes a scope map.", Some(body::<ScopeMapUpdate>), &[("200", Some(body::<ScopeMapResource>))])
+        }
+        O::DeleteScopeMap => ("Deletes a scope map that no token uses.", None, DELETED),
+        O::ListTokens => ("All tokens.", None, &[("200", Some(body::<List<TokenResource>>))]),
+        O::GetToken => ("One token.", None, &[("200", Some(body::<TokenResource>))]),
+        O::PutToken => ("Creates a token, or gives it another scope map.", Some(body::<TokenUpdate>), PUT_TOKEN),
+        O::UpdateToken => ("Changes a token.", Some(body::<TokenUpdate>), &[("200", Some(body::<TokenResource>))]),
+        O::DeleteToken => ("Deletes a token: whoever uses it is refused from now on.", None, DELETED),
+        O::ListKeys => {
+            ("The keys that replicas share, without what is secret.", None, &[("200", Some(body::<KeyList>))])
+        }
+        O::RotateSigningKey => ("A new key signs from a few seconds on.", None, &[("200", Some(body::<Key>))]),
+        O::RotateManagementKey => ("A new credential for this API.", None, &[("200", Some(body::<Key>))]),
+        O::RevokeKey => ("What this key signed is refused from now on.", None, &[("200", Some(body::<KeyList>))]),
+        O::Describe => ("This document.", None, &[("200", None)]),
+    };
+    Description { summary, request, answers, query: query(operation) }
+}
+
+const PUT_SCOPE_MAP: &[(&str, Option<Body>)] =
+    &[("200", Some(body::<ScopeMapResource>)), ("201", Some(body::<ScopeMapResource>))];
+const PUT_TOKEN: &[(&str, Option<Body>)] =
+    &[("200", Some(body::<TokenResource>)), ("201", Some(body::<TokenResource>))];
+const DELETED: &[(&str, Option<Body>)] = &[("200", None), ("204", None)];
+
+fn query(operation: Operation) -> &'static [(&'static str, &'static str)] {
+    match operation {
+        Operation::ListResources => &[("$filter", "`resourceType eq '…'` or `name eq '…'`, joined by `and`.")],
+        Operation::DeleteScopeMap => {
+            &[("force", "`true` deletes it although tokens use it: they lose its permissions.")]
+        }
+        Operation::ListScopeMaps | Operation::ListTokens => &[("$skipToken", "As in `nextLink`.")],
+        _ => &[],
+    }
+}
+
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "201" => "Created, and in force.",
+        "204" => "There is no such thing.",
+        _ => "Done, and in force.",
+    }
+}
+
+fn body<T: ToSchema>(schemas: &mut Schemas) -> Ref {
+    let mut found = vec![(T::name().into_owned(), T::schema())];
+    T::schemas(&mut found);
+    schemas.extend(found);
+    Ref::from_schema_name(T::name())
+}
+
+fn parameter(name: &str, place: ParameterIn, text: Option<&str>) -> ParameterBuilder {
+    let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(text)
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+}
+
+fn method(endpoint: &Endpoint) -> HttpMethod {
+    match endpoint.method {
+        Method::PUT => HttpMethod::Put,
+        Method::POST => HttpMethod::Post,
+        Method::PATCH => HttpMethod::Patch,
+        Method::DELETE => HttpMethod::Delete,
+        _ => HttpMethod::Get,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `SEAWALL_WRITE_GOLDEN=1 cargo test --lib management::openapi` writes it anew.
+    #[test]
+    fn the_document_in_docs_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+        let document = document().to_pretty_json().unwrap() + "\n";
+        if std::env::var_os("SEAWALL_WRITE_GOLDEN").is_some() {
+            std::fs::write(path, &document).unwrap();
+        }
+        assert!(std::fs::read_to_string(path).unwrap_or_default() == document, "docs/openapi.json is not up to date");
+    }
+
+    #[test]
+    fn every_reference_has_its_schema() {
+        let text = serde_json::to_value(document()).unwrap();
+        let schemas = text["components"]["schemas"].as_object().unwrap();
+        let references = text.to_string();
+        for name in references.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(schemas.contains_key(name), "{name}");
+        }
+        assert!(schemas.keys().any(|name| name.contains("TokenResource")), "{:?}", schemas.keys());
+    }
+}

@@ -1,0 +1,221 @@
+//! Scope maps: read, created, changed, deleted.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::call::{Answer, Call, key};
+use super::error::{ApiError, ErrorDetail};
+use super::limits::{self, Countable};
+use super::lists::{self, Item};
+use super::models::{Ids, List, Moment, SUCCEEDED, ScopeMapProperties, ScopeMapResource, ScopeMapUpdate};
+use super::write::{Change, Changed, modify, read};
+use crate::policy::names::{self, SYSTEM_PREFIX};
+use crate::policy::principal::Token;
+use crate::policy::stored::StoredScopeMap;
+use crate::policy::{Registry, ScopeAction, ScopeMap};
+use crate::store::{Kind, Revision};
+
+const TYPE: &str = "Microsoft.ContainerRegistry/registries/scopeMaps";
+/// ACR's limit (B.2-2), in characters.
+const LONGEST_DESCRIPTION: usize = 256;
+/// How many tokens are named when a scope map cannot be deleted because of them.
+const NAMED_TOKENS: usize = 5;
+
+pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let registry = call.registry()?;
+    let ids = call.ids(&registry);
+    let declared = registry.declared_scope_maps().map(|map| (&*map.name, &**map));
+    let (items, next_link) = lists::page::<ScopeMap, StoredScopeMap>(call, &registry, declared).await?;
+    let value = items.into_iter().map(|item| match item {
+        Item::Declared(map) => declared_resource(ids, map),
+        Item::Stored { name, contents } => stored_resource(ids, &name, contents),
+    });
+    Answer::ok(&List { value: value.collect(), next_link })
+}
+
+pub(super) async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let (registry, name) = (call.registry()?, call.parameter("scopeMapName"));
+    if let Some(map) = registry.declared_scope_map(name) {
+        return Answer::ok(&declared_resource(call.ids(&registry), map));
+    }
+    let (map, revision) = find(call, &registry, name).await?.ok_or_else(|| not_found(&registry, name))?;
+    Ok(Answer::ok(&stored_resource(call.ids(&registry), name, map))?.at(Some(revision)))
+}
+
+/// Creates a scope map, or replaces the one of this name.
+pub(super) async fn put(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let (registry, name) = (call.registry()?, call.parameter("scopeMapName"));
+    refuse_declared(&registry, name)?;
+    names::check_scope_map(name)
+        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "InvalidResourceName", error))?;
+    let sent = call.json::<ScopeMapUpdate>()?.properties;
+    let description = checked_description(sent.description)?.unwrap_or_default();
+    let actions = sent.actions.map(|actions| checked_actions(call, &actions)).transpose()?;
+    let actions = actions.ok_or_else(|| ApiError::invalid("properties.actions", "a scope map needs `actions`"))?;
+    let place = key(&registry, Kind::ScopeMap, name);
+    limits::check_one_more(call, &registry, Countable::ScopeMaps, &place).await?;
+    let change = |before: Option<StoredScopeMap>| {
+        let creation_date = before.map_or(call.now, |before| before.creation_date);
+        Ok(Change::Put(StoredScopeMap { description: description.clone(), actions: actions.clone(), creation_date }))
+    };
+    answer(call, &registry, modify(call, place, change).await?)
+}
+
+pub(super) async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let (registry, name) = (call.registry()?, call.parameter("scopeMapName"));
+    refuse_declared(&registry, name)?;
+    let sent = call.json::<ScopeMapUpdate>()?.properties;
+    let description = checked_description(sent.description)?;
+    let actions = sent.actions.map(|actions| checked_actions(call, &actions)).transpose()?;
+    let change = |before: Option<StoredScopeMap>| {
+        let before = before.ok_or_else(|| not_found(&registry, name))?;
+        Ok(Change::Put(StoredScopeMap {
+            description: description.clone().unwrap_or(before.description),
+            actions: actions.clone().unwrap_or(before.actions),
+            creation_date: before.creation_date,
+        }))
+    };
+    answer(call, &registry, modify(call, key(&registry, Kind::ScopeMap, name), change).await?)
+}
+
+/// Deletes a scope map, unless tokens use it (D34). Another replica may give it to a token at the same moment: that token
+/// has no permissions by it then.
+pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let (registry, name) = (call.registry()?, call.parameter("scopeMapName"));
+    refuse_declared(&registry, name)?;
+    let forced = call.query("force").is_some_and(|force| force.eq_ignore_ascii_case("true"));
+    let change = |before: Option<StoredScopeMap>| {
+        if before.is_some() && !forced {
+            refuse_used(&registry, name)?;
+        }
+        Ok(Change::Delete)
+    };
+    let changed = modify::<StoredScopeMap>(call, key(&registry, Kind::ScopeMap, name), change).await?;
+    Ok(deleted(changed))
+}
+
+/// The answer to a deletion: 204 when there was nothing to delete, as in ARM.
+pub(super) fn deleted<T>(changed: Changed<T>) -> Answer {
+    if !changed.existed {
+        return Answer::empty(StatusCode::NO_CONTENT);
+    }
+    Answer::empty(StatusCode::OK).written(changed.revision).changed(["deleted"])
+}
+
+/// Whether tokens may be given the scope map `name`.
+pub(super) async fn exists(call: &Call<'_>, registry: &Registry, name: &str) -> Result<bool, ApiError> {
+    Ok(registry.declared_scope_map(name).is_some() || find(call, registry, name).await?.is_some())
+}
+
+async fn find(
+    call: &Call<'_>,
+    registry: &Registry,
+    name: &str,
+) -> Result<Option<(StoredScopeMap, Revision)>, ApiError> {
+    read(call, &key(registry, Kind::ScopeMap, name)).await
+}
+
+fn answer(call: &Call<'_>, registry: &Registry, changed: Changed<StoredScopeMap>) -> Result<Answer, ApiError> {
+    let name = call.parameter("scopeMapName");
+    let contents = changed.contents.ok_or_else(|| not_found(registry, name))?;
+    let status = if changed.existed { StatusCode::OK } else { StatusCode::CREATED };
+    let answer = Answer::json(status, &stored_resource(call.ids(registry), name, contents))?;
+    Ok(answer.at(changed.revision).written(changed.revision).changed(changed.names))
+}
+
+fn refuse_declared(registry: &Registry, name: &str) -> Result<(), ApiError> {
+    match registry.declared_scope_map(name) {
+        Some(map) if !map.system_defined => Err(ApiError::declared(&format!("scope map '{name}'"), &map.origin)),
+        None if !name.starts_with(SYSTEM_PREFIX) => Ok(()),
+        Some(_) | None => Err(ApiError::conflict(
+            "SystemDefined",
+            format!("scope map '{name}' cannot be changed: those that begin with '{SYSTEM_PREFIX}' are system-defined"),
+        )),
+    }
+}
+
+fn refuse_used(registry: &Registry, name: &str) -> Result<(), ApiError> {
+    let uses = |token: &&Arc<Token>| token.scope_maps.iter().any(|map| **map == *name);
+    let mut tokens: Vec<&str> = registry.tokens().filter(uses).map(|token| &*token.name).collect();
+    if tokens.is_empty() {
+        return Ok(());
+    }
+    tokens.sort_unstable();
+    let named: Vec<_> = tokens.iter().take(NAMED_TOKENS).map(|token| format!("'{token}'")).collect();
+    let more = match tokens.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = format!(
+        "scope map '{name}' is used by {}{more}; give those tokens another scope map or delete them first, or force it",
+        named.join(", ")
+    );
+    let mut error = ApiError::conflict("ScopeMapInUse", message);
+    let detail = |token: &&str| ErrorDetail {
+        code: "ScopeMapInUse",
+        message: format!("token '{token}' uses it"),
+        target: Some((*token).to_owned()),
+        ..ErrorDetail::default()
+    };
+    error.error.details = tokens.iter().take(NAMED_TOKENS).map(detail).collect();
+    Err(error)
+}
+
+fn checked_description(description: Option<String>) -> Result<Option<String>, ApiError> {
+    match description {
+        Some(text) if text.chars().count() > LONGEST_DESCRIPTION => Err(ApiError::invalid(
+            "properties.description",
+            format!("a description has at most {LONGEST_DESCRIPTION} characters"),
+        )),
+        description => Ok(description),
+    }
+}
+
+/// The actions in their one form, each once, in the order in which they were sent.
+fn checked_actions(call: &Call<'_>, actions: &[String]) -> Result<Vec<String>, ApiError> {
+    let mut checked: Vec<String> = Vec::with_capacity(actions.len());
+    let mut seen = HashSet::new();
+    for (position, action) in actions.iter().enumerate() {
+        let target = format!("properties.actions[{position}]");
+        let action = ScopeAction::parse(action).map_err(|error| ApiError::invalid(&target, error))?.to_string();
+        if seen.insert(action.clone()) {
+            checked.push(action);
+        }
+    }
+    limits::check_actions(call, checked.len())?;
+    Ok(checked)
+}
+
+fn declared_resource(ids: Ids<'_>, map: &ScopeMap) -> ScopeMapResource {
+    let properties = ScopeMapProperties {
+        description: map.description.to_string(),
+        kind: if map.system_defined { "SystemDefined" } else { "UserDefined" },
+        creation_date: None,
+        provisioning_state: SUCCEEDED,
+        actions: map.scope_actions().map(|action| action.to_string()).collect(),
+        declared_in: (!map.system_defined).then(|| map.origin.to_string()),
+    };
+    resource(ids, &map.name, properties)
+}
+
+fn stored_resource(ids: Ids<'_>, name: &str, map: StoredScopeMap) -> ScopeMapResource {
+    let properties = ScopeMapProperties {
+        description: map.description,
+        kind: "UserDefined",
+        creation_date: Some(Moment(map.creation_date)),
+        provisioning_state: SUCCEEDED,
+        actions: map.actions,
+        declared_in: None,
+    };
+    resource(ids, name, properties)
+}
+
+fn resource(ids: Ids<'_>, name: &str, properties: ScopeMapProperties) -> ScopeMapResource {
+    ScopeMapResource { id: ids.scope_map(name), name: name.to_owned(), kind: TYPE, properties }
+}
+
+fn not_found(registry: &Registry, name: &str) -> ApiError {
+    ApiError::not_found(&format!("registries/{}/scopeMaps/{name}", registry.name))
+}

@@ -1,0 +1,155 @@
+use super::*;
+use crate::clock::ManualClock;
+use crate::policy::stored::{StoredScopeMap, StoredToken};
+use crate::policy::{Principal, Registry};
+use crate::provider::testing::{change, changes, key, scope_map, token};
+use crate::provider::{reader, yaml};
+
+const FILE: &str = "myregistry:
+  loginServer: one.example.com
+  upstream: { url: http://127.0.0.1:5000 }
+";
+
+/// A provider whose file is whatever the text says now.
+struct House {
+    file: Arc<Mutex<String>>,
+    current: Arc<Current>,
+    provider: PolicyProvider,
+}
+
+impl House {
+    fn new(file: &str) -> Self {
+        let file = Arc::new(Mutex::new(file.to_owned()));
+        let (current, read) = (Arc::new(Current::new()), Arc::clone(&file));
+        let read = move || {
+            let mut problems = Problems::new();
+            let tree = yaml::parse("policy.yaml", &read.lock().unwrap(), &mut problems);
+            let draft = tree.and_then(|tree| reader::draft::<RegistryDocuments>(tree, &mut problems));
+            match draft.and_then(reader::Draft::whole) {
+                Some(registries) => Ok(Described { registries, files: Vec::new() }),
+                None => Err(Refused { problems, files: Vec::new() }),
+            }
+        };
+        let clock = Arc::new(ManualClock::at(0));
+        let key = HashKey::from_bytes([0; 32]);
+        let provider = PolicyProvider::new(Box::new(read), key, Arc::clone(&current), clock);
+        Self { file, current, provider }
+    }
+
+    fn edit(&self, text: &str) {
+        text.clone_into(&mut self.file.lock().unwrap());
+    }
+
+    fn one(&self) -> Arc<Registry> {
+        Arc::clone(&self.current.load().unwrap().registries()[0])
+    }
+
+    fn knows(&self, user: &str) -> bool {
+        self.one().principal_named(user).is_some()
+    }
+}
+
+fn token_change(revision: u64, name: &str, token: Option<StoredToken>) -> Change {
+    change(revision, key("myregistry", Kind::Token, name), token.map(Object::Token))
+}
+
+fn map_change(revision: u64, name: &str, map: Option<StoredScopeMap>) -> Change {
+    change(revision, key("myregistry", Kind::ScopeMap, name), map.map(Object::ScopeMap))
+}
+
+#[test]
+fn what_the_store_has_waits_for_the_first_files() {
+    let house = House::new(FILE);
+    let applied = house.provider.apply(&changes(3, true, vec![token_change(3, "ci-push", Some(token("team-a")))]));
+    assert_eq!((applied.version, applied.revision), (None, 3));
+    assert!(house.current.load().is_none());
+    assert_eq!(house.provider.reload().unwrap().version, 1);
+    assert!(house.knows("ci-push"));
+    assert_eq!(house.current.load().unwrap().stored_revision(), 3);
+}
+
+#[test]
+fn changes_of_the_store_and_reloads_of_the_files_follow_one_another() {
+    let house = House::new(FILE);
+    house.provider.reload().unwrap();
+    let added = vec![
+        map_change(1, "team-a", Some(scope_map(&["repositories/a/content/read"]))),
+        token_change(2, "ci-push", Some(token("team-a"))),
+    ];
+    assert_eq!(house.provider.apply(&changes(2, false, added)).version, Some(2));
+    assert!(house.knows("ci-push"));
+
+    house.edit(&format!("{FILE}  tokens: {{ in-file: {{ scopeMap: _repositories_pull }} }}\n"));
+    assert_eq!(house.provider.reload().unwrap().version, 3);
+    assert!(house.knows("ci-push") && house.knows("in-file"));
+
+    let applied = house.provider.apply(&changes(5, false, vec![token_change(5, "ci-push", None)]));
+    assert_eq!(applied.version, Some(4));
+    assert!(!house.knows("ci-push") && house.knows("in-file"));
+    assert_eq!(house.current.load().unwrap().stored_revision(), 5);
+}
+
+/// The file's mistake must not keep a revocation out.
+#[test]
+fn a_file_with_a_mistake_leaves_the_files_as_they_were_and_the_store_goes_on() {
+    let house = House::new(&format!("{FILE}  tokens: {{ in-file: {{ scopeMap: _repositories_pull }} }}\n"));
+    house.provider.reload().unwrap();
+    house.provider.apply(&changes(1, false, vec![token_change(1, "ci-push", Some(token("_repositories_pull")))]));
+    house.edit("myregistry: 1");
+    assert!(house.provider.reload().is_err());
+    assert!(house.knows("ci-push") && house.knows("in-file"));
+    house.provider.apply(&changes(2, false, vec![token_change(2, "ci-push", None)]));
+    assert!(!house.knows("ci-push") && house.knows("in-file"));
+}
+
+/// After a restore the history is another one, and its revisions may be lower.
+#[test]
+fn everything_anew_forgets_what_was_there() {
+    let house = House::new(FILE);
+    house.provider.reload().unwrap();
+    house.provider.apply(&changes(9, false, vec![token_change(9, "old-one", Some(token("_repositories_pull")))]));
+    house.provider.apply(&changes(4, true, vec![token_change(4, "new-one", Some(token("_repositories_pull")))]));
+    assert!(!house.knows("old-one") && house.knows("new-one"));
+    assert_eq!(house.current.load().unwrap().stored_revision(), 4);
+}
+
+#[test]
+fn nothing_new_publishes_nothing_and_a_key_alone_moves_the_revision() {
+    let house = House::new(FILE);
+    house.provider.reload().unwrap();
+    let before = house.one();
+    assert_eq!(house.provider.apply(&changes(0, false, Vec::new())).version, Some(1));
+    let of_key = change(1, key("", Kind::Key, "hash"), None);
+    assert_eq!(house.provider.apply(&changes(1, false, vec![of_key])).version, Some(2));
+    assert!(Arc::ptr_eq(&before, &house.one()), "the registry is the same one");
+    assert_eq!(house.current.load().unwrap().stored_revision(), 1);
+}
+
+#[test]
+fn what_is_in_both_is_told_once_and_at_every_reload() {
+    let house = House::new(&format!("{FILE}  tokens: {{ ci-push: {{ scopeMap: _repositories_pull }} }}\n"));
+    let texts = |problems: Problems| problems.iter().map(|one| one.what.clone()).collect::<Vec<_>>();
+    house.provider.reload().unwrap();
+    let of_other = || change(1, key("gone", Kind::Token, "ci-push"), Some(Object::Token(token("team-a"))));
+    let both = vec![of_other(), token_change(1, "ci-push", Some(token("team-a")))];
+    let expected =
+        ["token `ci-push` is in the store too", "the store has objects of registry `gone`, which no file declares"];
+    assert_eq!(texts(house.provider.apply(&changes(1, false, both)).warnings), expected);
+    assert!(texts(house.provider.apply(&changes(2, false, vec![of_other()])).warnings).is_empty());
+    assert_eq!(texts(house.provider.reload().unwrap().warnings), expected);
+    house.provider.apply(&changes(3, false, vec![token_change(3, "ci-push", None)]));
+    let again = house.provider.apply(&changes(4, false, vec![token_change(4, "ci-push", Some(token("team-a")))]));
+    assert_eq!(texts(again.warnings), expected[..1], "it is news again");
+}
+
+/// A request keeps the policy that it began with.
+#[test]
+fn a_pinned_snapshot_is_not_changed_by_later_writes() {
+    let house = House::new(FILE);
+    house.provider.reload().unwrap();
+    house.provider.apply(&changes(1, false, vec![token_change(1, "ci-push", Some(token("_repositories_pull")))]));
+    let pinned = house.one();
+    house.provider.apply(&changes(2, false, vec![token_change(2, "ci-push", None)]));
+    assert!(matches!(pinned.principal_named("ci-push"), Some(Principal::Token(_))));
+    assert!(house.one().principal_named("ci-push").is_none());
+}
