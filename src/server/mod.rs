@@ -1,12 +1,15 @@
 //! The composition root: the only place where rooms are wired together, and the life of the process.
 
+mod bindings;
 mod control;
 mod defects;
+mod effects;
 mod expiry;
 mod keys;
 mod lifecycle;
 mod management;
 mod observed;
+mod plane;
 mod probes;
 mod reload;
 mod start;

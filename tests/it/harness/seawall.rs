@@ -53,6 +53,7 @@ impl Place {
         self.metrics
     }
 
+    /// Where its management API listens.
     pub(crate) fn management(&self) -> SocketAddr {
         self.management
     }
@@ -74,7 +75,8 @@ impl Place {
         path
     }
 
-    /// A whole file: one plain listener, and `registries` as written by the test, the word `registries:` included.
+    /// A whole file: one plain listener, a store and a management address of its own, and `registries` as written by the
+    /// test, the word `registries:` included.
     pub(crate) fn document(&self, registries: &str) -> String {
         let path = self.path().display();
         format!(
