@@ -1,5 +1,6 @@
 use seawall::policy::credential::Verifier;
 use seawall::secret::Secret;
+use seawall::store::Store;
 use serde_json::json;
 
 use super::desk::{Desk, REGISTRY, values};

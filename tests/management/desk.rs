@@ -25,6 +25,8 @@ use seawall::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::outages::Moody;
+
 /// 2027-01-15T08:00:00Z.
 pub(crate) const NOW: i64 = 1_800_000_000;
 /// `NOW` as ARM writes it.
@@ -54,7 +56,7 @@ registries:
 ";
 
 pub(crate) struct Desk {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<Moody>,
     pub(crate) current: Arc<Current>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) metrics: Arc<Metrics>,
@@ -103,19 +105,20 @@ impl Desk {
         let file = folder.path().join("seawall.yaml");
         std::fs::write(&file, FILE).unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("store/seawall.db"));
-        let store: Arc<dyn Store> = store::open(&store::Settings::at(url)).await.unwrap();
+        let store = Arc::new(Moody::over(store::open(&store::Settings::at(url)).await.unwrap()));
         let clock = Arc::new(ManualClock::at(NOW));
         let encryption = EncryptionKey::of_secret(&Secret::new("the operator's own encryption key"));
         let (hash_key, owner) = make_keys(store.as_ref(), &encryption, clock.as_ref()).await;
         let current = Arc::new(Current::new());
         let credential = OwnerCredential::new(hash_key.clone(), &owner);
-        follow(file, &hash_key, &store, &current, &clock, OwnerFollows(credential.clone(), encryption.clone())).await;
+        let shared = Arc::clone(&store) as Arc<dyn Store>;
+        follow(file, &hash_key, &shared, &current, &clock, OwnerFollows(credential.clone(), encryption.clone())).await;
         let metrics = Arc::new(Metrics::new().unwrap());
         let sink = AuditSink::File(folder.path().join("audit.log"));
         let audit = AuditLog::open(sink, Arc::clone(&metrics), Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         let api = Api::new(Parts {
             current: Arc::clone(&current),
-            store: Arc::clone(&store),
+            store: shared,
             encryption,
             hash_key: hash_key.clone(),
             owner: credential,

@@ -1,7 +1,7 @@
 use seawall::clock::Clock;
 use seawall::policy::document::TokenStatus;
 use seawall::policy::stored::StoredToken;
-use seawall::store::{Expected, Kind, Object, ObjectKey, Write};
+use seawall::store::{Expected, Kind, Object, ObjectKey, Store, Write};
 use serde_json::Value;
 
 use super::desk::{Desk, REGISTRY};

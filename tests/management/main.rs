@@ -9,6 +9,8 @@ mod keys;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod passwords;
 #[cfg(test)]
 mod registries;

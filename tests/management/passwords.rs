@@ -4,7 +4,7 @@ use reqwest::Method;
 use seawall::clock::{Clock, Timestamp};
 use seawall::policy::credential::Verifier;
 use seawall::secret::Secret;
-use seawall::store::LastUse;
+use seawall::store::{LastUse, Store};
 use serde_json::{Value, json};
 
 use super::desk::{Desk, NOW_TEXT, REGISTRY, token, values};
