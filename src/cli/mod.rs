@@ -1,8 +1,11 @@
 //! Commands; the only place that prints.
 
 mod check;
+mod format;
 mod hash_password;
+mod migrate;
 mod output;
+mod resources;
 mod serve;
 
 use std::path::PathBuf;
@@ -40,6 +43,13 @@ enum Command {
         #[arg(long)]
         generate: bool,
     },
+    /// Turn an htpasswd file or docker_auth's configuration into a configuration file.
+    Migrate {
+        #[command(subcommand)]
+        source: migrate::Source,
+    },
+    #[command(flatten)]
+    Resources(resources::Command),
 }
 
 /// Runs the command that the process was started with.
@@ -49,5 +59,7 @@ pub fn main() -> ExitCode {
         Command::Check { file } => check::run(&file),
         Command::Schema => output::json(&crate::config::schema()),
         Command::HashPassword { generate } => hash_password::run(generate),
+        Command::Migrate { source } => migrate::run(source),
+        Command::Resources(command) => resources::run(command),
     }
 }

@@ -14,6 +14,14 @@ pub(super) fn line(text: impl Display) -> ExitCode {
     }
 }
 
+/// A whole text, which brings its line breaks, on standard output.
+pub(super) fn text(text: &str) -> ExitCode {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
 /// One line on standard error.
 pub(super) fn complain(text: impl Display) {
     // Nobody is left to tell when standard error is gone.

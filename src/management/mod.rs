@@ -5,6 +5,7 @@
 
 mod admin;
 mod call;
+pub mod client;
 mod endpoints;
 mod error;
 mod fixed;

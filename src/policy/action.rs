@@ -89,6 +89,12 @@ impl ActionSet {
         Self(self.0 & other.0)
     }
 
+    /// Those that are not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     pub const fn contains(self, action: Action) -> bool {
         self.0 & action.bit() != 0
     }

@@ -2,6 +2,7 @@
 
 mod access;
 pub mod feed;
+pub mod foreign;
 pub mod include;
 mod publish;
 pub mod reader;

@@ -1,12 +1,15 @@
 //! The composition root: the only place where rooms are wired together, and the life of the process.
 
+mod bindings;
 mod control;
 mod defects;
+mod effects;
 mod expiry;
 mod keys;
 mod lifecycle;
 mod management;
 mod observed;
+mod plane;
 mod probes;
 mod reload;
 mod start;
@@ -24,6 +27,7 @@ use crate::provider::MachineReferences;
 use crate::secret::HashKey;
 
 pub use crate::auth::password::{generate_password, hash_password};
+pub use crate::provider::foreign::{read as read_foreign, text as read_text};
 pub use start::{StartError, serve};
 
 /// Everything that would keep the file at `path` from being served, and every warning.

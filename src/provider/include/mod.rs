@@ -189,7 +189,7 @@ impl Walk<'_> {
     }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> String {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> String {
     format!("cannot read {}: {error}", path.display())
 }
 
@@ -207,7 +207,7 @@ fn yaml_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The text of a file, of which no more is read than the parser accepts.
-fn text(path: &Path) -> io::Result<String> {
+pub(super) fn text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(yaml::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);

@@ -1,0 +1,167 @@
+//! The tables of the resources: the columns of `az`, to the letter.
+
+use serde_json::Value;
+
+use crate::cli::format::Row;
+use crate::clock::Timestamp;
+
+/// What is left of a longer description.
+const DESCRIPTION: usize = 57;
+
+/// Of registries.
+pub(super) fn registries(value: &Value) -> Vec<Row> {
+    rows(value, |registry| {
+        row([
+            ("NAME", text(registry, "/name")),
+            ("RESOURCE GROUP", text(registry, "/resourceGroup")),
+            ("LOCATION", text(registry, "/location")),
+            ("SKU", text(registry, "/sku/name")),
+            ("LOGIN SERVER", text(registry, "/loginServer")),
+            ("CREATION DATE", date(registry, "/creationDate")),
+            ("ADMIN ENABLED", text(registry, "/adminUserEnabled")),
+        ])
+    })
+}
+
+/// Of what is used of a registry.
+pub(super) fn usages(value: &Value) -> Vec<Row> {
+    rows(value.get("value").unwrap_or(value), |usage| {
+        row([
+            ("NAME", text(usage, "/name")),
+            ("LIMIT", text(usage, "/limit")),
+            ("CURRENT VALUE", text(usage, "/currentValue")),
+            ("UNIT", text(usage, "/unit")),
+        ])
+    })
+}
+
+/// Of the admin account's passwords.
+pub(super) fn admin(value: &Value) -> Vec<Row> {
+    rows(value, |account| {
+        row([
+            ("USERNAME", text(account, "/username")),
+            ("PASSWORD", text(account, "/passwords/0/value")),
+            ("PASSWORD2", text(account, "/passwords/1/value")),
+        ])
+    })
+}
+
+/// Of scope maps.
+pub(super) fn scope_maps(value: &Value) -> Vec<Row> {
+    rows(value, |scope_map| {
+        let mut description = text(scope_map, "/description");
+        if let Some((end, _)) = description.char_indices().nth(DESCRIPTION) {
+            description.truncate(end);
+            description.push_str("...");
+        }
+        row([
+            ("NAME", text(scope_map, "/name")),
+            ("TYPE", text(scope_map, "/scopeMapType")),
+            ("CREATION DATE", date(scope_map, "/creationDate")),
+            ("DESCRIPTION", description),
+        ])
+    })
+}
+
+/// Of tokens.
+pub(super) fn tokens(value: &Value) -> Vec<Row> {
+    rows(value, |token| {
+        let scope_map = text(token, "/scopeMapId");
+        let passwords = list(token, "/credentials/passwords");
+        let expiry_of = |name: &str| {
+            let password = passwords.iter().find(|password| text(password, "/name") == name);
+            password.map(expiry).unwrap_or_default()
+        };
+        row([
+            ("NAME", text(token, "/name")),
+            ("SCOPE MAP", scope_map.rsplit('/').next().unwrap_or_default().to_owned()),
+            ("PASSWORD1 EXPIRY", expiry_of("password1")),
+            ("PASSWORD2 EXPIRY", expiry_of("password2")),
+            ("STATUS", capitalized(&text(token, "/status"))),
+            ("PROVISIONING STATE", text(token, "/provisioningState")),
+            ("CREATION DATE", date(token, "/creationDate")),
+        ])
+    })
+}
+
+/// Of a token's new passwords.
+pub(super) fn credentials(value: &Value) -> Vec<Row> {
+    rows(value, |credentials| {
+        let mut row = row([("USERNAME", text(credentials, "/username"))]);
+        for password in list(credentials, "/passwords") {
+            let name = text(password, "/name").to_uppercase();
+            row.push((name.clone(), text(password, "/value")));
+            row.push((format!("{name} EXPIRY"), expiry(password)));
+        }
+        row
+    })
+}
+
+/// Of network rules.
+pub(super) fn network_rules(value: &Value) -> Vec<Row> {
+    rows(value.get("ipRules").unwrap_or(value), |rule| {
+        row([
+            ("ACTION", text(rule, "/action")),
+            ("IP ADDRESS OR RANGE", text(rule, "/ipAddressOrRange")),
+            ("NAME", text(rule, "/name")),
+        ])
+    })
+}
+
+/// Of the server's keys.
+pub(super) fn keys(value: &Value) -> Vec<Row> {
+    rows(value, |key| {
+        row([
+            ("ID", text(key, "/id")),
+            ("PURPOSE", text(key, "/purpose")),
+            ("ALGORITHM", text(key, "/algorithm")),
+            ("CREATION DATE", date(key, "/creationDate")),
+            ("ACTIVE FROM", date(key, "/activeFrom")),
+            ("RETIRES AT", date(key, "/retiresAt")),
+        ])
+    })
+}
+
+fn rows(value: &Value, row: impl Fn(&Value) -> Row) -> Vec<Row> {
+    match value {
+        Value::Array(elements) => elements.iter().map(row).collect(),
+        one => vec![row(one)],
+    }
+}
+
+fn row<const N: usize>(cells: [(&str, String); N]) -> Row {
+    cells.into_iter().map(|(name, cell)| (name.to_owned(), cell)).collect()
+}
+
+/// What is at `pointer`, as `az` writes it; empty when there is nothing.
+fn text(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Bool(one)) => capitalized(&one.to_string()),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => String::new(),
+    }
+}
+
+fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// To the second, in UTC.
+fn date(value: &Value, pointer: &str) -> String {
+    let written = text(value, pointer);
+    match written.parse::<Timestamp>() {
+        Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Err(_) => written,
+    }
+}
+
+fn expiry(password: &Value) -> String {
+    let expiry = date(password, "/expiry");
+    if expiry.is_empty() { "Never".to_owned() } else { expiry }
+}
+
+fn capitalized(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}

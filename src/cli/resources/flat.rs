@@ -1,0 +1,118 @@
+//! ARM's shape → the shape that `az` prints: the properties of a resource stand beside its name, what is missing is
+//! `null`, and a few words have other names. The one place that knows the difference.
+
+use serde_json::{Map, Value, json};
+
+/// What is always printed of a registry.
+const REGISTRY: [&str; 20] = [
+    "adminUserEnabled",
+    "anonymousPullEnabled",
+    "creationDate",
+    "dataEndpointEnabled",
+    "dataEndpointHostNames",
+    "encryption",
+    "identity",
+    "location",
+    "loginServer",
+    "networkRuleBypassOptions",
+    "networkRuleSet",
+    "policies",
+    "privateEndpointConnections",
+    "provisioningState",
+    "publicNetworkAccess",
+    "sku",
+    "status",
+    "tags",
+    "type",
+    "zoneRedundancy",
+];
+const SCOPE_MAP: [&str; 6] = ["actions", "creationDate", "description", "provisioningState", "scopeMapType", "type"];
+const TOKEN: [&str; 7] =
+    ["creationDate", "credentials", "objectId", "provisioningState", "scopeMapId", "status", "type"];
+const PASSWORD: [&str; 4] = ["creationTime", "expiry", "name", "value"];
+
+/// A registry.
+pub(super) fn registry(resource: Value) -> Value {
+    let mut registry = flat(resource);
+    fill(&mut registry, &REGISTRY);
+    if let Some(rules) = registry.get_mut("networkRuleSet") {
+        network_rules(rules);
+    }
+    registry
+}
+
+/// A scope map. Its `type` (system-defined or user-defined) would stand where the type of the resource is.
+pub(super) fn scope_map(mut resource: Value) -> Value {
+    let properties = resource.get_mut("properties").and_then(Value::as_object_mut);
+    if let Some((properties, kind)) = properties.and_then(|one| one.remove("type").map(|kind| (one, kind))) {
+        properties.insert("scopeMapType".to_owned(), kind);
+    }
+    let mut scope_map = flat(resource);
+    fill(&mut scope_map, &SCOPE_MAP);
+    scope_map
+}
+
+/// A token.
+pub(super) fn token(resource: Value) -> Value {
+    let mut token = flat(resource);
+    fill(&mut token, &TOKEN);
+    if let Some(Value::Object(credentials)) = token.get_mut("credentials") {
+        for list in ["certificates", "passwords"] {
+            credentials.entry(list).or_insert_with(|| json!([]));
+        }
+        passwords(credentials);
+    }
+    token
+}
+
+/// What generating passwords answers.
+pub(super) fn credentials(mut answer: Value) -> Value {
+    if let Some(answer) = answer.as_object_mut() {
+        passwords(answer);
+    }
+    answer
+}
+
+/// ARM's `{value, action}`: the first is called otherwise.
+fn network_rules(rules: &mut Value) {
+    let Some(rules) = rules.as_object_mut() else { return };
+    rules.entry("virtualNetworkRules").or_insert_with(|| json!([]));
+    let ip_rules = rules.entry("ipRules").or_insert_with(|| json!([]));
+    for rule in ip_rules.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        if let Some(value) = rule.remove("value") {
+            rule.insert("ipAddressOrRange".to_owned(), value);
+        }
+    }
+}
+
+fn passwords(credentials: &mut Map<String, Value>) {
+    for list in ["passwords", "additionalPasswords"] {
+        let passwords = credentials.get_mut(list).and_then(Value::as_array_mut);
+        passwords.into_iter().flatten().for_each(|password| fill(password, &PASSWORD));
+    }
+}
+
+/// Lifts `properties`, and names the resource group of the id.
+fn flat(resource: Value) -> Value {
+    let Value::Object(mut resource) = resource else { return resource };
+    if let Some(Value::Object(properties)) = resource.remove("properties") {
+        for (name, value) in properties {
+            resource.entry(name).or_insert(value);
+        }
+    }
+    let group = resource.get("id").and_then(Value::as_str).and_then(group).map(Value::from);
+    resource.insert("resourceGroup".to_owned(), group.unwrap_or_default());
+    resource.into()
+}
+
+fn group(id: &str) -> Option<String> {
+    let mut segments = id.split('/').skip_while(|segment| !segment.eq_ignore_ascii_case("resourceGroups"));
+    segments.nth(1).map(str::to_owned)
+}
+
+fn fill(value: &mut Value, names: &[&str]) {
+    let Some(object) = value.as_object_mut() else { return };
+    for name in names {
+        object.entry(*name).or_insert(Value::Null);
+    }
+}

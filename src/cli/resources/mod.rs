@@ -1,0 +1,122 @@
+//! The commands of `az acr`, with the same words and the same output, against the management API of a server.
+//!
+//! Each is an [`Operation`]: it reads its arguments, talks through one [`Session`], and returns a value. How the value is
+//! printed is `format`'s business; which server is asked is `connect`'s.
+
+mod arguments;
+mod columns;
+mod connect;
+mod credential;
+mod expiration;
+mod failure;
+mod flat;
+mod key;
+mod network_rule;
+mod permissions;
+mod registry;
+mod scope_map;
+mod session;
+mod token;
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::format::{self, Outcome};
+use super::output;
+use arguments::Common;
+use failure::Failure;
+use session::Session;
+
+/// A command that asks a server.
+trait Operation: Sized {
+    fn common(&self) -> &Common;
+
+    /// Does what the command is for. Whatever can be known to be wrong beforehand is found before anything is changed.
+    async fn run(self, session: &Session) -> Result<Outcome, Failure>;
+}
+
+/// All of them.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print a registry.
+    Show(registry::Show),
+    /// Print all registries.
+    List(registry::List),
+    /// Change the properties of a registry.
+    Update(registry::Update),
+    /// Print how much of each kind a registry has.
+    ShowUsage(registry::ShowUsage),
+    /// The admin account's passwords.
+    #[command(subcommand)]
+    Credential(credential::Command),
+    /// Names to log in with, for people and machines, each with the permissions of a scope map.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Named sets of permissions on repositories, for tokens.
+    #[command(subcommand)]
+    ScopeMap(scope_map::Command),
+    /// Which addresses may reach a registry, and which may not.
+    #[command(subcommand)]
+    NetworkRule(network_rule::Command),
+    /// The keys of the server: what signs access tokens, and the owner's credential.
+    #[command(subcommand)]
+    Key(key::Command),
+}
+
+/// Runs one.
+pub(super) fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Show(show) => execute(show),
+        Command::List(list) => execute(list),
+        Command::Update(update) => execute(update),
+        Command::ShowUsage(usage) => execute(usage),
+        Command::Credential(credential::Command::Show(show)) => execute(show),
+        Command::Credential(credential::Command::Renew(renew)) => execute(renew),
+        Command::Token(command) => run_token(command),
+        Command::ScopeMap(scope_map::Command::Create(create)) => execute(create),
+        Command::ScopeMap(scope_map::Command::Show(show)) => execute(show),
+        Command::ScopeMap(scope_map::Command::List(list)) => execute(list),
+        Command::ScopeMap(scope_map::Command::Update(update)) => execute(update),
+        Command::ScopeMap(scope_map::Command::Delete(delete)) => execute(delete),
+        Command::NetworkRule(network_rule::Command::Add(add)) => execute(add),
+        Command::NetworkRule(network_rule::Command::List(list)) => execute(list),
+        Command::NetworkRule(network_rule::Command::Remove(remove)) => execute(remove),
+        Command::Key(key::Command::List(list)) => execute(list),
+        Command::Key(key::Command::Rotate(rotate)) => execute(rotate),
+        Command::Key(key::Command::Revoke(revoke)) => execute(revoke),
+    }
+}
+
+fn run_token(command: token::Command) -> ExitCode {
+    match command {
+        token::Command::Create(create) => execute(create),
+        token::Command::Show(show) => execute(show),
+        token::Command::List(list) => execute(list),
+        token::Command::Update(update) => execute(update),
+        token::Command::Delete(delete) => execute(delete),
+        token::Command::Credential(token::CredentialCommand::Generate(generate)) => execute(generate),
+        token::Command::Credential(token::CredentialCommand::Delete(delete)) => execute(delete),
+    }
+}
+
+fn execute(operation: impl Operation) -> ExitCode {
+    match printed(operation) {
+        Ok(text) => output::text(&text),
+        Err(failure) => {
+            output::complain(&failure);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn printed(operation: impl Operation) -> Result<String, Failure> {
+    let global = &operation.common().global;
+    let (query, output) = (global.query.clone(), global.output);
+    let session = Session::open(operation.common())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    let outcome = runtime.block_on(operation.run(&session))?;
+    format::text(outcome, query.as_ref(), output, io::stdout().is_terminal()).map_err(Failure::new)
+}
