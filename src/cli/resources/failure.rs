@@ -11,7 +11,7 @@ const NOT_FOUND: u8 = 3;
 
 /// A command that failed.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(in crate::cli) struct Failure {
     message: String,
     hint: Option<String>,
     /// Of the process. Clap ends with 2 for what is wrong on the command line.
