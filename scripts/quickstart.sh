@@ -95,6 +95,8 @@ listeners:
 metrics: { address: "$metrics" }
 audit: { output: "file:$home/audit.jsonl" }
 signing: { directory: "$home/keys" }
+store: "sqlite:$home/seawall.db"
+management: { address: "unix:$home/management.sock" }
 registries:
   quickstart:
     loginServer: "$server"

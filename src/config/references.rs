@@ -63,6 +63,20 @@ impl SecretSource {
         Ok(secret)
     }
 
+    /// The encryption key that the secret stands for.
+    ///
+    /// # Errors
+    /// Like [`SecretSource::read`]; and for a secret that is too short for a key, because it is not stretched.
+    pub fn encryption_key(&self) -> Result<EncryptionKey, Problem> {
+        let secret = self.read()?;
+        if secret.expose().chars().count() < SHORTEST_KEY {
+            let what = format!("an encryption key has at least {SHORTEST_KEY} characters");
+            let problem = Problem::new(&self.place().origin, what);
+            return Err(problem.hint("`openssl rand -base64 32` makes one"));
+        }
+        Ok(EncryptionKey::of_secret(&secret))
+    }
+
     fn place(&self) -> &At<String> {
         match self {
             Self::File(place) | Self::Environment(place) => place,
@@ -74,17 +88,11 @@ impl EncryptionKeySource {
     /// The key that the operator gives. `None`: seawall makes its own.
     ///
     /// # Errors
-    /// Like [`SecretSource::read`]; and for a secret that is too short for a key, because it is not stretched.
+    /// Like [`SecretSource::encryption_key`].
     pub fn given(&self) -> Result<Option<EncryptionKey>, Problem> {
-        let Self::Given(source) = self else { return Ok(None) };
-        let secret = source.read()?;
-        if secret.expose().chars().count() < SHORTEST_KEY {
-            let problem = Problem::new(
-                &source.place().origin,
-                format!("an encryption key has at least {SHORTEST_KEY} characters"),
-            );
-            return Err(problem.hint("`openssl rand -base64 32` makes one"));
+        match self {
+            Self::Given(source) => source.encryption_key().map(Some),
+            Self::Made(_) => Ok(None),
         }
-        Ok(Some(EncryptionKey::of_secret(&secret)))
     }
 }

@@ -46,6 +46,9 @@ impl Gate {
     /// Steps 2 to 8, and the answer when it is ours to give. `None`: go on to the upstream.
     async fn respond(&self, session: &mut Session, passage: &mut Passage) -> Result<Option<Answer>, Refusal> {
         let policy = passage.policy.clone().ok_or(Refusal::NotReady)?;
+        if self.shared.policy_is_outdated(passage.began) {
+            return Err(Refusal::Outdated);
+        }
         let connection = Connection::of(session.as_downstream()).cloned().ok_or(Refusal::NoSource)?;
         let header = session.req_header();
         let request = Request {

@@ -31,6 +31,15 @@ pub struct Shared {
     pub observed: Observed,
     /// How long a client may send or take no byte.
     pub stall_timeout: Duration,
+    /// How long ago the store may have confirmed the policy. `None` is forever.
+    pub maximum_policy_age: Option<Duration>,
+}
+
+impl Shared {
+    /// Whether at `ticks` of the clock too long a time has gone by without the store's word that nothing has changed.
+    pub(super) fn policy_is_outdated(&self, ticks: Duration) -> bool {
+        self.maximum_policy_age.is_some_and(|most| ticks.saturating_sub(self.current.confirmed()) > most)
+    }
 }
 
 /// What one request carries through the hooks.

@@ -35,6 +35,9 @@ pub(crate) enum Refusal {
     Busy,
     #[error("no policy has been published yet")]
     NotReady,
+    /// The operator has set how old a policy may get (`store.maximumAge`).
+    #[error("the store has not confirmed the policy for too long: a revocation may be missing")]
+    Outdated,
     #[error("{0}")]
     Upstream(UpstreamFailure),
     #[error("the client left before its request or its answer was complete")]
@@ -79,6 +82,7 @@ impl Refusal {
             Self::NoSource => "no_source",
             Self::Busy => "busy",
             Self::NotReady => "not_ready",
+            Self::Outdated => "policy_outdated",
             Self::Upstream(UpstreamFailure::Unreachable) => "upstream_unreachable",
             Self::Upstream(UpstreamFailure::TimedOut) => "upstream_timeout",
             Self::Upstream(UpstreamFailure::Broken) => "upstream_broken",
@@ -128,7 +132,7 @@ impl Refusal {
             Self::BadRequest { code, status, .. } => error(*status, &ErrorBody::new(*code)),
             Self::UnknownHost => error(421, &ErrorBody::with_message(ErrorCode::NameUnknown, "no such registry")),
             Self::NoSource => error(403, &ErrorBody::new(ErrorCode::Denied)),
-            Self::Busy | Self::NotReady => {
+            Self::Busy | Self::NotReady | Self::Outdated => {
                 error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1")
             }
             Self::Upstream(failure) => upstream(*failure),

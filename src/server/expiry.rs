@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
-    use crate::policy::{Compiler, compile};
+    use crate::policy::{Compiler, StoredPolicy, compile};
     use crate::provider::MachineReferences;
     use crate::secret::HashKey;
     use crate::telemetry::audit::AuditSink;
@@ -128,7 +128,8 @@ mod tests {
         let references = MachineReferences::default();
         let now = Timestamp::from_second(NOW).unwrap();
         let compiler = Compiler { hash_key: &HashKey::from_bytes([0; 32]), references: &references, now };
-        current.publish(compile(&registries, compiler, version).0.unwrap());
+        let declared = compile(&registries, compiler).0.unwrap();
+        current.publish(PolicySnapshot::assemble(version, &declared, &StoredPolicy::default(), None));
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! The composition root: the only place where rooms are wired together, and the life of the process.
 
 mod backup;
+mod bindings;
 mod control;
 mod defects;
+mod effects;
 mod expiry;
 mod keys;
 mod lifecycle;
 mod management;
 mod observed;
+mod plane;
 mod probes;
 mod reload;
 mod start;

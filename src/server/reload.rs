@@ -6,18 +6,48 @@ use std::thread;
 
 use super::start::StartError;
 use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Config, Reading};
+use crate::current::Current;
 use crate::policy::problem::Problems;
+use crate::provider::reader::Draft;
 use crate::provider::watch::Watcher;
-use crate::provider::{PolicyProvider, Published};
+use crate::provider::{Described, PolicyProvider, Published, Refused};
 use crate::proxy::listener::Certificates;
+use crate::secret::HashKey;
 use crate::telemetry::Reload;
 use crate::telemetry::metrics::Metrics;
+
+/// The policy from the files, read anew at each reload. A change of the process part is told, not made.
+pub(super) fn provider(
+    path: &Path,
+    config: &Config,
+    hash_key: HashKey,
+    current: &Arc<Current>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<PolicyProvider> {
+    let (path, started): (PathBuf, Config) = (path.to_owned(), config.clone());
+    let read = move || {
+        let Reading { config, registries, files, problems } = config::read(&path);
+        let registries = registries.and_then(Draft::whole);
+        let (Some(config), Some(registries), false) = (config, registries, problems.are_fatal()) else {
+            // As many as `seawall check` would name; the file may have been mended since it was read.
+            let all = super::check(&path);
+            return Err(Refused { problems: if all.are_fatal() { all } else { problems }, files });
+        };
+        if config != started {
+            let changed = started.differences(&config).join(", ");
+            tracing::warn!(changed, "the process configuration changed: restart to apply it; the policy is reloaded");
+        }
+        Ok(Described { registries, files })
+    };
+    Arc::new(PolicyProvider::new(Box::new(read), hash_key, Arc::clone(current), Arc::clone(clock)))
+}
 
 /// A handle on the reloading of one process.
 pub(super) struct Reloader(Arc<Reloading>);
 
 struct Reloading {
-    provider: PolicyProvider,
+    provider: Arc<PolicyProvider>,
     certificates: Vec<Arc<Certificates>>,
     /// Watched whatever happens, so that a broken or missing file is noticed when it is mended.
     path: PathBuf,
@@ -33,7 +63,7 @@ impl Reloader {
     /// # Errors
     /// What keeps the first policy from being published.
     pub(super) fn start(
-        provider: PolicyProvider,
+        provider: Arc<PolicyProvider>,
         certificates: Vec<Arc<Certificates>>,
         path: &Path,
         files: &[PathBuf],
@@ -88,7 +118,7 @@ impl Reloading {
             Err(refused) => {
                 self.metrics.reloaded(Reload::Failed, SystemClock.now());
                 self.watch(&refused.files);
-                tell(refused.problems);
+                tell(&refused.problems);
                 tracing::error!("the policy was not reloaded: the one in force stays");
             }
         }
@@ -101,8 +131,7 @@ impl Reloading {
     }
 
     fn told(&self, published: &Published) {
-        tell(published.warnings.clone());
-        self.metrics.policy_published(published.version);
+        tell(&published.warnings);
         self.metrics.reloaded(Reload::Ok, SystemClock.now());
         tracing::info!(version = published.version, "policy published");
     }
@@ -126,8 +155,9 @@ impl Reloading {
     }
 }
 
-fn tell(problems: Problems) {
-    for problem in problems.sorted() {
+/// Logs `problems`, in the order of their places.
+pub(super) fn tell(problems: &Problems) {
+    for problem in problems.clone().sorted() {
         if problem.warning {
             tracing::warn!("{problem}");
         } else {

@@ -24,7 +24,7 @@ const CERTIFICATES_FILE: &str = "certificates.pem";
 
 /// Why the keys cannot be put into force. seawall does not start then.
 #[derive(Debug, Error)]
-pub(super) enum StartKeysError {
+pub enum StartKeysError {
     #[error(transparent)]
     Records(#[from] KeyRecordsError),
     #[error(transparent)]

@@ -62,7 +62,7 @@ const PATIENCE: Patience = Patience {
 
 /// Why the listener cannot be opened.
 #[derive(Debug, Error)]
-pub(super) enum ManagementError {
+pub enum ManagementError {
     #[error("cannot listen on {address} for management: {source}")]
     Tcp { address: SocketAddr, source: io::Error },
     #[error("cannot listen on the Unix socket `{}` for management: {source}", path.display())]

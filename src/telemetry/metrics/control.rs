@@ -62,6 +62,10 @@ impl Control {
             )?,
         })
     }
+
+    pub(super) fn holds(&self, revision: u64) {
+        self.policy_revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
+    }
 }
 
 impl Metrics {
@@ -81,9 +85,8 @@ impl Metrics {
         self.control.store_errors.inc();
     }
 
-    /// Shows the last write to the store that the policy in force contains, and how long each new one took to get here.
-    pub fn stored_policy_published(&self, revision: u64, delays: &[Duration]) {
-        self.control.policy_revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
+    /// Notes how long each of some writes to the store took until it was in force here.
+    pub fn store_changes_applied(&self, delays: &[Duration]) {
         for delay in delays {
             self.control.policy_delay.observe(delay.as_secs_f64());
         }

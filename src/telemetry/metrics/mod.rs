@@ -190,9 +190,10 @@ impl Metrics {
         Gauged::new(&self.open_transfers)
     }
 
-    /// Shows the version of the policy in force.
-    pub fn policy_published(&self, version: u64) {
+    /// Shows the version of the policy in force, and the last write to the store that it contains.
+    pub fn policy_in_force(&self, version: u64, revision: u64) {
         self.policy_version.set(i64::try_from(version).unwrap_or(i64::MAX));
+        self.control.holds(revision);
     }
 
     /// Counts an attempt, at `time`, to reload the policy.

@@ -76,7 +76,7 @@ fn every_other_event_moves_its_own_series() {
     metrics.decided(Some("myregistry"), Outcome::Permit, "scope");
     metrics.cache_looked_up(Cache::Password, true);
     metrics.cache_looked_up(Cache::AccessToken, false);
-    metrics.policy_published(7);
+    metrics.policy_in_force(7, 12);
     metrics.reloaded(Reload::Ok, Timestamp::from_second(1_000).unwrap());
     metrics.reloaded(Reload::Failed, Timestamp::from_second(2_000).unwrap());
     metrics.audit_records_dropped(3);
@@ -86,7 +86,7 @@ fn every_other_event_moves_its_own_series() {
     metrics.management_request("tokens/write", 201);
     metrics.store_failed();
     metrics.store_answered();
-    metrics.stored_policy_published(12, &[Duration::from_millis(3), Duration::from_millis(300)]);
+    metrics.store_changes_applied(&[Duration::from_millis(3), Duration::from_millis(300)]);
     metrics.passwords_expiring("myregistry", "7d", 2);
     assert_lines(
         &metrics,

@@ -54,7 +54,13 @@ impl Place {
         path
     }
 
-    /// A whole file: one plain listener, and `registries` as written by the test, the word `registries:` included.
+    /// Where its management API listens.
+    pub(crate) fn management(&self) -> PathBuf {
+        self.path().join("management.sock")
+    }
+
+    /// A whole file: one plain listener, a store and a management socket of its own, and `registries` as written by the
+    /// test, the word `registries:` included.
     pub(crate) fn document(&self, registries: &str) -> String {
         let path = self.path().display();
         format!(
@@ -63,8 +69,12 @@ impl Place {
              metrics: {{address: \"{}\"}}\n\
              audit: {{output: \"file:{path}/audit.jsonl\"}}\n\
              signing: {{directory: \"{path}/keys\"}}\n\
+             store: \"sqlite:{path}/seawall.db\"\n\
+             management: {{address: \"unix:{}\"}}\n\
              {registries}",
-            self.public, self.metrics
+            self.public,
+            self.metrics,
+            self.management().display(),
         )
     }
 
