@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use seawall::auth::keys::{SigningAlgorithm, SigningKeys};
+use seawall::auth::keys::{KeyMaterial, Keyring, SigningAlgorithm};
 use seawall::auth::{Authenticator, Failure};
 use seawall::clock::Timestamp;
 use seawall::oci::Scope;
@@ -12,7 +12,7 @@ use seawall::policy::{Caller, Denial, PolicySnapshot, Registry, authorize};
 use seawall::secret::Secret;
 use seawall::telemetry::metrics::Metrics;
 
-use super::policy::{compiled_with, now, operation};
+use super::policy::{compiled_with, hash_key, now, operation};
 
 /// bcrypt at its lowest cost, of the password `chosen`.
 const CHOSEN: &str = "$2y$04$ngCTAIAnUUmhUfA06mTjvuW64XLHbBcw1C4SiI0RpRktLkDw5.FPm";
@@ -25,8 +25,8 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let keys = SigningKeys::open_or_create(directory.path(), SigningAlgorithm::Es256, now()).unwrap();
+        let key = KeyMaterial::generate(SigningAlgorithm::Es256, now()).unwrap();
+        let keys = Arc::new(Keyring::new(&[key], hash_key()).unwrap());
         let metrics = Arc::new(Metrics::new().unwrap());
         let policy = policy(&keys, DOCUMENT);
         Self { authenticator: Authenticator::new(keys, "seawall", Arc::clone(&metrics)), metrics, policy }
@@ -79,7 +79,7 @@ publicregistry:
 
 const SECRET: &str = "the secret in a";
 
-fn policy(keys: &SigningKeys, text: &str) -> PolicySnapshot {
+fn policy(keys: &Keyring, text: &str) -> PolicySnapshot {
     compiled_with(keys.hash_key(), &text.replace("HASH", CHOSEN)).0.unwrap()
 }
 

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, thread};
 
+use jiff::SignedDuration;
 use seawall::auth::access_token::{Access, AccessClaims, AccessTokens};
-use seawall::auth::keys::{SigningAlgorithm, SigningKeys};
+use seawall::auth::keys::{KeyMaterial, Keyring, SigningAlgorithm};
 use seawall::clock::{Clock, SystemClock};
 use seawall::policy::credential::PrincipalId;
+use seawall::secret::HashKey;
 use tempfile::TempDir;
 
 const SERVICE: &str = "registry.example.com";
@@ -39,9 +41,8 @@ async fn distribution_3_verifies_our_access_tokens() {
 async fn verifies_our_access_tokens(binary: &Path) {
     for algorithm in [SigningAlgorithm::Rs256, SigningAlgorithm::Es256] {
         let directory = TempDir::new().expect("a directory");
-        let keys = SigningKeys::open_or_create(&directory.path().join("keys"), algorithm, SystemClock.now());
-        let keys = Arc::new(keys.expect("keys"));
-        let registry = Registry::start(binary, directory.path(), &keys.certificate_pem());
+        let keys = keys(algorithm);
+        let registry = Registry::start(binary, directory.path(), &keys.certificate_pem(SystemClock.now()));
         let tokens = AccessTokens::new(Arc::clone(&keys), ISSUER);
 
         let catalog = mint(&tokens, SERVICE, &[("registry", "catalog", "*")]).await;
@@ -49,9 +50,8 @@ async fn verifies_our_access_tokens(binary: &Path) {
         let nothing = mint(&tokens, SERVICE, &[]).await;
         let elsewhere = mint(&tokens, "other.example.com", &[("registry", "catalog", "*")]).await;
         let other_issuer = mint(&AccessTokens::new(keys, "another"), SERVICE, &[("registry", "catalog", "*")]).await;
-        let foreign_keys = SigningKeys::open_or_create(&directory.path().join("foreign"), algorithm, SystemClock.now());
-        let foreign_tokens = AccessTokens::new(Arc::new(foreign_keys.expect("keys")), ISSUER);
-        let foreign = mint(&foreign_tokens, SERVICE, &[("registry", "catalog", "*")]).await;
+        let foreign =
+            mint(&AccessTokens::new(self::keys(algorithm), ISSUER), SERVICE, &[("registry", "catalog", "*")]).await;
 
         let cases = [
             ("without a token", "/v2/_catalog", None, 401),
@@ -71,6 +71,14 @@ async fn verifies_our_access_tokens(binary: &Path) {
             assert_eq!(status, expected, "{algorithm:?}, {name}:\n{}", registry.log());
         }
     }
+}
+
+/// A new key, and one that is about to take over: Distribution is given both certificates, and needs no restart then.
+fn keys(algorithm: SigningAlgorithm) -> Arc<Keyring> {
+    let now = SystemClock.now();
+    let [key, next] = [(); 2].map(|()| KeyMaterial::generate(algorithm, now).expect("a key"));
+    let next = KeyMaterial { active_from: now + SignedDuration::from_hours(1), ..next };
+    Arc::new(Keyring::new(&[key, next], HashKey::from_bytes([1; 32])).expect("a ring"))
 }
 
 async fn mint(tokens: &AccessTokens, audience: &str, access: &[(&str, &str, &str)]) -> String {

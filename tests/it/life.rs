@@ -1,15 +1,17 @@
 //! The life of the process: drains, signals, slow clients, and starts that must not succeed (threat
 //! classes S and T).
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use seawall::clock::{Clock, SystemClock};
 
 use crate::harness::http;
 use crate::harness::image::digest;
+use crate::harness::keys::{FORMER_FILES, leave_keys};
 use crate::harness::nearby::{probe, registry, worker};
 use crate::harness::registry::{Distribution, Registry};
 use crate::harness::seawall::{Place, Seawall};
@@ -235,20 +237,14 @@ fn a_start_without_port_keys_or_audit_log_is_refused_with_the_reason() {
         assert!(said.contains(&path), "{what}: {said}");
         assert!(!said.contains("seawall is ready"), "{what}: {said}");
     }
-    // A key that is none: threat class S, never a new key in its place.
-    let seawall = place.start(&good);
-    let keys = seawall.place().path().join("keys");
-    let names: Vec<_> = fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(names.len() >= 2, "{names:?}");
-    for broken in &names {
+    // A key that is none, also one of the version before: threat class S, never a new key in its place.
+    for broken in FORMER_FILES.iter().chain(&["encryption.key"]) {
         let place = Place::new();
         let document = document(&place, &upstream, "");
-        fs::create_dir_all(place.path().join("keys")).unwrap();
-        for name in &names {
-            fs::copy(keys.join(name), place.path().join("keys").join(name)).unwrap();
-        }
+        leave_keys(&place.path().join("keys"));
         let file = place.path().join("keys").join(broken);
         fs::write(&file, "no key").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         let (code, said) = place.start_in_vain(&document);
         assert_eq!(code, Some(1), "{broken:?}: {said}");
         assert!(said.contains(&file.display().to_string()), "{said}");

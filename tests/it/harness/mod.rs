@@ -7,6 +7,7 @@ pub(crate) mod daemons;
 pub(crate) mod fake;
 pub(crate) mod http;
 pub(crate) mod image;
+pub(crate) mod keys;
 pub(crate) mod nearby;
 pub(crate) mod ports;
 pub(crate) mod process;

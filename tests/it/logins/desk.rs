@@ -92,7 +92,10 @@ impl Document<'_> {
     }
 
     pub(super) fn start(&self) -> Desk {
-        let place = Place::new();
+        self.start_in(Place::new())
+    }
+
+    pub(super) fn start_in(&self, place: Place) -> Desk {
         let text = self.text(&place);
         Desk { seawall: place.start(&text) }
     }
