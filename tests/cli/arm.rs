@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 /// Where everything is.
-pub const GROUP: &str =
+pub(crate) const GROUP: &str =
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/seawall/providers/Microsoft.ContainerRegistry";
 
-pub fn id(rest: &str) -> String {
+pub(crate) fn id(rest: &str) -> String {
     format!("{GROUP}/registries/myregistry{rest}")
 }
 
-pub fn registry() -> Value {
+pub(crate) fn registry() -> Value {
     json!({
         "id": id(""),
         "name": "myregistry",
@@ -39,13 +39,13 @@ pub fn registry() -> Value {
     })
 }
 
-pub fn registry_with(property: &str, value: Value) -> Value {
+pub(crate) fn registry_with(property: &str, value: Value) -> Value {
     let mut registry = registry();
     registry["properties"][property] = value;
     registry
 }
 
-pub fn scope_map(name: &str, description: &str, actions: &[&str]) -> Value {
+pub(crate) fn scope_map(name: &str, description: &str, actions: &[&str]) -> Value {
     let kind = if name.starts_with('_') { "SystemDefined" } else { "UserDefined" };
     json!({
         "id": id(&format!("/scopeMaps/{name}")),
@@ -61,7 +61,7 @@ pub fn scope_map(name: &str, description: &str, actions: &[&str]) -> Value {
     })
 }
 
-pub fn token(name: &str, scope_map: &str, passwords: &[Value]) -> Value {
+pub(crate) fn token(name: &str, scope_map: &str, passwords: &[Value]) -> Value {
     json!({
         "id": id(&format!("/tokens/{name}")),
         "name": name,
@@ -76,12 +76,12 @@ pub fn token(name: &str, scope_map: &str, passwords: &[Value]) -> Value {
     })
 }
 
-pub fn password(name: &str, expiry: Option<&str>) -> Value {
+pub(crate) fn password(name: &str, expiry: Option<&str>) -> Value {
     json!({ "name": name, "creationTime": "2026-10-22T00:15:52.837651+00:00", "expiry": expiry })
 }
 
 /// What `generateCredentials` answers.
-pub fn generated(username: &str, values: &[(&str, &str)]) -> Value {
+pub(crate) fn generated(username: &str, values: &[(&str, &str)]) -> Value {
     let passwords: Vec<Value> = values
         .iter()
         .map(|(name, value)| {

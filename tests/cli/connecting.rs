@@ -7,6 +7,8 @@ use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::ResolvesServerCertUsingSni;
+use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::arm::{GROUP, id, registry};
@@ -122,24 +124,48 @@ fn tls_is_checked_against_the_given_authority() {
     assert_eq!(told.server.requests(), [""; 0]);
 }
 
-/// In front of the canned server, TLS with a certificate of an authority whose own is written to `ca.pem`.
+/// The file names the certificate: its name is the server's name, on this machine, and it needs no authority.
+#[test]
+fn a_configured_certificate_is_known_by_its_own_name() {
+    let mut told = without_environment();
+    let port = serve_tls(&told);
+    fs::write(told.folder.path().join("management.credential"), CREDENTIAL).unwrap();
+    let tls = "{ certificates: [ { certificate: self.pem, key: self.key } ] }";
+    configured(&told, &format!("{{ address: '0.0.0.0:{port}', tls: {tls} }}"));
+    let run = told.run(&format!("{SHOW} --config seawall.yaml"));
+    assert_eq!((run.code, run.out.as_str()), (0, "myregistry.example.com\n"), "{run:?}");
+    told.server.requests();
+    fs::write(told.folder.path().join("self.pem"), fs::read(told.folder.path().join("ca.pem")).unwrap()).unwrap();
+    let run = told.run(&format!("{SHOW} --config seawall.yaml"));
+    assert_eq!(run.code, 1, "another server's certificate: {run:?}");
+    assert_eq!(told.server.requests(), [""; 0]);
+}
+
+/// In front of the canned server, TLS: for `localhost` with a certificate of the authority in `ca.pem`, else with the one in
+/// `self.pem`, which signed itself.
 fn serve_tls(told: &Transcript) -> u16 {
+    let write = |name: &str, text: String| fs::write(told.folder.path().join(name), text).unwrap();
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = params.self_signed(&key).unwrap();
-    fs::write(told.folder.path().join("ca.pem"), authority.pem()).unwrap();
+    write("ca.pem", params.self_signed(&key).unwrap().pem());
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
-        .unwrap();
-    let config = Arc::new(config);
+    let own_key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(["seawall.example.com".to_owned()]).unwrap().self_signed(&own_key).unwrap();
+    write("self.pem", own.pem());
+    write("self.key", own_key.serialize_pem());
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut names = ResolvesServerCertUsingSni::new();
+    for (name, certificate, key) in [("localhost", leaf, key), ("seawall.example.com", own, own_key)] {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let certified = CertifiedKey::from_der(vec![certificate.der().clone()], key, &provider).unwrap();
+        names.add(name, certified).unwrap();
+    }
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_cert_resolver(Arc::new(names)));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = told.server.clone();

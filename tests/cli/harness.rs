@@ -14,31 +14,31 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The owner's credential, which the server asks for.
-pub const CREDENTIAL: &str = "the-owners-credential";
+pub(crate) const CREDENTIAL: &str = "the-owners-credential";
 
 /// One answer.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub(crate) struct Reply {
     status: u16,
     etag: Option<&'static str>,
     body: Option<Value>,
 }
 
 impl Reply {
-    pub fn json(status: u16, body: Value) -> Self {
+    pub(crate) fn json(status: u16, body: Value) -> Self {
         Self { status, etag: None, body: Some(body) }
     }
 
-    pub fn empty(status: u16) -> Self {
+    pub(crate) fn empty(status: u16) -> Self {
         Self { status, etag: None, body: None }
     }
 
     /// An error as ARM says it.
-    pub fn error(status: u16, code: &str, message: &str) -> Self {
+    pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
         Self::json(status, json!({ "error": { "code": code, "message": message } }))
     }
 
-    pub fn etag(self, etag: &'static str) -> Self {
+    pub(crate) fn etag(self, etag: &'static str) -> Self {
         Self { etag: Some(etag), ..self }
     }
 }
@@ -52,14 +52,14 @@ struct Script {
 
 /// A server of canned answers. What it has no answer for does not exist.
 #[derive(Clone)]
-pub struct Server {
+pub(crate) struct Server {
     script: Arc<Mutex<Script>>,
     address: SocketAddr,
 }
 
 impl Server {
     /// Listens on a port of its own.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self { script: Arc::default(), address: listener.local_addr().unwrap() };
         let answering = server.clone();
@@ -68,28 +68,28 @@ impl Server {
     }
 
     /// Listens on a Unix socket too, where nobody is asked who he is.
-    pub fn listen_at(&self, socket: &Path) {
+    pub(crate) fn listen_at(&self, socket: &Path) {
         let listener = UnixListener::bind(socket).unwrap();
         let answering = self.clone();
         thread::spawn(move || listener.incoming().flatten().for_each(|stream| answering.answer(stream, false)));
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// What is answered to `method` of `path`, after what was said before for the same.
-    pub fn on(&self, method: &str, path: &str, reply: Reply) {
+    pub(crate) fn on(&self, method: &str, path: &str, reply: Reply) {
         self.script.lock().unwrap().replies.entry(format!("{method} {path}")).or_default().push_back(reply);
     }
 
     /// What was asked since the last time.
-    pub fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.script.lock().unwrap().requests)
     }
 
     /// Answers one request and closes.
-    pub fn answer(&self, mut stream: impl Read + Write, asks: bool) {
+    pub(crate) fn answer(&self, mut stream: impl Read + Write, asks: bool) {
         let mut reader = BufReader::new(&mut stream);
         let mut first = String::new();
         if reader.read_line(&mut first).unwrap_or(0) == 0 {
@@ -170,25 +170,25 @@ fn timeless(mut body: Value) -> Value {
 
 /// What one run of the binary did.
 #[derive(Debug)]
-pub struct Run {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Commands with everything that came of them, in the order in which they ran.
-pub struct Transcript {
-    pub server: Server,
+pub(crate) struct Transcript {
+    pub(crate) server: Server,
     /// Where the commands run.
-    pub folder: TempDir,
+    pub(crate) folder: TempDir,
     text: String,
     /// Variables of the environment, besides those that say where the server is.
-    pub environment: Vec<(&'static str, String)>,
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Transcript {
     /// With a server of its own.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let server = Server::start();
         let environment = vec![
             ("SEAWALL_ENDPOINT", format!("http://{}", server.address())),
@@ -198,7 +198,7 @@ impl Transcript {
     }
 
     /// Runs `seawall` with the arguments of `line`, which knows single quotes.
-    pub fn run(&mut self, line: &str) -> Run {
+    pub(crate) fn run(&mut self, line: &str) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
         command.args(words(line)).env_clear().envs(self.environment.clone()).current_dir(self.folder.path());
         let output = command.stdin(Stdio::null()).output().unwrap();
@@ -221,7 +221,7 @@ impl Transcript {
     }
 
     /// Compares everything that was run with what is expected.
-    pub fn check(&self, name: &str) {
+    pub(crate) fn check(&self, name: &str) {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cli/transcripts").join(format!("{name}.txt"));
         if env::var_os("SEAWALL_BLESS").is_some() {
             fs::write(&path, &self.text).unwrap();

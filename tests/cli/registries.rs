@@ -101,17 +101,23 @@ fn keys_are_listed_rotated_and_revoked() {
     };
     let old = key("signing-1", "retiring", json!("2026-11-22T00:00:00.000000+00:00"));
     let new = key("signing-2", "active", Value::Null);
+    let management = json!({
+        "id": "management", "purpose": "management", "state": "active", "value": "new-credential",
+        "creationDate": "2026-10-22T00:15:34.304892+00:00", "activeFrom": "2026-10-22T00:15:34.304892+00:00",
+        "retiresAt": null,
+    });
     told.server.on("GET", "/seawall/v1/keys", Reply::json(200, json!({ "value": [old, new] })));
     told.server.on(
         "POST",
         "/seawall/v1/keys/signing/rotate",
         Reply::json(200, key("signing-3", "upcoming", Value::Null)),
     );
-    told.server.on("POST", "/seawall/v1/keys/management/rotate", Reply::empty(200));
+    told.server.on("POST", "/seawall/v1/keys/management/rotate", Reply::json(200, management));
     told.server.on("POST", "/seawall/v1/keys/signing-1/revoke", Reply::empty(204));
     told.run("key list -o table");
     told.run("key rotate");
     told.run("key rotate --purpose management");
+    told.run("key rotate --purpose management -o table --only-show-errors");
     told.run("key revoke -n signing-1");
     told.run("key revoke -n signing-1 --yes");
     told.check("keys");

@@ -111,7 +111,7 @@ pub(super) fn network_rules(value: &Value) -> Vec<Row> {
 /// Of the server's keys.
 pub(super) fn keys(value: &Value) -> Vec<Row> {
     rows(value, |key| {
-        row([
+        let mut row = row([
             ("ID", text(key, "/id")),
             ("PURPOSE", text(key, "/purpose")),
             ("ALGORITHM", text(key, "/algorithm")),
@@ -119,7 +119,12 @@ pub(super) fn keys(value: &Value) -> Vec<Row> {
             ("CREATION DATE", date(key, "/creationDate")),
             ("ACTIVE FROM", date(key, "/activeFrom")),
             ("RETIRES AT", date(key, "/retiresAt")),
-        ])
+        ]);
+        // A new credential is shown once, by whatever output.
+        if key.get("value").is_some() {
+            row.push(("VALUE".to_owned(), text(key, "/value")));
+        }
+        row
     })
 }
 

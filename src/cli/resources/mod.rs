@@ -107,7 +107,7 @@ fn execute(operation: impl Operation) -> ExitCode {
         Ok(text) => output::bytes(text.as_bytes()),
         Err(failure) => {
             output::complain(&failure);
-            ExitCode::from(failure.code)
+            ExitCode::from(failure.exit_code)
         }
     }
 }
