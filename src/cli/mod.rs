@@ -1,5 +1,6 @@
 //! Commands; the only place that prints.
 
+mod backup;
 mod check;
 mod format;
 mod generated;
@@ -44,6 +45,10 @@ enum Command {
         #[arg(long)]
         generate: bool,
     },
+    /// Write everything in the store to a file: tokens, scope maps, keys. Secrets in it are hashes, or sealed.
+    Backup(backup::Place),
+    /// Put a backup into the store, at once or not at all.
+    Restore(backup::Restore),
     /// Turn an htpasswd file or docker_auth's configuration into a configuration file.
     Migrate {
         #[command(subcommand)]
@@ -72,6 +77,8 @@ pub fn main() -> ExitCode {
         Command::Check { file } => check::run(&file),
         Command::Schema => output::json(&crate::config::schema()),
         Command::HashPassword { generate } => hash_password::run(generate),
+        Command::Backup(place) => backup::backup(&place),
+        Command::Restore(restore) => backup::restore(&restore),
         Command::Migrate { source } => migrate::run(source),
         Command::Completion { shell } => generated::completion(shell, Arguments::command()),
         Command::Man { directory } => generated::man(&directory, Arguments::command()),

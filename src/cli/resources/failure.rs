@@ -13,7 +13,7 @@ const USAGE: u8 = 2;
 
 /// A command that failed.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(in crate::cli) struct Failure {
     message: String,
     hint: Option<String>,
     /// Of the process.

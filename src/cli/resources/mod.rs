@@ -28,6 +28,7 @@ use super::output;
 use arguments::Common;
 use failure::Failure;
 use session::Session;
+pub(super) use session::confirmed;
 
 /// A command that asks a server.
 trait Operation: Sized {

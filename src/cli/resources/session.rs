@@ -152,7 +152,7 @@ impl Session {
 }
 
 /// Asks for a yes. Whoever cannot be asked must have said it.
-pub(super) fn confirmed(question: &str, said: bool) -> Result<bool, Failure> {
+pub(in crate::cli) fn confirmed(question: &str, said: bool) -> Result<bool, Failure> {
     if said {
         return Ok(true);
     }
