@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 
-use super::keys;
-use super::store::{self, OpenError};
+use super::{StartError, keys, store};
 use crate::auth::keys::encryption_key;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, EncryptionKeySource, StoreLocation};
@@ -39,7 +38,7 @@ pub enum TransferError {
     #[error("there is no store yet: {} does not exist", .0.display())]
     NoStore(PathBuf),
     #[error("cannot open the store: {0}")]
-    Open(#[from] OpenError),
+    Open(#[from] StartError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cannot write {}: {source}", path.display())]
@@ -145,12 +144,15 @@ fn openable(contents: &Contents, source: &EncryptionKeySource) -> Result<(), Tra
 }
 
 fn own(source: &EncryptionKeySource) -> Result<EncryptionKey, TransferError> {
-    if let Some(given) = source.given().map_err(|problem| TransferError::Key(problem.to_string()))? {
-        return Ok(given);
+    match source {
+        EncryptionKeySource::Given(source) => {
+            source.encryption_key().map_err(|problem| TransferError::Key(problem.to_string()))
+        }
+        EncryptionKeySource::Made(path) => {
+            let text = encryption_key(path).map_err(|error| TransferError::Key(error.to_string()))?;
+            text.map(|text| EncryptionKey::of_secret(&text)).ok_or_else(|| TransferError::KeyMissing(path.clone()))
+        }
     }
-    let EncryptionKeySource::Made(path) = source else { return Err(TransferError::Key("there is none".to_owned())) };
-    let text = encryption_key(path).map_err(|error| TransferError::Key(error.to_string()))?;
-    text.map(|text| EncryptionKey::of_secret(&text)).ok_or_else(|| TransferError::KeyMissing(path.clone()))
 }
 
 #[cfg(test)]
