@@ -112,7 +112,7 @@ pub fn write(contents: &Contents, now: Timestamp, file: impl Write) -> io::Resul
     writer.file.flush()
 }
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 ///
 /// # Errors
 /// Whatever is not whole.

@@ -140,7 +140,7 @@ pub struct Change {
     /// `None`: deleted.
     pub object: Option<Object>,
     pub revision: Revision,
-    /// By the writer's clock.
+    /// By the writer's clock, to the microsecond.
     pub written_at: Timestamp,
 }
 
@@ -155,7 +155,7 @@ pub struct Changes {
     pub changes: Vec<Change>,
 }
 
-/// When and from where a password was used last.
+/// When (to the microsecond) and from where a password was used last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastUse {
     pub credential: CredentialId,

@@ -1,11 +1,13 @@
-//! PostgreSQL by TLS: the server must prove its name.
+//! Who talks to whom: the PostgreSQL server proves its name by TLS, and we prove ours by a password.
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use seawall::secret::Secret;
 use seawall::store::{Settings, Store, StoreError, open};
+use sqlx::{Connection, PgConnection};
 
 use crate::place::{at, put};
 use crate::postgres::Postgres;
@@ -80,4 +82,28 @@ async fn a_server_without_tls_is_refused_where_an_authority_is_named() {
     let authority = Authority::new();
     let server = Postgres::shared();
     expect_refused(&settings(&server.url(), Some(authority.file())), "sslmode").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_asked_for_and_never_shown() {
+    let server = Postgres::start_with(|data| {
+        let rules = "host postgres all 127.0.0.1/32 trust\nhost locked all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(data.join("pg_hba.conf"), rules).unwrap();
+        Vec::new()
+    });
+    let mut owner = PgConnection::connect(&server.url()).await.unwrap();
+    for sql in ["ALTER USER seawall PASSWORD 'hunter2'", "CREATE DATABASE locked"] {
+        sqlx::query(sql).execute(&mut owner).await.unwrap();
+    }
+    let url = server.url().replace("/postgres", "/locked");
+    let with = |password: &str| Settings { password: Some(Secret::new(password)), ..settings(&url, None) };
+    let store = open(&with("hunter2")).await.unwrap();
+    store.write(&[put("a", "one")], at(0)).await.unwrap();
+    assert!(!format!("{store:?} {:?}", with("hunter2")).contains("hunter2"));
+    match open(&with("wrong-one")).await {
+        Err(StoreError::Unavailable(text)) => {
+            assert!(text.contains("password") && !text.contains("wrong-one"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
