@@ -18,6 +18,7 @@ use super::observed;
 use super::plane::ControlPlane;
 use super::probes::{Probes, Readiness, Status};
 use super::reload::Reloader;
+use super::store::OpenError;
 use crate::auth::Authenticator;
 use crate::auth::keys::KeysError;
 use crate::clock::{Clock, SystemClock};
@@ -26,7 +27,7 @@ use crate::observed::Observed;
 use crate::policy::problem::{Problem, Problems};
 use crate::proxy::listener::{CertificateError, InFlight, ListenError, Serving, server_configuration, services};
 use crate::proxy::{Gate, Shared};
-use crate::store::{StoreError, StoreUrl};
+use crate::store::StoreError;
 use crate::telemetry::audit::{AuditError, AuditLog};
 use crate::telemetry::log::{self, LogError};
 use crate::telemetry::metrics::{Metrics, MetricsError};
@@ -38,8 +39,8 @@ pub enum StartError {
     /// The configuration cannot be used; every problem is in it.
     #[error("the configuration has problems")]
     Configuration(Problems),
-    #[error("{url}: {source}")]
-    Store { url: StoreUrl, source: StoreError },
+    #[error(transparent)]
+    Store(#[from] OpenError),
     #[error("cannot read the store: {0}")]
     Reading(#[source] StoreError),
     #[error(transparent)]

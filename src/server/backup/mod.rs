@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{StartError, keys, store};
+use super::keys;
+use super::store::{self, OpenError};
 use crate::auth::keys::encryption_key;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, EncryptionKeySource, StoreLocation};
@@ -38,7 +39,7 @@ pub enum TransferError {
     #[error("there is no store yet: {} does not exist", .0.display())]
     NoStore(PathBuf),
     #[error("cannot open the store: {0}")]
-    Open(#[from] StartError),
+    Open(#[from] OpenError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cannot write {}: {source}", path.display())]
