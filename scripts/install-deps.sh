@@ -4,7 +4,7 @@
 #   scripts/install-deps.sh build       a C compiler and cmake
 #   scripts/install-deps.sh quickstart  the above, a registry to stand behind seawall, skopeo, parts of a tiny image
 #   scripts/install-deps.sh lint        build, and cargo-deny
-#   scripts/install-deps.sh test        everything the tests start: registries, clients, proxies
+#   scripts/install-deps.sh test        everything the tests start: registries, clients, proxies, PostgreSQL
 #
 # Nothing that is installed gets started. Tools that no distribution packages go to target/tools.
 set -euo pipefail
@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 
 readonly distribution_3=v3.1.2
 readonly cargo_deny=0.20.2
+readonly management_sdk=15.0.0
 readonly tools=$PWD/target/tools
 readonly not_checked=$tools/not-checked
 
@@ -21,7 +22,7 @@ readonly quickstart_parts="docker-registry:docker-registry skopeo:skopeo
   busybox:busybox-static curl:curl jq:jq"
 readonly test_parts="htpasswd:apache2-utils podman:podman crun:crun conmon:conmon buildah:buildah
   containerd:containerd ctr:containerd dockerd:docker.io umoci:umoci
-  haproxy:haproxy nginx:nginx-light"
+  haproxy:haproxy nginx:nginx-light initdb:postgresql python3:python3"
 # Packages that only some releases have, or need, apart from those above.
 readonly optional_parts="docker:docker-cli /usr/lib/podman/netavark:netavark"
 
@@ -38,8 +39,12 @@ as_root() {
   fi
 }
 
-# True when a command is there; /usr/sbin is looked at too, where users often have no path to.
-have() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; }
+# True when a command is there; also where users often have no path to, and where Debian has PostgreSQL's programs.
+have() {
+  local postgresql
+  postgresql=$(printf '%s:' /usr/lib/postgresql/*/bin)
+  PATH=$PATH:/usr/sbin:/sbin:$postgresql command -v "$1" >/dev/null
+}
 
 missing_packages() {
   local part
@@ -67,7 +72,7 @@ install_packages() {
   if [ -n "$placed" ]; then as_root rm -f "$policy"; fi
   [ "$status" -eq 0 ] || { say "apt-get failed with status $status" >&2; exit "$status"; }
   if [ -d /run/systemd/system ]; then
-    for package in docker-registry:docker-registry docker.io:docker haproxy:haproxy nginx-light:nginx; do
+    for package in docker-registry:docker-registry docker.io:docker haproxy:haproxy nginx-light:nginx postgresql:postgresql; do
       case " $* " in *" ${package%%:*} "*) as_root systemctl disable --quiet "${package#*:}" || true ;; esac
     done
   fi
@@ -108,6 +113,20 @@ distribution() {
   echo "$distribution_3" >"$tools/registry.version"
 }
 
+# Microsoft's own client of the management API, in a virtual environment, with what it needs.
+management_client() {
+  local venv=$tools/venv
+  if [ "$(cat "$venv/sdk.version" 2>/dev/null)" = "$management_sdk" ]; then return; fi
+  if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install_packages python3-venv; fi
+  say "installing azure-mgmt-containerregistry $management_sdk by pip"
+  if python3 -m venv --clear "$venv" &&
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "azure-mgmt-containerregistry==$management_sdk" azure-core; then
+    echo "$management_sdk" >"$venv/sdk.version"
+  else
+    echo "not checked: azure-mgmt-containerregistry $management_sdk (pip could not install it)" | tee -a "$not_checked"
+  fi
+}
+
 deny() {
   if [ -x "$tools/bin/cargo-deny" ] || [ -n "${CARGO_DENY:-}" ] || command -v cargo-deny >/dev/null; then return; fi
   say "installing cargo-deny $cargo_deny by cargo (some minutes, once)"
@@ -118,7 +137,7 @@ case "${1:-}" in
   build) packages $build_parts ;;
   quickstart) packages $build_parts $quickstart_parts ;;
   lint) packages $build_parts; deny ;;
-  test) packages $build_parts $quickstart_parts $test_parts; optional_packages $optional_parts; distribution ;;
+  test) packages $build_parts $quickstart_parts $test_parts; optional_packages $optional_parts; distribution; management_client ;;
   all) "$0" test; "$0" lint ;;
   *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -1,7 +1,9 @@
 //! Commands; the only place that prints.
 
+mod backup;
 mod check;
 mod format;
+mod generated;
 mod hash_password;
 mod migrate;
 mod output;
@@ -11,7 +13,7 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// An authenticating reverse proxy that gives any container registry the access control that ACR documents.
 #[derive(Debug, Parser)]
@@ -43,13 +45,29 @@ enum Command {
         #[arg(long)]
         generate: bool,
     },
+    /// Write everything in the store to a file: tokens, scope maps, keys. Secrets in it are hashes, or sealed.
+    Backup(backup::Place),
+    /// Put a backup into the store, at once or not at all.
+    Restore(backup::Restore),
     /// Turn an htpasswd file or docker_auth's configuration into a configuration file.
     Migrate {
         #[command(subcommand)]
         source: migrate::Source,
     },
+    /// Print a script that completes these commands in a shell.
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: generated::CompletionShell,
+    },
+    /// Write a manual page for each command.
+    Man {
+        /// The directory to write to, such as /usr/local/share/man/man1.
+        #[arg(long, value_name = "DIR")]
+        directory: PathBuf,
+    },
     #[command(flatten)]
-    Resources(resources::Command),
+    Resources(Box<resources::Command>),
 }
 
 /// Runs the command that the process was started with.
@@ -59,7 +77,11 @@ pub fn main() -> ExitCode {
         Command::Check { file } => check::run(&file),
         Command::Schema => output::json(&crate::config::schema()),
         Command::HashPassword { generate } => hash_password::run(generate),
+        Command::Backup(place) => backup::backup(&place),
+        Command::Restore(restore) => backup::restore(&restore),
         Command::Migrate { source } => migrate::run(source),
-        Command::Resources(command) => resources::run(command),
+        Command::Completion { shell } => generated::completion(shell, Arguments::command()),
+        Command::Man { directory } => generated::man(&directory, Arguments::command()),
+        Command::Resources(command) => resources::run(*command),
     }
 }

@@ -15,8 +15,8 @@ pub(super) fn line(text: impl Display) -> ExitCode {
 }
 
 /// A whole text, which brings its line breaks, on standard output.
-pub(super) fn text(text: &str) -> ExitCode {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+pub(super) fn bytes(text: &[u8]) -> ExitCode {
+    match io::stdout().lock().write_all(text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::fmt;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -86,6 +86,17 @@ pub struct Settings {
     pub credential: Option<Secret>,
     /// A PEM file of the certificate authorities to trust; `None` trusts the system's.
     pub ca: Option<PathBuf>,
+    /// A PEM file of the server's own certificate, which is trusted besides the system's authorities.
+    pub certificate: Option<PathBuf>,
+    /// Where the server is, whatever its name resolves to.
+    pub address: Option<SocketAddr>,
+}
+
+impl Settings {
+    /// An endpoint without anything else.
+    pub const fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, credential: None, ca: None, certificate: None, address: None }
+    }
 }
 
 /// One request. `path` begins with `/` and is encoded, as are the names in `query`.
@@ -188,8 +199,10 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT);
-        if let Some(path) = &settings.ca {
-            builder = builder.tls_certs_only(authorities(path)?);
+        match (&settings.ca, &settings.certificate) {
+            (Some(ca), _) => builder = builder.tls_certs_only(certificates(ca)?),
+            (None, Some(own)) => builder = builder.tls_certs_merge(certificates(own)?),
+            (None, None) => {}
         }
         let base = match &settings.endpoint {
             Endpoint::Unix(path) => {
@@ -197,7 +210,9 @@ impl Client {
                 "http://localhost".to_owned()
             }
             Endpoint::Url(url) => {
-                if is_loopback(url) {
+                if let (Some(address), Some(name)) = (settings.address, url.host_str()) {
+                    builder = builder.resolve(name, address).no_proxy();
+                } else if is_loopback(url) {
                     builder = builder.no_proxy();
                 }
                 url.as_str().trim_end_matches('/').to_owned()
@@ -217,8 +232,10 @@ impl Client {
 
     /// Sends one request and waits for the answer.
     pub async fn send(&self, request: Request<'_>) -> Result<Answer, ClientError> {
-        let query: String = request.query.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect();
-        let url = format!("{}{}?api-version={API_VERSION}{query}", self.base, request.path);
+        let mut url = format!("{}{}?api-version={API_VERSION}", self.base, request.path);
+        for (name, value) in request.query {
+            url.extend(["&", name, "=", &encoded(value)]);
+        }
         let mut sent = self.http.request(request.method, url);
         if let Some(authorization) = &self.authorization {
             sent = sent.header(AUTHORIZATION, authorization.clone());
@@ -284,14 +301,14 @@ fn encoded(value: &str) -> String {
     value.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-fn authorities(path: &Path) -> Result<Vec<Certificate>, ClientError> {
+fn certificates(path: &Path) -> Result<Vec<Certificate>, ClientError> {
     let unusable = |cause: String| ClientError::Unusable { what: "the certificate file", path: path.into(), cause };
     let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    let authorities = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(causes(&error)))?;
-    if authorities.is_empty() {
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(causes(&error)))?;
+    if certificates.is_empty() {
         return Err(unusable("there is no certificate in it".to_owned()));
     }
-    Ok(authorities)
+    Ok(certificates)
 }
 
 fn bearer(credential: &Secret) -> Result<HeaderValue, ClientError> {

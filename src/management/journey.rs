@@ -16,6 +16,7 @@ use super::error::{ApiError, ErrorResponse};
 use super::owner::Caller;
 use super::{Connection, Parts, keys, openapi, passwords, registries, scope_maps, tokens, usages};
 use crate::clock::Timestamp;
+use crate::current::Current;
 use crate::store::Revision;
 use crate::telemetry::audit::{Bounded, ManagementRecord};
 
@@ -55,7 +56,7 @@ async fn carry_out(parts: &Parts, head: &Head, body: Body, trail: &mut Trail) ->
     let mut answer = perform(&call).await?;
     trail.changes = std::mem::take(&mut answer.changes);
     if let Some(revision) = answer.written {
-        in_force(parts, revision).await?;
+        in_force(&parts.current, revision, IN_FORCE_WITHIN).await?;
     }
     Ok(answer)
 }
@@ -91,8 +92,8 @@ async fn perform(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 /// Waits until requests to the registries are decided by what was written.
-async fn in_force(parts: &Parts, revision: Revision) -> Result<(), ApiError> {
-    let held = tokio::time::timeout(IN_FORCE_WITHIN, parts.current.holds(revision.0)).await;
+async fn in_force(current: &Current, revision: Revision, within: Duration) -> Result<(), ApiError> {
+    let held = tokio::time::timeout(within, current.holds(revision.0)).await;
     held.map_err(|_| {
         let message = format!("written, as revision {}, but not yet in force here", revision.0);
         ApiError::new(StatusCode::GATEWAY_TIMEOUT, "NotYetInForce", message)
@@ -187,5 +188,17 @@ fn known(method: &Method) -> &'static str {
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         _ => "OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_does_not_come_into_force_in_time_is_told_so() {
+        let error = in_force(&Current::new(), Revision(7), Duration::from_millis(1)).await.unwrap_err();
+        assert_eq!((error.status, error.error.code), (StatusCode::GATEWAY_TIMEOUT, "NotYetInForce"));
+        assert_eq!(error.error.message, "written, as revision 7, but not yet in force here");
     }
 }

@@ -1,5 +1,6 @@
 //! The composition root: the only place where rooms are wired together, and the life of the process.
 
+mod backup;
 mod bindings;
 mod control;
 mod defects;
@@ -28,6 +29,7 @@ use crate::secret::HashKey;
 
 pub use crate::auth::password::{generate_password, hash_password};
 pub use crate::provider::foreign::{read as read_foreign, text as read_text};
+pub use backup::{Amount, Existing, TransferError, backup, restore};
 pub use start::{StartError, serve};
 
 /// Everything that would keep the file at `path` from being served, and every warning.

@@ -3,7 +3,9 @@
 //! One trait, two databases: SQLite for one machine, PostgreSQL for replicas. Both pass one conformance suite. Nothing here
 //! knows what a record means; secrets arrive as hashes or sealed.
 
+pub mod backup;
 mod body;
+mod contents;
 mod database;
 mod postgres;
 mod rows;
@@ -25,6 +27,7 @@ use crate::policy::credential::CredentialId;
 use crate::policy::stored::{StoredRegistry, StoredScopeMap, StoredToken};
 use crate::secret::Sealed;
 
+pub use contents::{Contents, Existing};
 pub use database::{Database, open};
 pub use settings::{MalformedStoreUrl, Settings, StoreUrl};
 
@@ -137,7 +140,7 @@ pub struct Change {
     /// `None`: deleted.
     pub object: Option<Object>,
     pub revision: Revision,
-    /// By the writer's clock.
+    /// By the writer's clock, to the microsecond.
     pub written_at: Timestamp,
 }
 
@@ -152,7 +155,7 @@ pub struct Changes {
     pub changes: Vec<Change>,
 }
 
-/// When and from where a password was used last.
+/// When (to the microsecond) and from where a password was used last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastUse {
     pub credential: CredentialId,

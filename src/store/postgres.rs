@@ -56,6 +56,10 @@ pub(super) fn options(url: &str, settings: &Settings) -> Result<PgConnectOptions
     if !chosen && (settings.ca.is_some() || !is_here(&options)) {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
+    if matches!(options.get_ssl_mode(), PgSslMode::VerifyCa) {
+        // The one mode for which sqlx asks for the process's own choice, and panics where there is none.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
     Ok(options)
 }
 
@@ -134,4 +138,44 @@ pub(super) fn will_pass(code: &str) -> bool {
     // server that is a standby just now.
     let classes = ["08", "28", "40", "53", "55", "57", "58"];
     classes.iter().any(|class| code.starts_with(class)) || code == "25006"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(url: &str, ca: bool) -> PgSslMode {
+        let mut settings = Settings::at(url.parse().unwrap());
+        settings.ca = ca.then(|| "ca.crt".into());
+        options(url, &settings).unwrap().get_ssl_mode()
+    }
+
+    #[test]
+    fn a_server_elsewhere_proves_its_name_unless_the_url_says_otherwise() {
+        for (url, ca, proves) in [
+            ("postgres://seawall@db.example.com/seawall", false, true),
+            ("postgres://seawall@192.0.2.1/seawall", false, true),
+            ("postgres://seawall@[2001:db8::1]/seawall", false, true),
+            ("postgres://seawall@localhost/seawall", true, true),
+            ("postgres://seawall@localhost/seawall", false, false),
+            ("postgres://seawall@127.0.0.1/seawall", false, false),
+            ("postgres://seawall@[::1]/seawall", false, false),
+            ("postgres://seawall@%2Fvar%2Frun%2Fpostgresql/seawall", false, false),
+            ("postgres:///seawall?host=/var/run/postgresql", false, false),
+            ("postgres://seawall@db.example.com/seawall?sslmode=disable", false, false),
+            ("postgres://seawall@db.example.com/seawall?sslmode=require", true, false),
+        ] {
+            assert_eq!(matches!(mode(url, ca), PgSslMode::VerifyFull), proves, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_after_a_failover_may_pass() {
+        for code in ["08006", "57P01", "57P03", "25006", "40P01", "53300", "28P01"] {
+            assert!(will_pass(code), "{code}");
+        }
+        for code in ["42P01", "22021", "3D000", "42501"] {
+            assert!(!will_pass(code), "{code}");
+        }
+    }
 }

@@ -101,9 +101,9 @@ fn sqlite_path(path: &str) -> Result<PathBuf, MalformedStoreUrl> {
 }
 
 fn check_postgres(rest: &str) -> Result<(), MalformedStoreUrl> {
-    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
-    // Whatever is before the last `@`: a password with a raw `/` in it is one too, and must not end in an error's text.
-    let user = address.rsplit_once('@').map_or("", |(user, _)| user);
+    let query = rest.split_once('?').map_or("", |(_, query)| query);
+    // Whatever is before the last `@`: a password with a raw `/` or `?` in it must not end in an error's text.
+    let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
     if user.contains(':') {
         return Err(MalformedStoreUrl::Password);
     }
@@ -158,6 +158,8 @@ mod tests {
             ("sqlite:/a.db?mode=ro", MalformedStoreUrl::Path),
             ("postgres://seawall:hunter2@db/seawall", MalformedStoreUrl::Password),
             ("postgres://seawall:hunter/2@db/seawall", MalformedStoreUrl::Password),
+            ("postgres://seawall:hunter?2@db/seawall", MalformedStoreUrl::Password),
+            ("postgres://seawall:hunter#2@db/seawall", MalformedStoreUrl::Password),
             ("postgres://seawall:@db/seawall", MalformedStoreUrl::Password),
             ("postgres://seawall@db/seawall?password=hunter2", MalformedStoreUrl::Password),
             ("postgres://seawall@db/seawall?ssl-mod=require", MalformedStoreUrl::Parameter("ssl-mod".to_owned())),

@@ -22,6 +22,8 @@ mod life;
 #[cfg(test)]
 mod logins;
 #[cfg(test)]
+mod management;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod proxies;

@@ -3,6 +3,8 @@
 //! The PostgreSQL servers are started here; `make deps` installs what that needs.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod backup;
 #[cfg(test)]
 mod conformance;
@@ -19,5 +21,3 @@ mod place;
 mod postgres;
 #[cfg(test)]
 mod sqlite;
-#[cfg(test)]
-mod tls;

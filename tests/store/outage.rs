@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use seawall::store::{Database, Kind, Settings, Store, StoreError, open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use crate::place::{at, key, put, soon};
 use crate::postgres::Postgres;
@@ -112,12 +113,12 @@ impl Wire {
         let (silent, target) = (Arc::new(AtomicBool::new(false)), server.port());
         let is_silent = silent.clone();
         tokio::spawn(async move {
-            while let Ok((here, _)) = listener.accept().await {
-                let there = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
-                let (from_here, to_here) = here.into_split();
-                let (from_there, to_there) = there.into_split();
-                tokio::spawn(carry(from_here, to_there, is_silent.clone()));
-                tokio::spawn(carry(from_there, to_here, is_silent.clone()));
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
+                let (client_says, to_client) = client.into_split();
+                let (server_says, to_server) = server.into_split();
+                tokio::spawn(carry(client_says, to_server, is_silent.clone()));
+                tokio::spawn(carry(server_says, to_client, is_silent.clone()));
             }
         });
         Self { port, silent }

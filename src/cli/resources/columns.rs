@@ -88,7 +88,7 @@ pub(super) fn tokens(value: &Value) -> Vec<Row> {
 pub(super) fn credentials(value: &Value) -> Vec<Row> {
     rows(value, |credentials| {
         let mut row = row([("USERNAME", text(credentials, "/username"))]);
-        for password in list(credentials, "/passwords") {
+        for password in ["/passwords", "/additionalPasswords"].into_iter().flat_map(|one| list(credentials, one)) {
             let name = text(password, "/name").to_uppercase();
             row.push((name.clone(), text(password, "/value")));
             row.push((format!("{name} EXPIRY"), expiry(password)));
@@ -111,14 +111,20 @@ pub(super) fn network_rules(value: &Value) -> Vec<Row> {
 /// Of the server's keys.
 pub(super) fn keys(value: &Value) -> Vec<Row> {
     rows(value, |key| {
-        row([
+        let mut row = row([
             ("ID", text(key, "/id")),
             ("PURPOSE", text(key, "/purpose")),
             ("ALGORITHM", text(key, "/algorithm")),
+            ("STATE", text(key, "/state")),
             ("CREATION DATE", date(key, "/creationDate")),
             ("ACTIVE FROM", date(key, "/activeFrom")),
             ("RETIRES AT", date(key, "/retiresAt")),
-        ])
+        ]);
+        // A new credential is shown once, by whatever output.
+        if key.get("value").is_some() {
+            row.push(("VALUE".to_owned(), text(key, "/value")));
+        }
+        row
     })
 }
 

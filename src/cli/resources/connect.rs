@@ -11,9 +11,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use x509_parser::extensions::GeneralName;
+use x509_parser::pem::Pem;
 
 use super::failure::Failure;
-use crate::config::{self, Config, ManagementAddress, Reading};
+use crate::config::{self, Config, ManagementAddress, ManagementSettings, Reading};
 use crate::management::client::{Endpoint, Settings};
 use crate::secret::Secret;
 
@@ -30,16 +32,16 @@ const RESOURCE_GROUP: &str = "seawall";
 #[command(next_help_heading = "Server")]
 pub(super) struct Server {
     /// The management API: https://HOST[:PORT], http:// on this machine, or unix:/path. Default: what --config says.
-    #[arg(long, env = "SEAWALL_ENDPOINT", value_name = "URL")]
-    endpoint: Option<Endpoint>,
+    #[arg(long, env = "SEAWALL_ENDPOINT", hide_env_values = true, value_name = "URL")]
+    endpoint: Option<String>,
     /// The server's configuration file, on its own machine. Default: /etc/seawall/seawall.yaml, if it is there.
-    #[arg(long, env = "SEAWALL_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "SEAWALL_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A file with the owner's credential; SEAWALL_CREDENTIAL gives the credential itself. Default: what --config says.
-    #[arg(long, env = "SEAWALL_CREDENTIAL_FILE", value_name = "FILE")]
+    #[arg(long, env = "SEAWALL_CREDENTIAL_FILE", hide_env_values = true, value_name = "FILE")]
     credential_file: Option<PathBuf>,
     /// A PEM file with the certificate authorities to trust. Default: the system's.
-    #[arg(long, env = "SEAWALL_CA", value_name = "FILE")]
+    #[arg(long, env = "SEAWALL_CA", hide_env_values = true, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Accepted because az has it: every name will do, as there is one subscription.
     #[arg(long, value_name = "NAME", default_value = SUBSCRIPTION, hide_default_value = true, value_parser = super::arguments::name)]
@@ -54,16 +56,18 @@ impl Server {
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let given = self.given_credential()?;
         if let Some(endpoint) = &self.endpoint {
-            return Ok(Settings { endpoint: endpoint.clone(), credential: given, ca: self.ca.clone() });
+            let endpoint = endpoint.parse().map_err(|error: String| Failure::usage(error))?;
+            return Ok(Settings { credential: given, ca: self.ca.clone(), ..Settings::new(endpoint) });
         }
-        let configured = configured(self.file()?)?;
-        let credential = match (given, &configured.endpoint) {
+        let management = configured(self.file()?)?;
+        let server = settings(management.address)?;
+        let credential = match (given, &server.endpoint) {
             // The socket's mode says who may.
             (None, Endpoint::Unix(_)) => None,
-            (None, Endpoint::Url(_)) => Some(credential(&configured.credential_file)?),
+            (None, Endpoint::Url(_)) => Some(credential(&management.credential_file)?),
             (given, _) => given,
         };
-        Ok(Settings { endpoint: configured.endpoint, credential, ca: self.ca.clone() })
+        Ok(Settings { credential, ca: self.ca.clone(), ..server })
     }
 
     fn given_credential(&self) -> Result<Option<Secret>, Failure> {
@@ -83,31 +87,54 @@ impl Server {
     }
 }
 
-/// What a configuration file says about its server.
-struct Configured {
-    endpoint: Endpoint,
-    credential_file: PathBuf,
-}
-
-fn configured(file: &Path) -> Result<Configured, Failure> {
+/// What a configuration file says about the management API.
+fn configured(file: &Path) -> Result<ManagementSettings, Failure> {
+    let shown = file.display();
     let Reading { config, .. } = config::read(file);
     let Some(Config { management, .. }) = config else {
-        let shown = file.display();
         return Err(Failure::new(format!("the configuration file {shown} cannot be used"))
             .hint(format!("`seawall check {shown}` says what is wrong with it.")));
     };
-    let endpoint = match management.address {
-        ManagementAddress::Unix(path) => Endpoint::Unix(path),
-        ManagementAddress::Tcp { address, tls } => {
-            let scheme = if tls.is_some() { "https" } else { "http" };
-            format!("{scheme}://{}", reachable(address)).parse().map_err(|error: String| Failure::new(error))?
+    if management.address == ManagementAddress::None {
+        return Err(Failure::new(format!("{shown} switches the management API off (management.address: none)")));
+    }
+    Ok(management)
+}
+
+/// How to talk to a server on this machine.
+fn settings(address: ManagementAddress) -> Result<Settings, Failure> {
+    let url = |text: String| text.parse().map(Settings::new).map_err(|error: String| Failure::new(error));
+    match address {
+        ManagementAddress::Unix(path) => Ok(Settings::new(Endpoint::Unix(path))),
+        ManagementAddress::None => Err(Failure::new("the management API is switched off")),
+        ManagementAddress::Tcp { address, tls: None } => url(format!("http://{}", reachable(address))),
+        ManagementAddress::Tcp { address, tls: Some(tls) } => {
+            let address = reachable(address);
+            let file = tls.certificates.first().map(|files| files.certificate.value.clone());
+            match file.as_deref().and_then(certified_name) {
+                // The name in the certificate, but no other machine.
+                Some(name) => {
+                    let server = url(format!("https://{name}:{}", address.port()))?;
+                    Ok(Settings { address: Some(address), certificate: file, ..server })
+                }
+                None => url(format!("https://{address}")),
+            }
         }
-        ManagementAddress::None => {
-            let message = format!("{} switches the management API off (management.address: none)", file.display());
-            return Err(Failure::new(message));
+    }
+}
+
+/// The first DNS name of a certificate; any that fits, where it has a wildcard. Without one, or when the file cannot be read, the address has to do.
+fn certified_name(file: &Path) -> Option<String> {
+    let pem = fs::read(file).ok()?;
+    let certificate = Pem::iter_from_buffer(&pem).next()?.ok()?;
+    let certificate = certificate.parse_x509().ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| match name {
+        GeneralName::DNSName(name) => {
+            Some(name.strip_prefix("*.").map_or_else(|| (*name).to_owned(), |rest| format!("seawall.{rest}")))
         }
-    };
-    Ok(Configured { endpoint, credential_file: management.credential_file })
+        _ => None,
+    })
 }
 
 /// A server that listens everywhere is reached on its own machine by the loopback address.

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::Operation;
 use super::arguments::{Common, NamedRegistry};
-use super::columns;
 use super::failure::Failure;
 use super::session::Session;
+use super::{columns, flat};
 use crate::cli::format::Outcome;
 
 /// The admin account's passwords.
@@ -76,5 +76,8 @@ async fn account(session: &Session, name: &str, action: &str, body: Option<Value
         return Err(Failure::new(message));
     }
     let account = session.post(&format!("{path}/{action}"), body.as_ref()).await?;
-    Ok(Outcome::table(account, columns::admin))
+    if let Some(place) = account.get("declaredIn").and_then(Value::as_str) {
+        session.warn(&format!("The passwords are declared at {place}; their values are not kept."));
+    }
+    Ok(Outcome::table(flat::credentials(account, &flat::ADMIN_PASSWORD), columns::admin))
 }

@@ -8,20 +8,39 @@ use crate::management::client::ClientError;
 
 /// The exit code of what is not found.
 const NOT_FOUND: u8 = 3;
+/// The exit code of a command line that makes no sense.
+const USAGE: u8 = 2;
 
 /// A command that failed.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(in crate::cli) struct Failure {
     message: String,
     hint: Option<String>,
-    /// Of the process. Clap ends with 2 for what is wrong on the command line.
-    pub(super) code: u8,
+    /// Of the process.
+    pub(super) exit_code: u8,
+    /// What the server answered, if it did.
+    refusal: Option<(StatusCode, String)>,
 }
 
 impl Failure {
     /// A failure with exit code 1.
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, code: 1 }
+        Self { message: message.into(), hint: None, exit_code: 1, refusal: None }
+    }
+
+    /// Something is wrong on the command line: clap's exit code for it, and `az`'s.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self { exit_code: USAGE, ..Self::new(message) }
+    }
+
+    /// Whether the server answered with this word for programs.
+    pub(super) fn is_refusal(&self, code: &str) -> bool {
+        self.refusal.as_ref().is_some_and(|(_, refusal)| refusal == code)
+    }
+
+    /// Whether the server answered with this status.
+    pub(super) fn has_status(&self, status: StatusCode) -> bool {
+        self.refusal.as_ref().is_some_and(|(refused, _)| *refused == status)
     }
 
     /// What to do about it.
@@ -42,13 +61,17 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let failure = Self::new(error.to_string());
         match error {
-            ClientError::Refused(refusal) => match refusal.status {
-                StatusCode::NOT_FOUND => Self { code: NOT_FOUND, ..failure },
-                StatusCode::UNAUTHORIZED => failure.hint(
-                    "Give the owner's credential: SEAWALL_CREDENTIAL, --credential-file, or --config on the server's machine.",
-                ),
-                _ => failure,
-            },
+            ClientError::Refused(refusal) => {
+                let status = refusal.status;
+                let failure = Self { refusal: Some((status, refusal.code)), ..failure };
+                match status {
+                    StatusCode::NOT_FOUND => Self { exit_code: NOT_FOUND, ..failure },
+                    StatusCode::UNAUTHORIZED => failure.hint(
+                        "Give the owner's credential: SEAWALL_CREDENTIAL, --credential-file, or --config on the server's machine.",
+                    ),
+                    _ => failure,
+                }
+            }
             ClientError::Unreachable { .. } => {
                 failure.hint("Is seawall running, and is this its management address? See --endpoint and --config.")
             }

@@ -29,7 +29,10 @@ const REGISTRY: [&str; 20] = [
 const SCOPE_MAP: [&str; 6] = ["actions", "creationDate", "description", "provisioningState", "scopeMapType", "type"];
 const TOKEN: [&str; 7] =
     ["creationDate", "credentials", "objectId", "provisioningState", "scopeMapId", "status", "type"];
-const PASSWORD: [&str; 4] = ["creationTime", "expiry", "name", "value"];
+/// What is always printed of a token's password.
+pub(super) const PASSWORD: [&str; 4] = ["creationTime", "expiry", "name", "value"];
+/// What is always printed of the admin account's password.
+pub(super) const ADMIN_PASSWORD: [&str; 2] = ["name", "value"];
 
 /// A registry.
 pub(super) fn registry(resource: Value) -> Value {
@@ -60,15 +63,15 @@ pub(super) fn token(resource: Value) -> Value {
         for list in ["certificates", "passwords"] {
             credentials.entry(list).or_insert_with(|| json!([]));
         }
-        passwords(credentials);
+        passwords(credentials, &PASSWORD);
     }
     token
 }
 
-/// What generating passwords answers.
-pub(super) fn credentials(mut answer: Value) -> Value {
+/// A user name with passwords: what generating and listing them answers.
+pub(super) fn credentials(mut answer: Value, of_each: &[&str]) -> Value {
     if let Some(answer) = answer.as_object_mut() {
-        passwords(answer);
+        passwords(answer, of_each);
     }
     answer
 }
@@ -85,10 +88,10 @@ fn network_rules(rules: &mut Value) {
     }
 }
 
-fn passwords(credentials: &mut Map<String, Value>) {
+fn passwords(credentials: &mut Map<String, Value>, of_each: &[&str]) {
     for list in ["passwords", "additionalPasswords"] {
         let passwords = credentials.get_mut(list).and_then(Value::as_array_mut);
-        passwords.into_iter().flatten().for_each(|password| fill(password, &PASSWORD));
+        passwords.into_iter().flatten().for_each(|password| fill(password, of_each));
     }
 }
 

@@ -76,6 +76,11 @@ impl Operation for Rotate {
             Purpose::Management => "management",
         };
         let key: Value = session.post(&format!("{KEYS}/{purpose}/rotate"), None).await?;
+        if self.purpose == Purpose::Management {
+            session.warn(
+                "The former credential is refused from now on. The new one is shown once; the server has it in its credential file.",
+            );
+        }
         Ok(Outcome::table(key, columns::keys))
     }
 }

@@ -28,6 +28,7 @@ use super::output;
 use arguments::Common;
 use failure::Failure;
 use session::Session;
+pub(super) use session::confirmed;
 
 /// A command that asks a server.
 trait Operation: Sized {
@@ -103,10 +104,10 @@ fn run_token(command: token::Command) -> ExitCode {
 
 fn execute(operation: impl Operation) -> ExitCode {
     match printed(operation) {
-        Ok(text) => output::text(&text),
+        Ok(text) => output::bytes(text.as_bytes()),
         Err(failure) => {
             output::complain(&failure);
-            ExitCode::from(failure.code)
+            ExitCode::from(failure.exit_code)
         }
     }
 }

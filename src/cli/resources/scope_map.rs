@@ -13,6 +13,9 @@ use super::session::{Session, confirmed};
 use super::{columns, flat};
 use crate::cli::format::Outcome;
 
+/// How the server says that tokens have a scope map which is to be deleted (D34).
+const IN_USE: &str = "ScopeMapInUse";
+
 /// Named sets of permissions on repositories, for tokens.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
@@ -193,7 +196,11 @@ impl Operation for Delete {
             format!("Deleting the scope map '{name}' will remove its permissions with associated tokens. Proceed?");
         if confirmed(&question, self.confirmation.yes)? {
             let query: &[(&str, &str)] = if self.force { &[("force", "true")] } else { &[] };
-            session.delete(&session.scope_map(&self.named.of.registry, name), query).await?;
+            let deleted = session.delete(&session.scope_map(&self.named.of.registry, name), query).await;
+            deleted.map_err(|failure| {
+                let hint = failure.is_refusal(IN_USE).then_some("With --force it is deleted all the same.");
+                hint.into_iter().fold(failure, Failure::hint)
+            })?;
         }
         Ok(Outcome::NOTHING)
     }

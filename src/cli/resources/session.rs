@@ -68,10 +68,9 @@ impl Session {
 
     /// `None` when it does not exist.
     pub(super) async fn find(&self, path: &str) -> Result<Option<Value>, Failure> {
-        match self.send(Request::new(Method::GET, path)).await {
-            Ok(answer) => Ok(Some(answer.body)),
-            Err(ClientError::Refused(refusal)) if refusal.code == "ResourceNotFound" => Ok(None),
-            Err(error) => Err(error.into()),
+        match self.get(path).await {
+            Err(failure) if failure.has_status(StatusCode::NOT_FOUND) => Ok(None),
+            found => found.map(Some),
         }
     }
 
@@ -153,25 +152,52 @@ impl Session {
 }
 
 /// Asks for a yes. Whoever cannot be asked must have said it.
-pub(super) fn confirmed(question: &str, said: bool) -> Result<bool, Failure> {
+pub(in crate::cli) fn confirmed(question: &str, said: bool) -> Result<bool, Failure> {
     if said {
         return Ok(true);
     }
     if !io::stdin().is_terminal() {
         return Err(Failure::new("Unable to prompt for confirmation as no tty available. Use --yes."));
     }
-    let (mut input, mut screen) = (io::stdin().lock(), io::stderr().lock());
+    let answer = ask(question, io::stdin().lock(), io::stderr().lock());
+    answer.map_err(|error| Failure::new(format!("cannot ask for confirmation: {error}")))
+}
+
+/// Asks until the answer is one. The end of the input is a no.
+fn ask(question: &str, mut input: impl BufRead, mut screen: impl Write) -> io::Result<bool> {
     loop {
-        let failed = |error: io::Error| Failure::new(format!("cannot ask for confirmation: {error}"));
-        write!(screen, "{question} (y/n): ").and_then(|()| screen.flush()).map_err(failed)?;
+        write!(screen, "{question} (y/n): ")?;
+        screen.flush()?;
         let mut answer = String::new();
-        if input.read_line(&mut answer).map_err(failed)? == 0 {
+        if input.read_line(&mut answer)? == 0 {
             return Ok(false);
         }
         match answer.trim().to_ascii_lowercase().as_str() {
             "y" => return Ok(true),
             "n" => return Ok(false),
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        let table: [(&str, bool, usize); 6] = [
+            ("y\n", true, 1),
+            ("Y\n", true, 1),
+            ("n\n", false, 1),
+            ("", false, 1),
+            ("\nyes\ny\n", true, 3),
+            ("\n", false, 2),
+        ];
+        for (typed, expected, asked) in table {
+            let mut screen = Vec::new();
+            assert_eq!(ask("Proceed?", typed.as_bytes(), &mut screen).unwrap(), expected, "{typed:?}");
+            assert_eq!(String::from_utf8(screen).unwrap(), "Proceed? (y/n): ".repeat(asked), "{typed:?}");
         }
     }
 }

@@ -18,11 +18,22 @@ pub(crate) struct Place {
     directory: TempDir,
     public: SocketAddr,
     metrics: SocketAddr,
+    management: SocketAddr,
+    /// The keys of the file that say where the policy of the API is kept.
+    store: String,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { directory: TempDir::new().unwrap(), public: ports::free(), metrics: ports::free() }
+        let directory = TempDir::new().unwrap();
+        let store = format!("store: \"sqlite:{}/seawall.db\"", directory.path().display());
+        Self { directory, public: ports::free(), metrics: ports::free(), management: ports::free(), store }
+    }
+
+    /// The same place with its store in a PostgreSQL; `key` is the file of the encryption key.
+    pub(crate) fn on(mut self, database: &str, key: &Path) -> Self {
+        self.store = format!("store: \"{database}\"\nencryptionKey: {{file: \"{}\"}}", key.display());
+        self
     }
 
     /// For `loginServer`: what clients put before a repository's name.
@@ -42,6 +53,16 @@ impl Place {
         self.metrics
     }
 
+    /// Where its management API listens.
+    pub(crate) fn management(&self) -> SocketAddr {
+        self.management
+    }
+
+    /// The file that the owner's credential is written to.
+    pub(crate) fn credential_file(&self) -> PathBuf {
+        self.path().join("management.credential")
+    }
+
     /// Keeps a secret in a file that only its owner may read, for `file:`. The file is not touched when it holds the
     /// secret already: seawall watches it.
     pub(crate) fn secret(&self, name: &str, value: &str) -> PathBuf {
@@ -54,12 +75,7 @@ impl Place {
         path
     }
 
-    /// Where its management API listens.
-    pub(crate) fn management(&self) -> PathBuf {
-        self.path().join("management.sock")
-    }
-
-    /// A whole file: one plain listener, a store and a management socket of its own, and `registries` as written by the
+    /// A whole file: one plain listener, a store and a management address of its own, and `registries` as written by the
     /// test, the word `registries:` included.
     pub(crate) fn document(&self, registries: &str) -> String {
         let path = self.path().display();
@@ -69,12 +85,10 @@ impl Place {
              metrics: {{address: \"{}\"}}\n\
              audit: {{output: \"file:{path}/audit.jsonl\"}}\n\
              signing: {{directory: \"{path}/keys\"}}\n\
-             store: \"sqlite:{path}/seawall.db\"\n\
-             management: {{address: \"unix:{}\"}}\n\
+             management: {{address: \"{}\", credentialFile: \"{path}/management.credential\"}}\n\
+             {}\n\
              {registries}",
-            self.public,
-            self.metrics,
-            self.management().display(),
+            self.public, self.metrics, self.management, self.store
         )
     }
 
@@ -140,6 +154,13 @@ impl Seawall {
     /// Still the process that was started.
     pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// Another process in the same place with the same file, after this one has ended or been killed.
+    pub(crate) fn restarted(self) -> Self {
+        let Self { process, place } = self;
+        drop(process);
+        place.start_with("seawall.yaml")
     }
 
     /// The value of a metric without labels, such as `seawall_policy_version`.

@@ -67,13 +67,12 @@ pub(super) fn migrate(file: &Path, registry: &str, deeper: bool) -> Result<Outco
 /// The hash of a user that can become a token.
 fn usable<'a>(name: &At<String>, user: &'a User, registry: &str, problems: &mut Problems) -> Option<&'a str> {
     let named = token_name(name, &name.origin, registry);
-    let hash = match &user.password {
-        Some(hash) => bcrypt(hash, &hash.origin, name).map(|()| hash.as_str()),
-        None => {
-            let problem = Problem::new(&name.origin, format!("any password is accepted for user `{}`", name.value));
-            Err(problem.hint("give the user a password: `htpasswd -nB NAME` prints its hash"))
-        }
+    let open = || {
+        let problem = Problem::new(&name.origin, format!("any password is accepted for user `{}`", name.value));
+        problem.hint("give the user a password: `htpasswd -nB NAME` prints its hash")
     };
+    let hash = user.password.as_ref().ok_or_else(open);
+    let hash = hash.and_then(|hash| bcrypt(hash, &hash.origin, name).map(|()| hash.as_str()));
     let named = named.map_err(|problem| problems.push(problem));
     let hash = hash.map_err(|problem| problems.push(problem));
     named.and(hash).ok()

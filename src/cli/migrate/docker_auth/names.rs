@@ -6,7 +6,6 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
-use crate::oci::RepositoryName;
 use crate::policy::RepositoryPattern;
 
 /// More alternatives than this are not told apart.
@@ -171,9 +170,7 @@ fn joined(atoms: Vec<Atom>) -> Vec<Atom> {
 fn extent(atoms: &[Atom]) -> Option<Extent> {
     use Accuracy::{Exact, OneLevel, Wider};
     let (pattern, accuracy) = match atoms {
-        [Atom::Start, Atom::Text(name), Atom::End] => {
-            (RepositoryPattern::Exact(RepositoryName::parse(name).ok()?), Exact)
-        }
+        [Atom::Start, Atom::Text(name), Atom::End] => (exact(name)?, Exact),
         [Atom::Start, Atom::End] => return None,
         // Names are not empty, so it makes no difference whether anything may be nothing.
         []
@@ -200,10 +197,15 @@ fn beginning(prefix: &str, accuracy: Accuracy) -> Option<(RepositoryPattern, Acc
     match whole {
         "" if prefix.starts_with('/') => None,
         "" => Some((RepositoryPattern::All, accuracy)),
-        _ => {
-            RepositoryName::parse(whole).ok().map(|_| (RepositoryPattern::Below(format!("{whole}/").into()), accuracy))
-        }
+        _ => exact(whole).map(|_| (RepositoryPattern::Below(format!("{whole}/").into()), accuracy)),
     }
+}
+
+/// The pattern of one repository, if it may be called so.
+fn exact(name: &str) -> Option<RepositoryPattern> {
+    // The parser folds letters and knows wildcards; names have neither.
+    let plain = !name.contains('*') && !name.contains(|one: char| one.is_ascii_uppercase());
+    RepositoryPattern::parse(name).ok().filter(|_| plain)
 }
 
 /// Whether some repository's name is covered by both.
@@ -215,10 +217,9 @@ pub(super) fn overlap(one: &RepositoryPattern, other: &RepositoryPattern) -> boo
 pub(super) fn covers(outer: &RepositoryPattern, inner: &RepositoryPattern) -> bool {
     match (outer, inner) {
         (RepositoryPattern::All, _) => true,
-        (_, RepositoryPattern::All) => false,
         (RepositoryPattern::Below(prefix), RepositoryPattern::Below(other)) => other.starts_with(&**prefix),
-        (RepositoryPattern::Exact(_), RepositoryPattern::Below(_)) => false,
         (pattern, RepositoryPattern::Exact(name)) => pattern.covers(name),
+        (_, RepositoryPattern::All | RepositoryPattern::Below(_)) => false,
     }
 }
 
@@ -306,14 +307,14 @@ mod tests {
         ) {
             let expression = regular_expression(&text);
             let Ok(matcher) = Regex::new(&expression) else { return Ok(()) };
-            let name = RepositoryName::parse(&name).unwrap();
+            let (text_of_name, name) = (name.clone(), pattern(&name));
             let extents = extents(&expression);
-            let matched = matcher.is_match(name.as_str());
+            let matched = matcher.is_match(&text_of_name);
             if matched {
-                prop_assert!(extents.iter().any(|extent| extent.pattern.covers(&name)), "{text} {name}");
+                prop_assert!(extents.iter().any(|extent| covers(&extent.pattern, &name)), "{text} {name}");
             }
             let exact = |extent: &&Extent| extent.accuracy == Accuracy::Exact;
-            if extents.iter().filter(exact).any(|extent| extent.pattern.covers(&name)) {
+            if extents.iter().filter(exact).any(|extent| covers(&extent.pattern, &name)) {
                 prop_assert!(matched, "{text} {name}");
             }
         }

@@ -5,7 +5,6 @@ use regex::Regex;
 
 use super::super::tests::check;
 use super::*;
-use crate::oci::RepositoryName;
 
 const GOOD: &str = "$2y$05$LO.vzwpWC5LZGqThvEfznu8qhb5SGqvBSWY1J3yZ4AxtMRZ3kN5jC";
 
@@ -28,8 +27,8 @@ fn migrated(text: &str, deeper: bool) -> (Outcome, String) {
 }
 
 fn file(users: &[&str], acl: &str) -> String {
-    let users: String = users.iter().map(|user| format!("  \"{user}\": {{password: \"{GOOD}\"}}\n")).collect();
-    format!("users:\n{users}acl:\n{acl}")
+    let users: Vec<_> = users.iter().map(|user| format!("  \"{user}\": {{password: \"{GOOD}\"}}\n")).collect();
+    format!("users:\n{}acl:\n{acl}", users.concat())
 }
 
 /// `repository: actions` of the scope map of `user`, in short.
@@ -218,11 +217,11 @@ proptest! {
         let (outcome, said) = migrated(&file(&["alice"], &lines), false);
         prop_assert!(!said.starts_with("refused"), "{lines}{said}");
         let yaml = outcome.yaml(&super::super::tests::target()).unwrap();
-        let name = RepositoryName::parse(&name).unwrap();
-        let before = original(&acl, name.as_str());
+        let before = original(&acl, &name);
+        let name = RepositoryPattern::parse(&name).unwrap();
         for rule in rights(&yaml, "alice") {
             let (pattern, actions) = rule.split_once(' ').unwrap();
-            if RepositoryPattern::parse(pattern).unwrap().covers(&name) {
+            if names::covers(&RepositoryPattern::parse(pattern).unwrap(), &name) {
                 for (short, word) in [("cr", "pull"), ("mr", "pull"), ("cw", "push"), ("cd", "delete")] {
                     prop_assert!(!actions.contains(short) || before.contains(word), "{lines}{rule} {before}");
                 }

@@ -1,5 +1,7 @@
 //! `seawall token create`: a scope map where permissions are given, the token, and its passwords.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -74,15 +76,13 @@ async fn default_scope_map(
     session: &Session,
     registry: &str,
     token: &str,
-    mut actions: Vec<String>,
+    actions: Vec<String>,
 ) -> Result<String, Failure> {
     let name = format!("{token}-scope-map");
     let path = session.scope_map(registry, &name);
     if let Some(existing) = session.find(&path).await? {
-        let mut permitted = scope_map::actions(&existing);
-        permitted.sort();
-        actions.sort();
-        if permitted == actions {
+        let set = |actions: Vec<String>| actions.into_iter().collect::<BTreeSet<_>>();
+        if set(scope_map::actions(&existing)) == set(actions) {
             return Ok(path);
         }
         return Err(Failure::new(format!(

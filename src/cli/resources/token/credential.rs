@@ -96,7 +96,7 @@ pub(super) async fn generate(
         }
     }
     let path = format!("{}/generateCredentials", session.registry(registry));
-    Ok(flat::credentials(session.post(&path, Some(&body.into())).await?))
+    Ok(flat::credentials(session.post(&path, Some(&body.into())).await?, &flat::PASSWORD))
 }
 
 #[derive(Debug, Args)]

@@ -1,0 +1,179 @@
+//! How a command finds its server and the owner's credential.
+
+use std::fs;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::ResolvesServerCertUsingSni;
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::arm::{GROUP, id, registry};
+use crate::harness::{CREDENTIAL, Reply, Transcript};
+
+const SHOW: &str = "show -n myregistry --query loginServer -o tsv";
+
+fn without_environment() -> Transcript {
+    let mut told = Transcript::new();
+    told.server.on("GET", &id(""), Reply::json(200, registry()));
+    told.environment.clear();
+    told
+}
+
+fn configured(told: &Transcript, management: &str) {
+    let folder = told.folder.path();
+    let text = format!(
+        "version: 1
+listeners: [{{ name: local, address: 127.0.0.1:0 }}]
+store: sqlite:seawall.db
+management: {management}
+registries:
+  myregistry:
+    loginServer: registry.example.com
+    upstream: {{ url: http://127.0.0.1:5000 }}
+"
+    );
+    fs::write(folder.join("seawall.yaml"), text).unwrap();
+}
+
+/// On the server's own machine nothing needs typing but the file.
+#[test]
+fn a_configuration_file_names_the_address_and_the_credential() {
+    let mut told = without_environment();
+    configured(&told, &format!("{{ address: '{}' }}", told.server.address()));
+    told.run(&format!("{SHOW} --config seawall.yaml"));
+    fs::write(told.folder.path().join("management.credential"), format!("{CREDENTIAL}\n")).unwrap();
+    told.run(&format!("{SHOW} --config seawall.yaml"));
+    told.environment.push(("SEAWALL_CONFIG", "seawall.yaml".to_owned()));
+    told.run(SHOW);
+    configured(&told, "{ address: none }");
+    told.run(SHOW);
+    fs::write(told.folder.path().join("seawall.yaml"), "version: 2\n").unwrap();
+    told.run(SHOW);
+    told.check("connect-config");
+}
+
+#[test]
+fn a_unix_socket_needs_no_credential() {
+    let mut told = without_environment();
+    let socket = told.folder.path().join("management.sock");
+    told.server.listen_at(&socket);
+    told.run(&format!("{SHOW} --endpoint unix:{}", socket.display()).replace("<folder>", ""));
+    configured(&told, "{ address: 'unix:management.sock' }");
+    let run = told.run(&format!("{SHOW} --config seawall.yaml"));
+    assert_eq!((run.code, run.out.as_str()), (0, "myregistry.example.com\n"), "{run:?}");
+}
+
+#[test]
+fn the_credential_is_given_in_three_ways_and_its_absence_is_explained() {
+    let mut told = without_environment();
+    told.environment.push(("SEAWALL_ENDPOINT", format!("http://{}", told.server.address())));
+    told.run(SHOW);
+    fs::write(told.folder.path().join("credential"), CREDENTIAL).unwrap();
+    fs::write(told.folder.path().join("empty"), "\n").unwrap();
+    told.run(&format!("{SHOW} --credential-file credential"));
+    told.run(&format!("{SHOW} --credential-file empty"));
+    told.run(&format!("{SHOW} --credential-file missing"));
+    told.environment.push(("SEAWALL_CREDENTIAL", "wrong".to_owned()));
+    told.run(SHOW);
+    told.check("connect-credential");
+}
+
+/// The credential is for one server, and never crosses a network in clear text.
+#[test]
+fn an_endpoint_that_cannot_be_used_is_explained() {
+    let mut told = without_environment();
+    told.run(SHOW);
+    told.run(&format!("{SHOW} --endpoint http://registry.example.com:8444"));
+    told.run(&format!("{SHOW} --endpoint https://owner:secret@registry.example.com"));
+    told.run(&format!("{SHOW} --endpoint registry.example.com"));
+    told.run(&format!("{SHOW} --endpoint unix:relative"));
+    told.run(&format!("{SHOW} --endpoint http://127.0.0.1:1"));
+    told.check("connect-endpoint");
+}
+
+/// Another subscription and group are names in the path, nothing more.
+#[test]
+fn the_group_and_the_subscription_are_passed_on() {
+    let mut told = without_environment();
+    told.environment.push(("SEAWALL_ENDPOINT", format!("http://{}", told.server.address())));
+    told.environment.push(("SEAWALL_CREDENTIAL", CREDENTIAL.to_owned()));
+    let path = GROUP.replace("/seawall/", "/myResourceGroup/").replace("00000000-0000-0000-0000-000000000000", "mine");
+    told.server.on("GET", &format!("{path}/registries/myregistry"), Reply::json(200, registry()));
+    let run = told.run(&format!("{SHOW} -g myResourceGroup --subscription mine"));
+    assert_eq!((run.code, run.out.as_str()), (0, "myregistry.example.com\n"), "{run:?}");
+}
+
+#[test]
+fn tls_is_checked_against_the_given_authority() {
+    let mut told = without_environment();
+    told.environment.push(("SEAWALL_CREDENTIAL", CREDENTIAL.to_owned()));
+    let port = serve_tls(&told);
+    let show = format!("{SHOW} --endpoint https://localhost:{port}");
+    let trusted = told.run(&format!("{show} --ca ca.pem"));
+    assert_eq!((trusted.code, trusted.out.as_str()), (0, "myregistry.example.com\n"), "{trusted:?}");
+    told.server.requests();
+    let unknown = told.run(&show);
+    assert!(unknown.code == 1 && unknown.err.contains("invalid peer certificate"), "{unknown:?}");
+    fs::write(told.folder.path().join("empty.pem"), "").unwrap();
+    let empty = told.run(&format!("{show} --ca empty.pem"));
+    assert!(empty.code == 1 && empty.err.contains("there is no certificate in it"), "{empty:?}");
+    assert_eq!(told.server.requests(), [""; 0]);
+}
+
+/// The file names the certificate: its name is the server's name, on this machine, and it needs no authority.
+#[test]
+fn a_configured_certificate_is_known_by_its_own_name() {
+    let mut told = without_environment();
+    let port = serve_tls(&told);
+    fs::write(told.folder.path().join("management.credential"), CREDENTIAL).unwrap();
+    let tls = "{ certificates: [ { certificate: self.pem, key: self.key } ] }";
+    configured(&told, &format!("{{ address: '0.0.0.0:{port}', tls: {tls} }}"));
+    let run = told.run(&format!("{SHOW} --config seawall.yaml"));
+    assert_eq!((run.code, run.out.as_str()), (0, "myregistry.example.com\n"), "{run:?}");
+    told.server.requests();
+    fs::write(told.folder.path().join("self.pem"), fs::read(told.folder.path().join("ca.pem")).unwrap()).unwrap();
+    let run = told.run(&format!("{SHOW} --config seawall.yaml"));
+    assert_eq!(run.code, 1, "another server's certificate: {run:?}");
+    assert_eq!(told.server.requests(), [""; 0]);
+}
+
+/// In front of the canned server, TLS: for `localhost` with a certificate of the authority in `ca.pem`, else with the one in
+/// `self.pem`, which signed itself.
+fn serve_tls(told: &Transcript) -> u16 {
+    let write = |name: &str, text: String| fs::write(told.folder.path().join(name), text).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    write("ca.pem", params.self_signed(&key).unwrap().pem());
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let own_key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(["seawall.example.com".to_owned()]).unwrap().self_signed(&own_key).unwrap();
+    write("self.pem", own.pem());
+    write("self.key", own_key.serialize_pem());
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut names = ResolvesServerCertUsingSni::new();
+    for (name, certificate, key) in [("localhost", leaf, key), ("seawall.example.com", own, own_key)] {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let certified = CertifiedKey::from_der(vec![certificate.der().clone()], key, &provider).unwrap();
+        names.add(name, certified).unwrap();
+    }
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_cert_resolver(Arc::new(names)));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = told.server.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            server.answer(StreamOwned::new(connection, stream), true);
+        }
+    });
+    port
+}

@@ -1,0 +1,22 @@
+//! The management API over a real SQLite store, a real feed and HTTP: what is written, what is answered, what is on record.
+
+#[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod desk;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod lists;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod passwords;
+#[cfg(test)]
+mod registries;
+#[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod scope_maps;
+#[cfg(test)]
+mod tokens;

@@ -1,0 +1,43 @@
+//! Seawalls whose policy lives in a store: one on its own SQLite file, or several on one PostgreSQL. Their file says nothing
+//! but where the registry is.
+
+#[path = "postgres.rs"]
+mod postgres;
+
+pub(crate) use postgres::Postgres;
+
+use crate::harness::registry::Registry;
+use crate::harness::seawall::{Place, Seawall};
+
+/// Under which all replicas seal what they share.
+const ENCRYPTION_KEY: &str = "an-encryption-key-for-tests-of-at-least-32-characters";
+
+fn registries(login_server: &str, upstream: &Registry) -> String {
+    format!("registries: {{myregistry: {{loginServer: \"{login_server}\", upstream: {{url: \"{}\"}}}}}}\n", upstream.url())
+}
+
+/// On a SQLite file of its own.
+pub(crate) fn bare(upstream: &Registry) -> Seawall {
+    let place = Place::new();
+    let document = place.document(&registries(&place.login_server(), upstream));
+    place.start(&document)
+}
+
+/// On `database`, with a login server of its own.
+pub(crate) fn replica(upstream: &Registry, database: &Postgres) -> Seawall {
+    let place = Place::new();
+    let login_server = place.login_server();
+    start(place, upstream, database, &login_server)
+}
+
+/// On `database`, under a name that other replicas have too.
+pub(crate) fn replica_named(upstream: &Registry, database: &Postgres, login_server: &str) -> Seawall {
+    start(Place::new(), upstream, database, login_server)
+}
+
+fn start(place: Place, upstream: &Registry, database: &Postgres, login_server: &str) -> Seawall {
+    let key = place.secret("encryption", ENCRYPTION_KEY);
+    let place = place.on(&database.url(), &key);
+    let document = place.document(&registries(login_server, upstream));
+    place.start(&document)
+}
