@@ -1,8 +1,6 @@
 //! The control plane: store, keys, the policy's provider and feed, the management API. Opened before anything is served;
 //! afterwards pulls need none of it.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +17,7 @@ use super::reload::provider;
 use super::start::StartError;
 use super::store;
 use super::store_state::StoreState;
-use crate::auth::keys::{Keyring, KeysError};
+use crate::auth::keys::Keyring;
 use crate::clock::Clock;
 use crate::config::{Config, EncryptionKeySource, ManagementAddress};
 use crate::current::Current;
@@ -191,12 +189,6 @@ async fn open_keys(
     clock: &Arc<dyn Clock>,
 ) -> Result<(EncryptionKey, KeysInForce), StartError> {
     let directory = &config.signing.directory;
-    // What is written there may be all that ever is: the store keeps the keys themselves.
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|source| KeysError::File {
-        action: "create the key directory",
-        path: directory.clone(),
-        source,
-    })?;
     let encryption = match &config.encryption_key {
         EncryptionKeySource::Made(path) => keys::own_encryption_key(path, store).await?,
         EncryptionKeySource::Given(source) => source.encryption_key().map_err(StartError::problem)?,

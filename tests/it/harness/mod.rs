@@ -15,6 +15,7 @@ pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxies;
 pub(crate) mod raw;
+pub(crate) mod records;
 pub(crate) mod registry;
 pub(crate) mod seawall;
 pub(crate) mod secure;

@@ -3,8 +3,10 @@
 mod challenges;
 mod desk;
 mod keys;
+mod last_uses;
 mod own_tokens;
 mod revocation;
 mod rights;
 mod scopes;
+mod stored_keys;
 mod token_endpoint;
