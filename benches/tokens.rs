@@ -5,7 +5,12 @@
 //! in force. A request is imitated by a thread that in a loop loads the policy, finds a principal by its id and decides.
 //! Its pauses are compared with those of the same loop while nothing changes: what the machine itself does is in both.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement may stop, and prints what it measured")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measurement may stop, and prints what it measured"
+)]
 
 use std::fs;
 use std::sync::Arc;
@@ -59,35 +64,31 @@ fn main() {
         mebibytes(records),
     );
 
+    house.with_reader(|| std::thread::sleep(QUIET)).print("a decision, nothing changes");
     let mut revision = 1;
-    let mut quiet = Vec::new();
-    house.with_reader(&mut quiet, || std::thread::sleep(QUIET));
-    reader("reader, nothing changes", &quiet);
-    for (name, kind) in [
-        ("token status", What::Status),
-        ("scope map", What::ScopeMap),
-        ("scope map of 500 rules", What::Largest),
-        ("token deleted", What::Delete),
-    ] {
-        let (mut pauses, mut times) = (Vec::new(), Vec::new());
-        house.with_reader(&mut pauses, || {
+    for (name, kind) in CHANGED {
+        let mut times = Rounds::new();
+        let rounds = house.with_reader(|| {
             for number in 0..CHANGES {
                 revision += 1;
                 let changes = house.one(kind, number, revision);
                 let begun = clock.ticks();
                 house.provider.apply(&changes);
-                times.push(clock.ticks().saturating_sub(begun));
+                times.note(clock.ticks().saturating_sub(begun));
             }
         });
-        times.sort_unstable();
-        line(
-            &format!("one change: {name}"),
-            &[("median", at(&times, 0.5)), ("p99", at(&times, 0.99)), ("worst", at(&times, 1.0))],
-        );
-        reader("  reader meanwhile", &pauses);
+        times.print(name);
+        rounds.print("  a decision meanwhile");
     }
     println!("  {:<34} {} MiB", "resident memory after the changes", mebibytes(resident()));
 }
+
+const CHANGED: [(&str, What); 4] = [
+    ("one change: a token's status", What::Status),
+    ("one change: a scope map", What::ScopeMap),
+    ("one change: 500 rules", What::Largest),
+    ("one change: a token is deleted", What::Delete),
+];
 
 #[derive(Clone, Copy)]
 enum What {
@@ -160,17 +161,18 @@ impl House {
         PrincipalId::derive(&self.hash_key, "bench", &[&number.to_be_bytes()])
     }
 
-    /// Runs `work` while another thread decides in a loop; `rounds` gets how long each round of that took.
-    fn with_reader(&self, rounds: &mut Vec<Duration>, work: impl FnOnce()) {
-        let over = AtomicBool::new(false);
+    /// Runs `work` while another thread decides in a loop: how long each round of that took.
+    fn with_reader(&self, work: impl FnOnce()) -> Rounds {
+        let (over, mut rounds) = (AtomicBool::new(false), Rounds::new());
         std::thread::scope(|scope| {
-            scope.spawn(|| self.decide_until(&over, rounds));
+            scope.spawn(|| self.decide_until(&over, &mut rounds));
             work();
             over.store(true, Ordering::Relaxed);
         });
+        rounds
     }
 
-    fn decide_until(&self, over: &AtomicBool, rounds: &mut Vec<Duration>) {
+    fn decide_until(&self, over: &AtomicBool, rounds: &mut Rounds) {
         let request = parse("GET", "/v2/team/app/manifests/v1").unwrap();
         let Endpoint::Registry(route) = request.endpoint else { return };
         let operation = Operation::of(request.method, &route);
@@ -189,7 +191,7 @@ impl House {
             authorize(registry, &caller, &operation, Timestamp::UNIX_EPOCH).unwrap();
             drop(policy);
             let now = SystemClock.ticks();
-            rounds.push(now.saturating_sub(last));
+            rounds.note(now.saturating_sub(last));
             last = now;
         }
     }
@@ -223,21 +225,46 @@ fn changes(revision: u64, everything: bool, changes: Vec<Change>) -> Changes {
     Changes { position, everything, changes }
 }
 
-fn reader(name: &str, rounds: &[Duration]) {
-    let mut rounds = rounds.to_vec();
-    rounds.sort_unstable();
-    line(name, &[("median", at(&rounds, 0.5)), ("p99.99", at(&rounds, 0.9999)), ("worst pause", at(&rounds, 1.0))]);
+/// Durations, counted in steps of 100 ns: a list of them would grow, and its growing would be the longest pause.
+struct Rounds {
+    counts: Vec<u64>,
+    total: u64,
+    worst: Duration,
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a rank among thousands"
-)]
-fn at(sorted: &[Duration], share: f64) -> Duration {
-    let rank = ((sorted.len() as f64 - 1.0) * share) as usize;
-    sorted.get(rank).copied().unwrap_or_default()
+impl Rounds {
+    const STEP: u64 = 100;
+
+    fn new() -> Self {
+        Self { counts: vec![0; 100_000], total: 0, worst: Duration::ZERO }
+    }
+
+    fn note(&mut self, round: Duration) {
+        let step = u64::try_from(round.as_nanos()).unwrap() / Self::STEP;
+        let last = self.counts.len() - 1;
+        self.counts[usize::try_from(step).unwrap().min(last)] += 1;
+        self.total += 1;
+        self.worst = self.worst.max(round);
+    }
+
+    /// At most this many of a million take longer.
+    fn all_but(&self, of_a_million: u64) -> Duration {
+        let mut longer = self.total;
+        for (step, count) in (1..).zip(&self.counts) {
+            longer -= count;
+            if longer * 1_000_000 <= self.total * of_a_million {
+                return Duration::from_nanos(step * Self::STEP);
+            }
+        }
+        self.worst
+    }
+
+    fn print(&self, name: &str) {
+        let shares = [("median", 500_000), ("p99", 10_000), ("p99.99", 100)];
+        let mut values: Vec<_> = shares.iter().map(|(name, share)| (*name, self.all_but(*share))).collect();
+        values.push(("worst", self.worst));
+        line(name, &values);
+    }
 }
 
 fn line(name: &str, values: &[(&str, Duration)]) {

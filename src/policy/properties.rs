@@ -46,79 +46,49 @@ pub(super) struct DeclaredProperties {
     pub(super) data_endpoint_enabled: Option<At<bool>>,
 }
 
+/// The properties, by their names in files, that the store has another value of, and where the file has them.
+pub(super) type Overruled = Vec<(&'static str, Origin)>;
+
 impl Properties {
-    /// `ip_rules` are those of `stored`, shared.
+    /// Each property of the one that has it. `ip_rules` are those of `stored`, shared.
     pub(super) fn merge(
         declared: &DeclaredProperties,
         stored: &StoredRegistry,
         ip_rules: Option<&Arc<[StoredIpRule]>>,
-    ) -> Self {
-        Self {
-            admin_user_enabled: setting(declared.admin_user_enabled.as_ref(), stored.admin_user_enabled.as_ref()),
-            anonymous_pull_enabled: setting(
-                declared.anonymous_pull_enabled.as_ref(),
-                stored.anonymous_pull_enabled.as_ref(),
-            ),
-            public_network_access: setting(
-                declared.public_network_access.as_ref(),
-                stored.public_network_access.as_ref(),
-            ),
-            default_action: setting(declared.default_action.as_ref(), stored.default_action.as_ref()),
-            ip_rules: setting(declared.ip_rules.as_ref(), ip_rules),
-            network_rule_bypass_options: setting(
-                declared.network_rule_bypass_options.as_ref(),
-                stored.network_rule_bypass_options.as_ref(),
-            ),
-            data_endpoint_enabled: setting(
-                declared.data_endpoint_enabled.as_ref(),
-                stored.data_endpoint_enabled.as_ref(),
-            ),
+    ) -> (Self, Overruled) {
+        let mut overruled = Overruled::new();
+        macro_rules! merged {
+            ($name:literal, $property:ident) => {
+                merged!($name, $property, stored.$property.as_ref())
+            };
+            ($name:literal, $property:ident, $stored:expr) => {
+                setting($name, declared.$property.as_ref(), $stored, &mut overruled)
+            };
         }
+        let merged = Self {
+            admin_user_enabled: merged!("adminUserEnabled", admin_user_enabled),
+            anonymous_pull_enabled: merged!("anonymousPullEnabled", anonymous_pull_enabled),
+            public_network_access: merged!("publicNetworkAccess", public_network_access),
+            default_action: merged!("defaultAction", default_action),
+            ip_rules: merged!("ipRules", ip_rules, ip_rules),
+            network_rule_bypass_options: merged!("networkRuleBypassOptions", network_rule_bypass_options),
+            data_endpoint_enabled: merged!("dataEndpointEnabled", data_endpoint_enabled),
+        };
+        (merged, overruled)
     }
 }
 
-fn setting<T: Clone + Default>(declared: Option<&At<T>>, stored: Option<&T>) -> Setting<T> {
-    match declared {
-        Some(declared) => Setting { value: declared.value.clone(), declared: Some(declared.origin.clone()) },
-        None => Setting { value: stored.cloned().unwrap_or_default(), declared: None },
+fn setting<T: Clone + Default + PartialEq>(
+    name: &'static str,
+    declared: Option<&At<T>>,
+    stored: Option<&T>,
+    overruled: &mut Overruled,
+) -> Setting<T> {
+    let Some(declared) = declared else {
+        return Setting { value: stored.cloned().unwrap_or_default(), declared: None };
+    };
+    if stored.is_some_and(|stored| *stored != declared.value) {
+        overruled.push((name, declared.origin.clone()));
     }
-}
-
-/// The properties, by their names in files, that a file and the store both have and not alike: where the file's are.
-pub(super) fn overruled<'a>(
-    declared: &'a DeclaredProperties,
-    stored: &StoredRegistry,
-) -> impl Iterator<Item = (&'static str, &'a Origin)> {
-    [
-        ("adminUserEnabled", differs(declared.admin_user_enabled.as_ref(), stored.admin_user_enabled.as_ref())),
-        (
-            "anonymousPullEnabled",
-            differs(declared.anonymous_pull_enabled.as_ref(), stored.anonymous_pull_enabled.as_ref()),
-        ),
-        (
-            "publicNetworkAccess",
-            differs(declared.public_network_access.as_ref(), stored.public_network_access.as_ref()),
-        ),
-        ("defaultAction", differs(declared.default_action.as_ref(), stored.default_action.as_ref())),
-        ("ipRules", {
-            let unlike =
-                |rules: &&At<Arc<[StoredIpRule]>>| stored.ip_rules.as_ref().is_some_and(|old| **old != *rules.value);
-            declared.ip_rules.as_ref().filter(unlike).map(|rules| &rules.origin)
-        }),
-        (
-            "networkRuleBypassOptions",
-            differs(declared.network_rule_bypass_options.as_ref(), stored.network_rule_bypass_options.as_ref()),
-        ),
-        (
-            "dataEndpointEnabled",
-            differs(declared.data_endpoint_enabled.as_ref(), stored.data_endpoint_enabled.as_ref()),
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(name, origin)| Some((name, origin?)))
-}
-
-fn differs<'a, T: PartialEq>(declared: Option<&'a At<T>>, stored: Option<&T>) -> Option<&'a Origin> {
-    let declared = declared?;
-    (*stored? != declared.value).then_some(&declared.origin)
+    Setting { value: declared.value.clone(), declared: Some(declared.origin.clone()) }
 }

@@ -139,8 +139,7 @@ impl Registry {
 /// What both layers say about the registry's own properties.
 fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules, Arc<Admin>) {
     let set = stored.properties();
-    let written = set.ip_rules.as_ref().map(|rules| &rules.written);
-    let properties = Properties::merge(&declared.properties, stored.record(), written);
+    let (properties, _) = stored.merged_with(&declared.properties);
     let rules = match (&declared.ip_rules, &set.ip_rules) {
         (Some(rules), _) => Some(Arc::clone(rules)),
         (None, Some(rules)) => rules.compiled.clone(),

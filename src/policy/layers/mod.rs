@@ -14,7 +14,6 @@ pub use stored::StoredPolicy;
 
 use super::origin::{At, Origin};
 use super::problem::{Problem, Problems};
-use super::properties::overruled;
 
 impl DeclaredPolicy {
     /// What an operator should know of these files beside that store: what is in both, and what has no effect.
@@ -41,8 +40,8 @@ impl Declared {
             let hint = "what this file says is in force; remove it here to use what the API has set";
             warnings.push(Problem::warning(origin, what).hint(hint));
         };
-        for (name, origin) in overruled(&self.properties, stored.record()) {
-            warn(origin, format!("`{name}` has another value in the store"));
+        for (name, origin) in stored.merged_with(&self.properties).1 {
+            warn(&origin, format!("`{name}` has another value in the store"));
         }
         if let Some(origin) = self.admin.as_ref().map(|at| &at.origin).filter(|_| stored.has_admin_passwords()) {
             warn(origin, "the admin account has passwords in the store too".to_owned());

@@ -17,6 +17,7 @@ use crate::policy::origin::Origin;
 use crate::policy::pattern::RepositoryPattern;
 use crate::policy::principal::{Password, Token};
 use crate::policy::problem::{Problem, Problems};
+use crate::policy::properties::{DeclaredProperties, Overruled, Properties};
 use crate::policy::scope_action::ScopeAction;
 use crate::policy::scope_map::{ScopeMap, ScopeRule};
 use crate::policy::stored::{StoredIpRule, StoredPassword, StoredRegistry, StoredScopeMap, StoredToken};
@@ -119,7 +120,7 @@ pub(in crate::policy) struct StoredProperties {
 /// IP rules as set and as compiled; `None` when any of them cannot be read.
 #[derive(Debug, Clone)]
 pub(in crate::policy) struct StoredRules {
-    pub(in crate::policy) written: Arc<[StoredIpRule]>,
+    written: Arc<[StoredIpRule]>,
     pub(in crate::policy) compiled: Option<Arc<IpRules>>,
 }
 
@@ -128,8 +129,10 @@ impl Stored {
         &self.properties
     }
 
-    pub(in crate::policy) fn record(&self) -> &StoredRegistry {
-        &self.properties.record
+    /// The properties in force where files say `declared`.
+    pub(in crate::policy) fn merged_with(&self, declared: &DeclaredProperties) -> (Properties, Overruled) {
+        let StoredProperties { record, ip_rules, .. } = &*self.properties;
+        Properties::merge(declared, record, ip_rules.as_ref().map(|rules| &rules.written))
     }
 
     pub(in crate::policy) fn has_admin_passwords(&self) -> bool {
