@@ -2,6 +2,8 @@
 //!
 //! Two texts: one for the client, and where that may not say everything, one for the operator's log.
 
+use std::fmt::Display;
+
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,7 +17,7 @@ use crate::store::StoreError;
 #[derive(Debug)]
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
-    pub(super) error: ErrorDetail,
+    pub(super) error: Box<ErrorDetail>,
     /// Seconds after which trying again may help.
     pub(super) retry_after: Option<u32>,
     /// The methods that the path does have.
@@ -48,7 +50,7 @@ pub(super) struct ErrorDetail {
 impl ApiError {
     /// An answer of this status. `code` is a word for programs, `message` a sentence for people.
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        let error = ErrorDetail { code, message: message.into(), ..ErrorDetail::default() };
+        let error = Box::new(ErrorDetail { code, message: message.into(), ..ErrorDetail::default() });
         Self { status, error, retry_after: None, allow: None, internal: None }
     }
 
@@ -86,7 +88,7 @@ impl ApiError {
     }
 
     /// Our own failure; `internal` is for the log.
-    pub(super) fn internal(internal: impl ToString) -> Self {
+    pub(super) fn internal(internal: &dyn Display) -> Self {
         let message = "seawall failed to carry this out; its log says why";
         let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
         Self { internal: Some(internal.to_string()), ..error }
@@ -127,14 +129,14 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable(reason) => {
                 Self::unavailable("the store is not available; try again later", Some(reason))
             }
-            StoreError::Unusable(reason) => Self::internal(format!("the store cannot be used: {reason}")),
+            StoreError::Unusable(reason) => Self::internal(&format_args!("the store cannot be used: {reason}")),
         }
     }
 }
 
 impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
-        Self::internal(error)
+        Self::internal(&error)
     }
 }
 
@@ -145,13 +147,13 @@ impl From<SealError> for ApiError {
                 "SealedWithAnotherKey",
                 "what the store keeps was sealed with another encryption key; configure that key, or make new passwords",
             ),
-            SealError::System => Self::internal(error),
+            SealError::System => Self::internal(&error),
         }
     }
 }
 
 impl From<serde_json::Error> for ApiError {
     fn from(error: serde_json::Error) -> Self {
-        Self::internal(error)
+        Self::internal(&error)
     }
 }

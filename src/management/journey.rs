@@ -49,7 +49,7 @@ async fn carry_out(parts: &Parts, head: &Head, body: Body, trail: &mut Trail) ->
     let target = Target::find(&head.method, head.uri.path());
     trail.operation = target.as_ref().ok().map(|target| target.operation);
     let connection =
-        trail.connection.ok_or_else(|| ApiError::internal("a listener did not say how a request came in"))?;
+        trail.connection.ok_or_else(|| ApiError::internal(&"a listener did not say how a request came in"))?;
     let caller = parts.owner.authenticate(connection, &head.headers).ok_or_else(unauthenticated)?;
     trail.caller = Some(caller);
     let call = Call::read(parts, target?, head, body, trail.began).await?;

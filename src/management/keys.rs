@@ -110,6 +110,6 @@ fn answer(error: KeyRecordsError, store: fn(StoreError) -> ApiError) -> ApiError
             ApiError::new(StatusCode::NOT_FOUND, "ResourceNotFound", Irrevocable::Unknown.to_string())
         }
         KeyRecordsError::Irrevocable(why @ Irrevocable::Last) => ApiError::conflict("NotRevocable", why.to_string()),
-        other => ApiError::internal(other),
+        other => ApiError::internal(&other),
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use http::Method;
-use utoipa::ToSchema;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Schema, Type};
@@ -12,6 +11,7 @@ use utoipa::openapi::{
     Content, HttpMethod, Info, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required, ResponseBuilder,
     SecurityRequirement,
 };
+use utoipa::{PartialSchema, ToSchema};
 
 use super::endpoints::{ENDPOINTS, Endpoint, Operation, parameter_name};
 use super::error::ErrorResponse;
@@ -83,7 +83,7 @@ fn operation(endpoint: &Endpoint, again: bool, schemas: &mut Schemas) -> Operati
         ));
     }
     for (status, body) in described.answers {
-        let mut response = ResponseBuilder::new().description(meaning(status));
+        let mut response = ResponseBuilder::new().description(meaning(status, endpoint.operation));
         if let Some(body) = body {
             response = response.content(JSON, Content::new(Some(body(schemas))));
         }
@@ -97,9 +97,9 @@ fn describe(operation: Operation) -> Description {
     use Operation as O;
     let (summary, request, answers): (_, Option<Body>, &[(_, Option<Body>)]) = match operation {
         O::ListResources => {
-            ("Registries, in the form of any resource.", None, &[("200", Some(body::<List<SummaryResource>>))])
+            ("Registries, in the form of any resource.", None, &[("200", Some(list::<SummaryResource>))])
         }
-        O::ListRegistries => ("All registries.", None, &[("200", Some(body::<List<RegistryResource>>))]),
+        O::ListRegistries => ("All registries.", None, &[("200", Some(list::<RegistryResource>))]),
         O::CheckName => (
             "Whether a registry may be called so.",
             Some(body::<CheckName>),
@@ -111,8 +111,7 @@ fn describe(operation: Operation) -> Description {
             Some(body::<RegistryUpdate>),
             &[("200", Some(body::<RegistryResource>))],
         ),
-        O::CreateRegistry => ("Always refused: files declare registries.", None, &[]),
-        O::DeleteRegistry => ("Always refused: files declare registries.", None, &[]),
+        O::CreateRegistry | O::DeleteRegistry => ("Always refused: files declare registries.", None, &[]),
         O::ListCredentials => ("The admin account's passwords.", None, &[("200", Some(body::<ListedCredentials>))]),
         O::RegenerateCredential => (
             "Replaces one of the admin account's passwords.",
@@ -125,14 +124,14 @@ fn describe(operation: Operation) -> Description {
             &[("200", Some(body::<GeneratedCredentials>))],
         ),
         O::ListUsages => ("How much there is of what ACR limits.", None, &[("200", Some(body::<UsageList>))]),
-        O::ListScopeMaps => ("All scope maps.", None, &[("200", Some(body::<List<ScopeMapResource>>))]),
+        O::ListScopeMaps => ("All scope maps.", None, &[("200", Some(list::<ScopeMapResource>))]),
         O::GetScopeMap => ("One scope map.", None, &[("200", Some(body::<ScopeMapResource>))]),
         O::PutScopeMap => ("Creates or replaces a scope map.", Some(body::<ScopeMapUpdate>), PUT_SCOPE_MAP),
         O::UpdateScopeMap => {
             ("Changes a scope map.", Some(body::<ScopeMapUpdate>), &[("200", Some(body::<ScopeMapResource>))])
         }
         O::DeleteScopeMap => ("Deletes a scope map that no token uses.", None, DELETED),
-        O::ListTokens => ("All tokens.", None, &[("200", Some(body::<List<TokenResource>>))]),
+        O::ListTokens => ("All tokens.", None, &[("200", Some(list::<TokenResource>))]),
         O::GetToken => ("One token.", None, &[("200", Some(body::<TokenResource>))]),
         O::PutToken => ("Creates a token, or gives it another scope map.", Some(body::<TokenUpdate>), PUT_TOKEN),
         O::UpdateToken => ("Changes a token.", Some(body::<TokenUpdate>), &[("200", Some(body::<TokenResource>))]),
@@ -165,11 +164,12 @@ fn query(operation: Operation) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-fn meaning(status: &str) -> &'static str {
+fn meaning(status: &str, operation: Operation) -> &'static str {
     match status {
         "201" => "Created, and in force.",
-        "204" => "There is no such thing.",
-        _ => "Done, and in force.",
+        "204" => "There was nothing to delete.",
+        _ if operation.is_audited() => "Done, and in force.",
+        _ => "What was asked for.",
     }
 }
 
@@ -178,6 +178,14 @@ fn body<T: ToSchema>(schemas: &mut Schemas) -> Ref {
     T::schemas(&mut found);
     schemas.extend(found);
     Ref::from_schema_name(T::name())
+}
+
+/// A page of `T`. The derived schemas of all pages have one name.
+fn list<T: ToSchema>(schemas: &mut Schemas) -> Ref {
+    body::<T>(schemas);
+    let name = format!("{}List", T::name());
+    schemas.insert(name.clone(), List::<T>::schema());
+    Ref::from_schema_name(name)
 }
 
 fn parameter(name: &str, place: ParameterIn, text: Option<&str>) -> ParameterBuilder {

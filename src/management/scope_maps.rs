@@ -93,11 +93,11 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, ApiError> {
         Ok(Change::Delete)
     };
     let changed = modify::<StoredScopeMap>(call, key(&registry, Kind::ScopeMap, name), change).await?;
-    Ok(deleted(changed))
+    Ok(deleted(&changed))
 }
 
 /// The answer to a deletion: 204 when there was nothing to delete, as in ARM.
-pub(super) fn deleted<T>(changed: Changed<T>) -> Answer {
+pub(super) fn deleted<T>(changed: &Changed<T>) -> Answer {
     if !changed.existed {
         return Answer::empty(StatusCode::NO_CONTENT);
     }

@@ -97,7 +97,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("tokenName"));
     refuse_declared(&registry, name)?;
     let place = key(&registry, Kind::Token, name);
-    Ok(deleted(modify::<StoredToken>(call, place, |_| Ok(Change::Delete)).await?))
+    Ok(deleted(&modify::<StoredToken>(call, place, |_| Ok(Change::Delete)).await?))
 }
 
 /// What a request says about a token, its scope maps looked up.
@@ -181,7 +181,7 @@ fn new(call: &Call<'_>, scope_map: &str) -> Result<StoredToken, ApiError> {
 
 /// An id that nothing else has, nor will have.
 pub(super) fn random_id<T: FromStr<Err = MalformedId>>() -> Result<T, ApiError> {
-    Uuid::new_v4().simple().to_string().parse().map_err(ApiError::internal)
+    Uuid::new_v4().simple().to_string().parse().map_err(|error| ApiError::internal(&error))
 }
 
 fn check_name(registry: &Registry, name: &str) -> Result<(), ApiError> {

@@ -63,7 +63,7 @@ pub(super) struct Changed<T> {
 /// The contents of the record `key`, and the revision of their last change.
 pub(super) async fn read<T: Contents>(call: &Call<'_>, key: &ObjectKey) -> Result<Option<(T, Revision)>, ApiError> {
     let Some(record) = call.parts.store.get(key).await? else { return Ok(None) };
-    let contents = T::of(record.object).ok_or_else(|| ApiError::internal("a record of another kind"))?;
+    let contents = T::of(record.object).ok_or_else(|| ApiError::internal(&"a record of another kind"))?;
     Ok(Some((contents, record.revision)))
 }
 
@@ -103,7 +103,7 @@ pub(super) async fn modify<T: Contents>(
             Err(error) => return Err(write_failed(error)),
         }
     }
-    Err(conflict.map_or_else(|| ApiError::internal("no attempt was made"), ApiError::from))
+    Err(conflict.map_or_else(|| ApiError::internal(&"no attempt was made"), ApiError::from))
 }
 
 /// What a write that failed, for another reason than a conflict, is answered.

@@ -68,10 +68,9 @@ pub(in crate::management) struct NetworkRuleSet {
     pub(in crate::management) ip_rules: Vec<IpRule>,
 }
 
-/// One network rule.
+/// One network rule. ARM knows the action `Allow` only; `Deny` is ours.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(in crate::management) struct IpRule {
-    /// ARM knows `Allow` only; `Deny` is ours.
     #[serde(default = "allow")]
     #[schema(inline)]
     pub(in crate::management) action: ActionWord,
