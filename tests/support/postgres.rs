@@ -68,13 +68,14 @@ impl Postgres {
         postgres
     }
 
-    /// A server that all tests share that run at this moment; each uses a [`Postgres::database`] of its own.
+    /// A server that all tests share that run at this moment; each uses a [`Postgres::database`] of its own. It does not
+    /// wait for the disk.
     pub(crate) fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
         // A test that failed while it held the lock has left it in order.
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
-            let server = Arc::new(Self::start());
+            let server = Arc::new(Self::start_with(|_| vec!["fsync=off".to_owned()]));
             *shared = Arc::downgrade(&server);
             server
         })
