@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, ETAG, HeaderValue, IF_MATCH};
 use http::{Method, StatusCode};
-use reqwest::{Certificate, Url};
+use reqwest::{Certificate, ClientBuilder, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
@@ -73,7 +73,8 @@ fn expected(text: &str) -> String {
     format!("{text:?} is not an endpoint: write a URL such as https://registry.example.com:8444, or unix:/path")
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether `url` leads to this machine.
+pub fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
@@ -192,17 +193,9 @@ pub struct Client {
 impl Client {
     /// Opens nothing yet: the first request does.
     pub fn new(settings: Settings) -> Result<Self, ClientError> {
-        // It can be installed once, and whoever was first installed the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("seawall/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT);
-        match (&settings.ca, &settings.certificate) {
-            (Some(ca), _) => builder = builder.tls_certs_only(certificates(ca)?),
-            (None, Some(own)) => builder = builder.tls_certs_merge(certificates(own)?),
-            (None, None) => {}
+        let mut builder = http_client(settings.ca.as_deref())?;
+        if let (None, Some(own)) = (&settings.ca, &settings.certificate) {
+            builder = builder.tls_certs_merge(certificates(own)?);
         }
         let base = match &settings.endpoint {
             Endpoint::Unix(path) => {
@@ -287,6 +280,25 @@ impl Client {
     }
 }
 
+/// A client that follows no redirect and does not wait for ever. It trusts the authorities in the PEM file `ca` instead of
+/// the system's.
+///
+/// # Errors
+/// [`ClientError::Unusable`] for that file.
+pub fn http_client(ca: Option<&Path>) -> Result<ClientBuilder, ClientError> {
+    // It can be installed once, and whoever was first installed the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("seawall/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TIMEOUT);
+    Ok(match ca {
+        Some(path) => builder.tls_certs_only(certificates(path)?),
+        None => builder,
+    })
+}
+
 /// Where the next page begins. The rest of the link does not count: what its host is called depends on who asks, and the
 /// credential goes to one server only.
 fn next(link: &str) -> Option<String> {
@@ -319,7 +331,7 @@ fn bearer(credential: &Secret) -> Result<HeaderValue, ClientError> {
 }
 
 /// An error with everything behind it; the outermost says no more than the URL.
-fn causes(error: &reqwest::Error) -> String {
+pub fn causes(error: &reqwest::Error) -> String {
     let mut causes = Vec::new();
     let mut next = error.source();
     while let Some(cause) = next {

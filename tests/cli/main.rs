@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod arm;
+mod check_health;
 #[cfg(test)]
 mod connecting;
 #[cfg(test)]

@@ -70,6 +70,18 @@ impl Server {
         Ok(Settings { credential, ca: self.ca.clone(), ..server })
     }
 
+    /// The certificate authorities to trust instead of the system's.
+    pub(super) fn authorities(&self) -> Option<&Path> {
+        self.ca.as_deref()
+    }
+
+    /// What the configuration file, if one is known, declares for a registry.
+    pub(super) fn declared_login_server(&self, registry: &str) -> Option<String> {
+        let registries = config::read(self.file().ok()?).registries?;
+        let mut declared = registries.examine().iter().filter(|(name, _)| name.eq_ignore_ascii_case(registry));
+        declared.next().map(|(_, document)| document.login_server.value.clone())
+    }
+
     fn given_credential(&self) -> Result<Option<Secret>, Failure> {
         match env::var_os(CREDENTIAL).as_deref().map(OsStr::to_str) {
             Some(Some(value)) if !value.is_empty() => Ok(Some(Secret::new(value))),

@@ -4,6 +4,7 @@
 //! printed is `format`'s business; which server is asked is `connect`'s.
 
 mod arguments;
+mod check_health;
 mod columns;
 mod connect;
 mod credential;
@@ -47,6 +48,8 @@ pub(super) enum Command {
     List(registry::List),
     /// Change the properties of a registry.
     Update(registry::Update),
+    /// Look for what keeps this machine from using a registry.
+    CheckHealth(check_health::CheckHealth),
     /// Print how much of each kind a registry has.
     ShowUsage(registry::ShowUsage),
     /// The admin account's passwords.
@@ -72,6 +75,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Show(show) => execute(show),
         Command::List(list) => execute(list),
         Command::Update(update) => execute(update),
+        Command::CheckHealth(check) => check_health::run(check),
         Command::ShowUsage(usage) => execute(usage),
         Command::Credential(credential::Command::Show(show)) => execute(show),
         Command::Credential(credential::Command::Renew(renew)) => execute(renew),
