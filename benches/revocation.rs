@@ -10,6 +10,7 @@
 #[path = "../tests/it/harness/mod.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest of it")]
 mod harness;
+#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/support/replicas.rs"]
 mod support;
 
@@ -111,11 +112,17 @@ impl World {
         let actions = ["repositories/samples/app/content/read"];
         self.manager.done("PUT", &format!("/scopeMaps/{map}"), &json!({"properties": {"actions": actions}}));
         let id = |kind: &str, name: &str| {
-            format!("/subscriptions/any/resourceGroups/any/providers/Microsoft.ContainerRegistry/registries/myregistry/{kind}/{name}")
+            format!(
+                "/subscriptions/any/resourceGroups/any/providers/Microsoft.ContainerRegistry/registries/myregistry/{kind}/{name}"
+            )
         };
         let token = json!({"properties": {"scopeMapId": id("scopeMaps", &map), "status": "enabled"}});
         self.manager.done("PUT", &format!("/tokens/{name}"), &token);
-        let made = self.manager.done("POST", "/generateCredentials", &json!({"tokenId": id("tokens", name), "name": "password1"}));
+        let made = self.manager.done(
+            "POST",
+            "/generateCredentials",
+            &json!({"tokenId": id("tokens", name), "name": "password1"}),
+        );
         Account::new(name, made["passwords"][0]["value"].as_str().unwrap())
     }
 
@@ -139,7 +146,9 @@ impl World {
             "disable" => self.manager.done("PATCH", &token, &json!({"properties": {"status": "disabled"}})),
             "delete" => self.manager.done("DELETE", &token, &Value::Null),
             "rotate" => {
-                let id = format!("/subscriptions/a/resourceGroups/a/providers/Microsoft.ContainerRegistry/registries/myregistry{token}");
+                let id = format!(
+                    "/subscriptions/a/resourceGroups/a/providers/Microsoft.ContainerRegistry/registries/myregistry{token}"
+                );
                 self.manager.done("POST", "/generateCredentials", &json!({"tokenId": id, "name": "password1"}))
             }
             "scope map" => {
@@ -214,6 +223,9 @@ fn main() {
     drop(load);
     let metrics = harness::http::get(world.other.place().metrics(), "/metrics").unwrap().text();
     println!("as the other replica's metric says, written there → in force here:");
-    metrics.lines().filter(|line| line.starts_with("seawall_policy_delay_seconds")).for_each(|line| println!("  {line}"));
+    metrics
+        .lines()
+        .filter(|line| line.starts_with("seawall_policy_delay_seconds"))
+        .for_each(|line| println!("  {line}"));
     drop(world.one);
 }

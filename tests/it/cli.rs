@@ -57,8 +57,8 @@ fn check_says_that_a_file_has_no_problems() {
 fn check_tells_a_warning_and_lets_the_file_pass() {
     let directory = file(&format!("{GOOD}    adminUserEnabled: true\n"));
     let warning = "\
-seawall.yaml:4:3: warning: the admin account is enabled but has no password, so nobody can use it
-  hint: add `admin: { passwords: [ { name: password, file: … } ] }`
+seawall.yaml:7:23: warning: the admin account is enabled but has no password, so nobody can use it
+  hint: add `admin: { passwords: [ { name: password, file: … } ] }`, or let `seawall credential renew` make one
 1 warning
 ";
     let passes = "seawall.yaml: can be served, with the warnings above\n";

@@ -1,6 +1,7 @@
 //! Seawalls whose policy lives in a store: one on its own SQLite file, or several on one PostgreSQL. Their file says nothing
 //! but where the registry is.
 
+#[expect(dead_code, reason = "the store's tests use more of it")]
 #[path = "postgres.rs"]
 mod postgres;
 
@@ -13,7 +14,10 @@ use crate::harness::seawall::{Place, Seawall};
 const ENCRYPTION_KEY: &str = "an-encryption-key-for-tests-of-at-least-32-characters";
 
 fn registries(login_server: &str, upstream: &Registry) -> String {
-    format!("registries: {{myregistry: {{loginServer: \"{login_server}\", upstream: {{url: \"{}\"}}}}}}\n", upstream.url())
+    format!(
+        "registries: {{myregistry: {{loginServer: \"{login_server}\", upstream: {{url: \"{}\"}}}}}}\n",
+        upstream.url()
+    )
 }
 
 /// On a SQLite file of its own.

@@ -46,8 +46,8 @@ enum Purpose {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Revoke {
-    /// The id of the key, as `seawall key list` prints it.
-    #[arg(short, long, value_name = "ID", value_parser = name, visible_alias = "id")]
+    /// The id of the key, as `seawall key list` prints it. It may begin with a hyphen.
+    #[arg(short, long, value_name = "ID", value_parser = name, visible_alias = "id", allow_hyphen_values = true)]
     name: String,
     #[command(flatten)]
     confirmation: Confirmation,

@@ -63,10 +63,15 @@ fn survives_being_killed(mut server: Seawall) {
         let manager = Manager::of(&server);
         let left = Arc::new(AtomicUsize::new(total / (KILLS + 1)));
         let stop = Arc::new(AtomicBool::new(false));
-        let writers: Vec<_> = all.iter().cloned().enumerate().map(|(writer, acknowledged)| {
-            let (manager, left, stop) = (manager.clone(), Arc::clone(&left), Arc::clone(&stop));
-            thread::spawn(move || write(writer, &manager, &left, &stop, &acknowledged))
-        }).collect();
+        let writers: Vec<_> = all
+            .iter()
+            .cloned()
+            .enumerate()
+            .map(|(writer, acknowledged)| {
+                let (manager, left, stop) = (manager.clone(), Arc::clone(&left), Arc::clone(&stop));
+                thread::spawn(move || write(writer, &manager, &left, &stop, &acknowledged))
+            })
+            .collect();
         while left.load(Ordering::SeqCst) > 0 {
             thread::sleep(Duration::from_millis(5));
         }

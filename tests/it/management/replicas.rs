@@ -70,7 +70,9 @@ fn what_is_revoked_at_one_replica_is_refused_at_the_other() {
     for (what, command) in ways {
         let token = world.token();
         let session = world.session("MyToken", &password(&token, "password1"));
-        wait_until("the other replica knows the token", || session.log_in(&["repository:samples/app:push"]).status == 200);
+        wait_until("the other replica knows the token", || {
+            session.log_in(&["repository:samples/app:push"]).status == 200
+        });
         let access_token = session.access_token(&["repository:samples/app:pull,push"]);
         session.bearer(&access_token, "POST", "/v2/samples/app/blobs/uploads/").expect(202);
         seawall(&world.one, command).ok();
@@ -93,7 +95,7 @@ fn replicas_share_their_keys() {
     });
     let before = seawall(&world.one, "key list").ok().json();
     let old = before.as_array().unwrap().iter().find(|key| key["purpose"] == "signing").unwrap()["id"].clone();
-    seawall(&world.one, "key rotate --purpose signing --yes").ok();
+    seawall(&world.one, "key rotate --purpose signing").ok();
     other.bearer(&access_token, "POST", "/v2/samples/app/blobs/uploads/").expect(202);
     seawall(&world.one, &format!("key revoke --id {} --yes", old.as_str().unwrap())).ok();
     refused("what a revoked key signed", || {
@@ -132,7 +134,8 @@ fn pulls_go_on_while_the_database_is_away() {
         if pulls % 500 == 1 {
             let answer = manager.call("GET", "/tokens", &Value::Null).unwrap();
             assert_eq!(answer.status, 503, "{}", answer.text());
-            let answer = manager.call("PATCH", "/tokens/MyToken", &json!({"properties": {"status": "disabled"}})).unwrap();
+            let answer =
+                manager.call("PATCH", "/tokens/MyToken", &json!({"properties": {"status": "disabled"}})).unwrap();
             assert_eq!(answer.status, 503, "{}", answer.text());
             assert_eq!(readiness(&world.other).0, 200, "degraded is still ready");
         }
@@ -140,7 +143,9 @@ fn pulls_go_on_while_the_database_is_away() {
     println!("{pulls} pulls in {seconds} s without the database");
 
     world.database.start_again();
-    wait_until("readiness heals", || readiness(&world.other) .1.contains("ready") && !readiness(&world.other).1.contains("degraded"));
+    wait_until("readiness heals", || {
+        readiness(&world.other).1.contains("ready") && !readiness(&world.other).1.contains("degraded")
+    });
     manager.done("PATCH", "/tokens/MyToken", &json!({"properties": {"status": "disabled"}}));
     assert_eq!(pull(), 401);
 }

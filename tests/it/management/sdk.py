@@ -81,9 +81,7 @@ read = "repositories/samples/*/content/read"
 scope_map = client.scope_maps.begin_create(
     GROUP, REGISTRY, "sdk-map", ScopeMap(description="by the SDK", actions=[read])
 ).result()
-assert scope_map.actions == [read] and scope_map.type_properties_type == "UserDefined" if hasattr(
-    scope_map, "type_properties_type"
-) else scope_map.actions == [read], scope_map
+assert scope_map.actions == [read] and scope_map["properties"]["type"] == "UserDefined", scope_map
 write = "repositories/samples/*/content/write"
 scope_map = client.scope_maps.begin_update(
     GROUP, REGISTRY, "sdk-map", ScopeMapUpdateParameters(actions=[read, write])

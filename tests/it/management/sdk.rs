@@ -24,8 +24,10 @@ fn microsofts_sdk_drives_tokens_scope_maps_credentials_and_network_rules() {
         fs::write(&path, text).unwrap();
         path.display().to_string()
     };
-    let (certificate, key) =
-        (file("tls.crt", secure::certificate().certificate.as_str()), file("tls.key", secure::certificate().key.as_str()));
+    let (certificate, key) = (
+        file("tls.crt", secure::certificate().certificate.as_str()),
+        file("tls.key", secure::certificate().key.as_str()),
+    );
     let tls = format!("tls: {{certificates: [{{certificate: \"{certificate}\", key: \"{key}\"}}]}}");
     let document = place.document(&format!(
         "registries: {{myregistry: {{loginServer: \"{}\", upstream: {{url: \"{}\"}}}}}}\n",
@@ -37,7 +39,7 @@ fn microsofts_sdk_drives_tokens_scope_maps_credentials_and_network_rules() {
     let server = place.start(&document);
     let manager = Manager::of(&server);
 
-    let url = format!("https://localhost:{}", server.place().management().port());
+    let url = format!("https://127.0.0.1:{}", server.place().management().port());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/management/sdk.py");
     let output = Command::new(PYTHON).args([script, &url, manager.credential(), &certificate]).output().unwrap();
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

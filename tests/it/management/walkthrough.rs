@@ -11,7 +11,6 @@ use crate::harness::operator::{run, seawall};
 use crate::harness::registry::{Distribution, Registry};
 use crate::harness::session::Account;
 
-
 /// The value of a password that a command has just made.
 pub(super) fn password(token: &Value, name: &str) -> String {
     let passwords = token.pointer("/credentials/passwords").or_else(|| token.get("passwords")).unwrap();
@@ -34,8 +33,20 @@ fn from_token_create_to_token_delete_with_docker_and_the_commands_only() {
     // S3-26 to S3-33: two passwords without expiry, a scope map of its own.
     let created = run(
         &server,
-        &["token", "create", "--name", "MyToken", "--registry", "myregistry", "--repository", "samples/hello-world",
-          "content/write", "content/read", "--output", "json"],
+        &[
+            "token",
+            "create",
+            "--name",
+            "MyToken",
+            "--registry",
+            "myregistry",
+            "--repository",
+            "samples/hello-world",
+            "content/write",
+            "content/read",
+            "--output",
+            "json",
+        ],
     )
     .ok();
     assert!(created.stderr.contains("Please store your generated credentials safely."), "{created}");
@@ -62,11 +73,24 @@ fn from_token_create_to_token_delete_with_docker_and_the_commands_only() {
     // S3-35, S3-36 (E-11): a scope map first; creating the token again gives it that one, and new passwords.
     run(
         &server,
-        &["scope-map", "create", "--name", "MyScopeMap", "--registry", "myregistry", "--repository",
-          "samples/hello-world", "content/write", "content/read", "--description", "Sample scope map"],
+        &[
+            "scope-map",
+            "create",
+            "--name",
+            "MyScopeMap",
+            "--registry",
+            "myregistry",
+            "--repository",
+            "samples/hello-world",
+            "content/write",
+            "content/read",
+            "--description",
+            "Sample scope map",
+        ],
     )
     .ok();
-    let token = seawall(&server, "token create --name MyToken --registry myregistry --scope-map MyScopeMap").ok().json();
+    let token =
+        seawall(&server, "token create --name MyToken --registry myregistry --scope-map MyScopeMap").ok().json();
     assert!(token["scopeMapId"].as_str().unwrap().ends_with("/scopeMaps/MyScopeMap"), "{token}");
     docker.push(&layout, &hello).expect_failure("unauthorized");
     docker.log_in(&login_server, &Account::new("MyToken", &password(&token, "password2"))).expect_success();
@@ -86,8 +110,10 @@ fn from_token_create_to_token_delete_with_docker_and_the_commands_only() {
 
     // S3-78, S3-80: adding to what is there replaces nothing.
     seawall(&server, "scope-map update -n MyScopeMap -r myregistry --add-repository samples/nginx content/delete").ok();
-    let map =
-        seawall(&server, "scope-map update -n MyScopeMap -r myregistry --add-repository samples/hello-world metadata/read");
+    let map = seawall(
+        &server,
+        "scope-map update -n MyScopeMap -r myregistry --add-repository samples/hello-world metadata/read",
+    );
     let mut actions: Vec<String> = serde_json::from_value(map.ok().json()["actions"].clone()).unwrap();
     actions.sort_unstable();
     let expected = [
@@ -105,7 +131,10 @@ fn from_token_create_to_token_delete_with_docker_and_the_commands_only() {
     let columns = lines.next().unwrap().split("  ").map(str::trim).filter(|one| !one.is_empty());
     assert_eq!(columns.collect::<Vec<_>>(), ["NAME", "TYPE", "CREATION DATE", "DESCRIPTION"], "{maps}");
     let of = |name: &str| maps.stdout.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap();
-    assert!(of("_repositories_admin").ends_with("Can perform all read, write and delete operations on the ..."), "{maps}");
+    assert!(
+        of("_repositories_admin").ends_with("Can perform all read, write and delete operations on the ..."),
+        "{maps}"
+    );
     assert!(of("_repositories_pull").contains("SystemDefined"), "{maps}");
     assert!(of("_repositories_push").ends_with("Can push to any repository of the registry"), "{maps}");
     assert!(of("MyScopeMap").contains("UserDefined"), "{maps}");
@@ -120,16 +149,15 @@ fn from_token_create_to_token_delete_with_docker_and_the_commands_only() {
          --query passwords[0].value --output tsv",
     )
     .ok();
-    docker.log_in(&login_server, &Account::new("MyToken", &password(&token, "password1"))).expect_failure("unauthorized");
+    docker
+        .log_in(&login_server, &Account::new("MyToken", &password(&token, "password1")))
+        .expect_failure("unauthorized");
     docker.log_in(&login_server, &Account::new("MyToken", &password(&token, "password2"))).expect_success();
     docker.log_in(&login_server, &Account::new("MyToken", generated.text())).expect_success();
 
     // S3-90, S3-92: another scope map, with a tip.
-    seawall(
-        &server,
-        "scope-map create --name MyNewScopeMap --registry myregistry --repository samples/* content/read",
-    )
-    .ok();
+    seawall(&server, "scope-map create --name MyNewScopeMap --registry myregistry --repository samples/* content/read")
+        .ok();
     let updated = seawall(&server, "token update --name MyToken --registry myregistry --scope-map MyNewScopeMap").ok();
     assert!(updated.stderr.contains("seawall token credential generate"), "{updated}");
     docker.push(&layout, &nginx).expect_failure("requested access to the resource is denied");
