@@ -5,12 +5,22 @@
 //! other replica asks all the time; the delay is from the acknowledgement until the start of its first refused request, and
 //! 0 when that began before. After the first refusal nothing may be accepted again. `ROUNDS` of each way, 40 unless set.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "a measurement may stop, and prints")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "a measurement may stop, and prints"
+)]
 
 #[path = "../tests/it/harness/mod.rs"]
-#[expect(dead_code, reason = "the integration tests use the rest of it")]
+#[expect(
+    dead_code,
+    clippy::print_stderr,
+    reason = "the integration tests use the rest of it, where all of this is allowed"
+)]
 mod harness;
-#[expect(dead_code, reason = "the tests use more of it")]
+#[expect(dead_code, clippy::expect_used, reason = "the tests use more of it")]
 #[path = "../tests/support/replicas.rs"]
 mod support;
 
@@ -165,11 +175,11 @@ impl World {
         let account = if way == "admin off" { self.admin() } else { self.create(&name) };
         let access_token = self.access_token(&account);
         let watch = Arc::new(Stopwatch::start());
-        let asked = Arc::clone(&watch);
+        let since = Arc::clone(&watch);
         let mut asker = Asker::new(self.other.address(), &self.host, &access_token);
         let client = thread::spawn(move || {
             loop {
-                let began = asked.elapsed();
+                let began = since.elapsed();
                 if !asker.permitted() {
                     // It stays refused.
                     assert!((0..20).all(|_| !asker.permitted()));
@@ -209,7 +219,7 @@ fn main() {
 
     let address = world.other.address();
     let saturation = Load::start(address, &world.host, &access_token, Duration::ZERO).rate(5);
-    let every = Duration::from_secs(2 * CLIENTS as u64).div_f64(saturation.max(1) as f64);
+    let every = Duration::from_secs(2 * CLIENTS as u64) / u32::try_from(saturation.max(1)).unwrap();
     let load = Load::start(address, &world.host, &access_token, every);
     println!("the other replica: {saturation} requests/s at most, {} requests/s during the measurement", load.rate(3));
     println!("delay in ms    count    median       p99       max");

@@ -107,16 +107,14 @@ mod tests {
     const NOW: i64 = 1_767_225_600;
 
     fn publish(current: &Current, version: u64, ends: &[(&str, &str)]) {
-        let tokens: String = ends
-            .iter()
-            .map(|(name, expiry)| {
-                let hash = format!("$seawall-hmac-sha256${}", "A".repeat(43));
-                format!(
-                    "      {name}: {{ scopeMap: _repositories_pull, passwords: \
-                     [ {{ name: password1, hash: {hash}, expiry: {expiry} }} ] }}\n"
-                )
-            })
-            .collect();
+        let hash = format!("$seawall-hmac-sha256${}", "A".repeat(43));
+        let token = |(name, expiry): &(&str, &str)| {
+            format!(
+                "      {name}: {{ scopeMap: _repositories_pull, passwords: \
+                 [ {{ name: password1, hash: {hash}, expiry: {expiry} }} ] }}\n"
+            )
+        };
+        let tokens = ends.iter().map(token).collect::<Vec<_>>().concat();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("seawall.yaml");
         let text = format!(
@@ -124,7 +122,7 @@ mod tests {
              loginServer: registry.example.com\n    upstream: {{ url: http://127.0.0.1:5000 }}\n    tokens:\n{tokens}"
         );
         fs::write(&path, text).unwrap();
-        let registries = crate::config::read(&path).registries.and_then(|draft| draft.whole()).unwrap();
+        let registries = crate::config::read(&path).registries.and_then(crate::provider::reader::Draft::whole).unwrap();
         let references = MachineReferences::default();
         let now = Timestamp::from_second(NOW).unwrap();
         let compiler = Compiler { hash_key: &HashKey::from_bytes([0; 32]), references: &references, now };

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod arm;
+#[cfg(test)]
 mod check_health;
 #[cfg(test)]
 mod connecting;

@@ -81,7 +81,9 @@ fn survives_being_killed(mut server: Seawall) {
             stop.store(true, Ordering::SeqCst);
         }
         stop.store(true, Ordering::SeqCst);
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        for writer in writers {
+            writer.join().unwrap();
+        }
         server = server.restarted();
         let manager = Manager::of(&server);
         for acknowledged in &all {

@@ -3,6 +3,8 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use ::seawall::clock::{Clock, SystemClock};
+
 use super::support::bare;
 use super::walkthrough::password;
 use crate::harness::http;
@@ -79,7 +81,7 @@ fn a_password_expires_and_warns_before() {
     assert!(expiring.is_some_and(|line| line.ends_with(" 2")), "{expiring:?} in:\n{metrics}");
 
     let soon = "token credential generate -n MyToken -r myregistry --password2 --expiration";
-    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
+    let at = SystemClock.now() + jiff::SignedDuration::from_secs(3);
     let made = seawall(&server, &format!("{soon} {}", at.strftime("%Y-%m-%dT%H:%M:%SZ"))).ok().json();
     let made = password(&made, "password2");
     sleep(Duration::from_secs(4));

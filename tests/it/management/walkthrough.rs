@@ -31,24 +31,9 @@ fn from_token_create_to_token_delete_with_docker_and_the_commands_only() {
     docker.docker(&["tag", &hello, &nginx]).expect_success();
 
     // S3-26 to S3-33: two passwords without expiry, a scope map of its own.
-    let created = run(
-        &server,
-        &[
-            "token",
-            "create",
-            "--name",
-            "MyToken",
-            "--registry",
-            "myregistry",
-            "--repository",
-            "samples/hello-world",
-            "content/write",
-            "content/read",
-            "--output",
-            "json",
-        ],
-    )
-    .ok();
+    let create = "token create --name MyToken --registry myregistry --repository samples/hello-world content/write \
+                  content/read --output json";
+    let created = seawall(&server, create).ok();
     assert!(created.stderr.contains("Please store your generated credentials safely."), "{created}");
     let token = created.json();
     assert_eq!(token["status"], "enabled");
@@ -71,24 +56,9 @@ fn from_token_create_to_token_delete_with_docker_and_the_commands_only() {
     docker.push(&layout, &nginx).expect_failure("requested access to the resource is denied");
 
     // S3-35, S3-36 (E-11): a scope map first; creating the token again gives it that one, and new passwords.
-    run(
-        &server,
-        &[
-            "scope-map",
-            "create",
-            "--name",
-            "MyScopeMap",
-            "--registry",
-            "myregistry",
-            "--repository",
-            "samples/hello-world",
-            "content/write",
-            "content/read",
-            "--description",
-            "Sample scope map",
-        ],
-    )
-    .ok();
+    let create = "scope-map create --name MyScopeMap --registry myregistry --repository samples/hello-world content/write \
+                  content/read --description";
+    run(&server, &create.split_whitespace().chain(["Sample scope map"]).collect::<Vec<_>>()).ok();
     let token =
         seawall(&server, "token create --name MyToken --registry myregistry --scope-map MyScopeMap").ok().json();
     assert!(token["scopeMapId"].as_str().unwrap().ends_with("/scopeMaps/MyScopeMap"), "{token}");

@@ -212,8 +212,8 @@ proptest! {
         ),
         name in "[ab](/[ab]){0,2}",
     ) {
-        let lines: String =
-            acl.iter().map(|(name, actions)| format!("  - {{match: {{name: '{name}'}}, actions: [{actions}]}}\n")).collect();
+        let line = |(name, actions): &(String, String)| format!("  - {{match: {{name: '{name}'}}, actions: [{actions}]}}\n");
+        let lines = acl.iter().map(line).collect::<Vec<_>>().concat();
         let (outcome, said) = migrated(&file(&["alice"], &lines), false);
         prop_assert!(!said.starts_with("refused"), "{lines}{said}");
         let yaml = outcome.yaml(&super::super::tests::target()).unwrap();
