@@ -13,7 +13,7 @@ use crate::secret::HashKey;
 
 /// The signing keys of this moment, and the hash key, which stays: one per process.
 ///
-/// Whoever remembers that a signature was right asks [`Keyring::knows`] before he believes it again: a key that was
+/// Whoever remembers that a signature was right asks the keyring before he believes it again: a key that was
 /// revoked or has retired makes everything that it signed worthless at once.
 #[derive(Debug)]
 pub struct Keyring {

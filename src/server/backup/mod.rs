@@ -80,7 +80,7 @@ pub fn backup(config: &Path, file: &Path) -> Result<Amount, TransferError> {
     Ok(Amount { records: contents.records.len() })
 }
 
-/// Puts what [`backup`] wrote to `file` into the store of the configuration at `config`, in one transaction.
+/// Puts what [`fn@backup`] wrote to `file` into the store of the configuration at `config`, in one transaction.
 ///
 /// The keys in it are opened first, with the configured encryption key: a store whose keys cannot be opened would keep every
 /// seawall from starting.
