@@ -2,7 +2,7 @@
 # A registry with seawall in front of it, on this machine's loopback only; everything it makes lies in ./.seawall.
 #
 # Builds seawall, starts Debian's docker-registry and seawall, pushes and pulls a tiny image as a token, shows a push
-# that is refused, and serves until Ctrl-C.
+# that is refused, makes and disables a token, and serves until Ctrl-C.
 #
 #   ONESHOT=1  stop after the check, exit 0 when it passed
 #   RELEASE=1  the optimised build (takes some minutes)
@@ -201,6 +201,25 @@ grep -q 'requested access to the resource is denied' "$home/refused.log" || {
 }
 say "denied: requested access to the resource is denied"
 
+step "5. A token made while seawall runs, and disabled"
+export SEAWALL_CONFIG=$home/seawall.yaml
+pull_as_laptop() {
+  rm -rf "$home/pulled"
+  skopeo_here copy --quiet --src-tls-verify=false --src-creds "laptop:$1" "docker://$server/samples/hello:v1" "oci:$home/pulled:v1" \
+    >"$home/refused.log" 2>&1
+}
+shown "export SEAWALL_CONFIG=.seawall/seawall.yaml"
+shown "seawall token create -r quickstart -n laptop --repository samples/hello content/read"
+secret=$("$seawall" token create -r quickstart -n laptop --repository samples/hello content/read \
+  --query 'credentials.passwords[0].value' -o tsv 2>"$home/created.log") || { cat "$home/created.log" >&2; fail "no token was made"; }
+pull_as_laptop "$secret" || { cat "$home/refused.log" >&2; fail "the new token cannot pull"; }
+say "\`laptop\` pulls samples/hello"
+shown "seawall token update -r quickstart -n laptop --status disabled"
+"$seawall" token update -r quickstart -n laptop --status disabled >/dev/null
+if pull_as_laptop "$secret"; then fail "a disabled token can still pull"; fi
+say "\`laptop\` is refused from the next request on"
+"$seawall" token delete -r quickstart -n laptop --yes && "$seawall" scope-map delete -r quickstart -n laptop-scope-map --yes
+
 if [ "${ONESHOT:-}" = 1 ]; then
   step "All is well."
   exit 0
@@ -208,7 +227,7 @@ fi
 
 # --- serve ------------------------------------------------------------------------------------------------------------
 
-step "5. Try it"
+step "6. Try it"
 say "user          password"
 shown_before=$home/.credentials-shown
 for name in quickstart:admin ci-push:ci-push reader:reader; do
@@ -225,6 +244,9 @@ cat <<END
   docker pull $server/samples/hello:v1
   docker run --rm $server/samples/hello:v1
   podman pull --tls-verify=false --creds reader $server/samples/hello:v1    # asks for the password
+
+  export SEAWALL_CONFIG=.seawall/seawall.yaml # where the commands find this seawall
+  $seawall token list -r quickstart -o table
 
   \$EDITOR .seawall/seawall.yaml              # rights change within a second, no restart
   tail .seawall/seawall.log                  # a mistake in the file is named here, and changes nothing
