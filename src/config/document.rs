@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::auth::keys::SigningAlgorithm;
 use crate::policy::document::RegistryDocuments;
 use crate::policy::origin::At;
+use crate::policy::tier::Tier;
 use crate::proxy::source::ForwardedHeader;
 use crate::telemetry::log::{LogFormat, LogLevel};
 
@@ -235,4 +236,7 @@ pub struct ManagementDocument {
     /// The name of the resource group in answers. Default `seawall`.
     #[serde(default)]
     pub resource_group: Option<At<String>>,
+    /// Refuses what goes beyond the limits of this tier of ACR. Default: nothing is limited.
+    #[serde(default)]
+    pub enforced_tier: Option<Tier>,
 }

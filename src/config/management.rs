@@ -43,6 +43,7 @@ pub(super) fn resolve(
         credential_file: credential_file.unwrap_or_else(|| beside.join(CREDENTIAL_FILE)),
         subscription: name(document.subscription.as_ref(), SUBSCRIPTION, problems),
         resource_group: name(document.resource_group.as_ref(), RESOURCE_GROUP, problems),
+        enforced_tier: document.enforced_tier,
     };
     Resolved { settings, tcp }
 }

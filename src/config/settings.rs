@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use crate::auth::keys::SigningAlgorithm;
 use crate::policy::origin::At;
+use crate::policy::tier::Tier;
 use crate::proxy::source::ForwardedHeader;
 use crate::telemetry::audit::AuditSink;
 use crate::telemetry::log::{LogFormat, LogLevel};
@@ -168,6 +169,8 @@ pub struct ManagementSettings {
     pub subscription: String,
     /// The name of the resource group in answers.
     pub resource_group: String,
+    /// Whose limits are enforced; `None`: nobody's.
+    pub enforced_tier: Option<Tier>,
 }
 
 /// Where the management API listens. Without TLS it is reached from this machine only.

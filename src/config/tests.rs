@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::*;
 use crate::auth::keys::SigningAlgorithm;
 use crate::policy::origin::{At, Origin};
+use crate::policy::tier::Tier;
 use crate::proxy::source::ForwardedHeader;
 use crate::telemetry::audit::AuditSink;
 use crate::telemetry::log::{LogFormat, LogLevel};
@@ -135,6 +136,7 @@ fn what_is_left_out_has_its_default() {
             credential_file: "/var/lib/seawall/management.credential".into(),
             subscription: "00000000-0000-0000-0000-000000000000".into(),
             resource_group: "seawall".into(),
+            enforced_tier: None,
         },
     };
     assert_eq!(config, expected);
@@ -158,7 +160,7 @@ log: { level: trace, format: json }
 shutdown: { grace: 0s }
 limits: { headTimeout: 1500ms, idleTimeout: 2h, stallTimeout: 3s }
 threads: 3
-management: { address: 'unix:run/m.sock', credentialFile: owner, subscription: sub, resourceGroup: 'my(group)' }
+management: { address: 'unix:run/m.sock', credentialFile: owner, subscription: sub, resourceGroup: 'my(group)', enforcedTier: Standard }
 store: { url: 'postgres://me@[::1]:5433/db?sslmode=verify-full', password: { env: PW }, ca: ca.pem, maximumAge: 10m }
 encryptionKey: { file: key }
 ";
@@ -196,6 +198,7 @@ encryptionKey: { file: key }
         credential_file: directory.path().join("owner"),
         subscription: "sub".into(),
         resource_group: "my(group)".into(),
+        enforced_tier: Some(Tier::Standard),
     };
     assert_eq!(config.management, management);
 }

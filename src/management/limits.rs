@@ -2,10 +2,10 @@
 
 use http::StatusCode;
 
-use super::Tier;
 use super::call::Call;
 use super::error::ApiError;
 use crate::policy::Registry;
+use crate::policy::tier::Tier;
 use crate::store::{Kind, ObjectKey};
 
 /// What a tier limits.
@@ -52,24 +52,6 @@ impl Countable {
             Self::Tokens => (registry.declared_tokens().count(), Kind::Token),
         };
         Ok(declared as u64 + call.parts.store.count(&registry.name, kind).await?)
-    }
-}
-
-impl Tier {
-    pub(super) const ALL: [Self; 3] = [Self::Basic, Self::Standard, Self::Premium];
-
-    /// ARM's word.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Basic => "Basic",
-            Self::Standard => "Standard",
-            Self::Premium => "Premium",
-        }
-    }
-
-    /// The tier that ARM calls `name`; case does not matter.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|tier| tier.name().eq_ignore_ascii_case(name))
     }
 }
 

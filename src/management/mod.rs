@@ -34,6 +34,7 @@ use axum::extract::Request;
 use crate::auth::keys::SigningAlgorithm;
 use crate::clock::Clock;
 use crate::current::Current;
+use crate::policy::tier::Tier;
 use crate::secret::{EncryptionKey, HashKey};
 use crate::store::Store;
 use crate::telemetry::audit::AuditLog;
@@ -48,14 +49,6 @@ pub enum Connection {
     Tcp(SocketAddr),
     /// Through the socket, whose mode says who may; from this user of the system.
     Unix { uid: Option<u32> },
-}
-
-/// The tiers of ACR (requirements B.9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tier {
-    Basic,
-    Standard,
-    Premium,
 }
 
 /// How the API presents itself.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::Settings;
 use super::admin;
 use super::call::{Answer, Call, key};
 use super::error::ApiError;
@@ -15,10 +16,10 @@ use super::models::{
     RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, Word,
 };
 use super::write::{Change, modify, read};
-use super::{Settings, Tier};
 use crate::policy::names;
 use crate::policy::network::{check_rule, check_rule_name};
 use crate::policy::stored::{StoredIpRule, StoredRegistry};
+use crate::policy::tier::Tier;
 use crate::policy::{Registry, Setting};
 use crate::store::{Kind, Revision};
 

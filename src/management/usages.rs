@@ -1,6 +1,5 @@
 //! How much a registry has of what ACR counts.
 
-use super::Tier;
 use super::call::{Answer, Call, key};
 use super::error::ApiError;
 use super::limits::Countable;
@@ -8,6 +7,7 @@ use super::models::{Usage, UsageList};
 use super::registries::tier_of;
 use super::write::read;
 use crate::policy::stored::StoredRegistry;
+use crate::policy::tier::Tier;
 use crate::store::Kind;
 
 /// What is there, and what ACR's tier would allow; nothing is refused by it unless the operator enforces a tier.

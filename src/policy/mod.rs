@@ -30,6 +30,7 @@ mod scope_action;
 mod scope_map;
 mod snapshot;
 pub mod stored;
+pub mod tier;
 
 pub use compile::{Compiler, References, compile};
 pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, authorize, grant};

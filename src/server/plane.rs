@@ -134,7 +134,7 @@ impl ControlPlane {
             subscription: config.management.subscription.clone(),
             resource_group: config.management.resource_group.clone(),
             tls: matches!(config.management.address, ManagementAddress::Tcp { tls: Some(_), .. }),
-            enforced_tier: None,
+            enforced_tier: config.management.enforced_tier,
             signing_algorithm: config.signing.algorithm,
         };
         let api = Api::new(Parts {

@@ -1,5 +1,5 @@
 use reqwest::Method;
-use seawall::management::Tier;
+use seawall::policy::tier::Tier;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, REGISTRY, scope_map, token};

@@ -122,7 +122,7 @@ async fn an_additional_map_is_in_use_too() {
 
 #[tokio::test]
 async fn an_enforced_tier_limits_actions() {
-    let desk = Desk::start_with(Some(seawall::management::Tier::Premium)).await;
+    let desk = Desk::start_with(Some(seawall::policy::tier::Tier::Premium)).await;
     let actions = |count: usize| {
         let actions: Vec<_> = (0..count).map(|n| format!("repositories/r{n}/content/read")).collect();
         json!({ "actions": actions })
