@@ -17,7 +17,7 @@ use crate::secret::{EncryptionKey, SealError};
 use crate::store::Kind;
 
 /// Shows both passwords. Where a file enables the account without giving it passwords, this makes them.
-pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
     if registry.declared_admin().is_some() {
         return list_declared(call, &registry).await;
@@ -33,7 +33,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 /// Replaces one of the two; the other one keeps working (S1-52).
-pub(super) async fn regenerate(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn regenerate(call: &Call) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
     let RegenerateCredential { name } = call.json()?;
     if let Some(origin) = registry.declared_admin() {
@@ -57,7 +57,7 @@ pub(super) async fn regenerate(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 /// One new password for each of the two names, sealed for `registry`.
-pub(super) fn make(call: &Call<'_>, registry: &Registry) -> Result<Vec<StoredPassword>, ApiError> {
+pub(super) fn make(call: &Call, registry: &Registry) -> Result<Vec<StoredPassword>, ApiError> {
     let make = |name: &str| {
         let (password, secret) = passwords::make(call, name, None)?;
         let sealed = call.parts.encryption.seal(&place(registry, name), &secret)?;
@@ -75,16 +75,17 @@ pub(super) fn add_missing(stored: &mut StoredRegistry, made: &[StoredPassword]) 
     }
 }
 
-async fn show(call: &Call<'_>, registry: &Registry, changed: Changed<StoredRegistry>) -> Result<Answer, ApiError> {
+async fn show(call: &Call, registry: &Registry, changed: Changed<StoredRegistry>) -> Result<Answer, ApiError> {
     let stored = changed.contents.unwrap_or_default();
-    let uses = Uses::read(call, &passwords::credentials(&stored.admin_passwords)).await?;
+    // What was written is written, whatever becomes of this.
+    let uses = Uses::read(call, &passwords::credentials(&stored.admin_passwords)).await.unwrap_or_default();
     let listed = |password: &StoredPassword| open(&call.parts.encryption, registry, password, &uses);
     let passwords = stored.admin_passwords.iter().map(listed).collect::<Result<_, _>>()?;
     let answer = Answer::ok(&ListedCredentials { username: registry.name.to_string(), passwords, declared_in: None })?;
     Ok(answer.written(changed.revision).changed(changed.names))
 }
 
-async fn list_declared(call: &Call<'_>, registry: &Registry) -> Result<Answer, ApiError> {
+async fn list_declared(call: &Call, registry: &Registry) -> Result<Answer, ApiError> {
     if !registry.admin.enabled {
         return Err(disabled(registry));
     }

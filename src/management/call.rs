@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::endpoints::Target;
 use super::error::ApiError;
 use super::models::Ids;
+use super::spelling;
 use super::{Connection, Parts};
 use crate::clock::Timestamp;
 use crate::oci::{percent, query};
@@ -25,8 +26,8 @@ const MAX_BODY: usize = 1024 * 1024;
 
 /// One request: authenticated, its path understood, its body read.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
-    pub(super) parts: &'a Parts,
+pub(super) struct Call {
+    pub(super) parts: Arc<Parts>,
     pub(super) target: Target,
     pub(super) condition: Condition,
     pub(super) now: Timestamp,
@@ -60,13 +61,13 @@ pub(super) struct Answer {
     pub(super) changes: Vec<String>,
 }
 
-impl<'a> Call<'a> {
+impl Call {
     /// Reads the body and what else an operation looks at.
     ///
     /// # Errors
     /// When any of it cannot be understood, or the body is too large.
     pub(super) async fn read(
-        parts: &'a Parts,
+        parts: &Arc<Parts>,
         target: Target,
         head: &Head,
         body: Body,
@@ -76,6 +77,7 @@ impl<'a> Call<'a> {
         let query = query.map_err(|error| ApiError::bad_request(error.to_string()))?;
         let condition = Condition::of(&head.headers);
         let here = here(parts, head);
+        let parts = Arc::clone(parts);
         Ok(Self { parts, target, condition, now, query, body: read_body(body).await?, here })
     }
 
@@ -123,6 +125,9 @@ impl<'a> Call<'a> {
             }
         })?;
         deserializer.end().map_err(|error| ApiError::bad_request(error.to_string()))?;
+        spelling::check(
+            &serde_json::from_slice(&self.body).map_err(|error| ApiError::bad_request(error.to_string()))?,
+        )?;
         Ok(value)
     }
 

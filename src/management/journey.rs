@@ -1,11 +1,12 @@
 //! One request from its arrival to its answer: who, what, carried out, in force, on record.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE};
 use http::request::Parts as Head;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use uuid::Uuid;
@@ -38,30 +39,44 @@ struct Trail {
 }
 
 /// Answers a request, counts it, and records it if it could change something or show a secret.
-pub(super) async fn answer(parts: &Parts, request: Request) -> Response {
+pub(super) async fn answer(parts: Arc<Parts>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let mut trail = Trail::begin(&head, parts.clock.now());
-    let outcome = carry_out(parts, &head, body, &mut trail).await;
-    trail.end(parts, outcome)
+    let call = match receive(&parts, &head, body, &mut trail).await {
+        Ok(call) => call,
+        Err(error) => return trail.end(&parts, Err(error)),
+    };
+    let internal = Arc::clone(&parts);
+    // Apart from the connection: whoever goes away, or has waited too long, still leaves a whole change and its record.
+    let carried_out = tokio::spawn(async move {
+        let outcome = carry_out(&call, &mut trail).await;
+        trail.end(&parts, outcome)
+    });
+    carried_out
+        .await
+        .unwrap_or_else(|error| Trail::begin(&head, internal.clock.now()).refuse(&ApiError::internal(&error)))
 }
 
-async fn carry_out(parts: &Parts, head: &Head, body: Body, trail: &mut Trail) -> Result<Answer, ApiError> {
+async fn receive(parts: &Arc<Parts>, head: &Head, body: Body, trail: &mut Trail) -> Result<Call, ApiError> {
     let target = Target::find(&head.method, head.uri.path());
     trail.operation = target.as_ref().ok().map(|target| target.operation);
     let connection =
         trail.connection.ok_or_else(|| ApiError::internal(&"a listener did not say how a request came in"))?;
     let caller = parts.owner.authenticate(connection, &head.headers).ok_or_else(unauthenticated)?;
     trail.caller = Some(caller);
-    let call = Call::read(parts, target?, head, body, trail.began).await?;
-    let mut answer = perform(&call).await?;
+    Call::read(parts, target?, head, body, trail.began).await
+}
+
+async fn carry_out(call: &Call, trail: &mut Trail) -> Result<Answer, ApiError> {
+    let mut answer = perform(call).await?;
     trail.changes = std::mem::take(&mut answer.changes);
     if let Some(revision) = answer.written {
-        in_force(&parts.current, revision, IN_FORCE_WITHIN).await?;
+        in_force(&call.parts.current, revision, IN_FORCE_WITHIN).await?;
     }
     Ok(answer)
 }
 
-async fn perform(call: &Call<'_>) -> Result<Answer, ApiError> {
+async fn perform(call: &Call) -> Result<Answer, ApiError> {
     match call.target.operation {
         Operation::ListResources => registries::list_resources(call).await,
         Operation::ListRegistries => registries::list(call).await,
@@ -155,6 +170,8 @@ impl Trail {
         }
         if error.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"seawall management\""));
+            // Connections are few: a stranger keeps none.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

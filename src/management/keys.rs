@@ -11,49 +11,7 @@ use crate::auth::keys::Irrevocable;
 use crate::clock::Timestamp;
 use crate::store::{KeyPurpose, StoreError, StoredKey};
 
-pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
-    Answer::ok(&all(call).await?)
-}
-
-/// A new key takes over in a few seconds. What the older ones signed is accepted until it has expired.
-pub(super) async fn rotate_signing(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let parts = call.parts;
-    let algorithm = parts.settings.signing_algorithm;
-    let rotated = key_records::rotate_signing(parts.store.as_ref(), &parts.encryption, algorithm, call.now).await;
-    let (made, revision) = rotated.map_err(changing)?;
-    let answer = Answer::ok(&shown(made, "upcoming"))?;
-    Ok(answer.written(Some(revision)).changed(["signing"]))
-}
-
-/// The former credential is refused from now on. The new one is in the answer, for owners who are not on this machine.
-pub(super) async fn rotate_management(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let parts = call.parts;
-    let rotated = key_records::rotate_management(parts.store.as_ref(), &parts.encryption, call.now).await;
-    let (made, revision) = rotated.map_err(changing)?;
-    let secret = key_records::opened_secret(&made, &parts.encryption).map_err(changing)?;
-    let key = Key { value: Some(secret.expose().to_owned()), ..shown(made, "active") };
-    Ok(Answer::ok(&key)?.written(Some(revision)).changed(["management"]))
-}
-
-/// What the key signed is refused at the next request.
-pub(super) async fn revoke(call: &Call<'_>) -> Result<Answer, ApiError> {
-    let id = call.parameter("keyId");
-    match id {
-        HASH_KEY => {
-            let message = "the hash key cannot be revoked: every password would have to be replaced";
-            return Err(ApiError::conflict("NotRevocable", message));
-        }
-        MANAGEMENT_KEY => {
-            let message = "the management credential cannot be revoked; rotate it";
-            return Err(ApiError::conflict("NotRevocable", message));
-        }
-        _ => {}
-    }
-    let revision = key_records::revoke(call.parts.store.as_ref(), id, call.now).await.map_err(changing)?;
-    Ok(Answer::ok(&all(call).await?)?.written(Some(revision)).changed([id]))
-}
-
-async fn all(call: &Call<'_>) -> Result<KeyList, ApiError> {
+pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
     let records = key_records::all(call.parts.store.as_ref()).await.map_err(reading)?;
     let signing = newest_signing(&records, call.now).map(|key| key.id.clone());
     let state = |key: &StoredKey| match key.purpose {
@@ -67,7 +25,45 @@ async fn all(call: &Call<'_>) -> Result<KeyList, ApiError> {
         let state = state(&key);
         shown(key, state)
     });
-    Ok(KeyList { value: value.collect() })
+    Answer::ok(&KeyList { value: value.collect() })
+}
+
+/// A new key takes over in a few seconds. What the older ones signed is accepted until it has expired.
+pub(super) async fn rotate_signing(call: &Call) -> Result<Answer, ApiError> {
+    let parts = &call.parts;
+    let algorithm = parts.settings.signing_algorithm;
+    let rotated = key_records::rotate_signing(parts.store.as_ref(), &parts.encryption, algorithm, call.now).await;
+    let (made, revision) = rotated.map_err(changing)?;
+    let answer = Answer::ok(&shown(made, "upcoming"))?;
+    Ok(answer.written(Some(revision)).changed(["signing"]))
+}
+
+/// The former credential is refused from now on. The new one is in the answer, for owners who are not on this machine.
+pub(super) async fn rotate_management(call: &Call) -> Result<Answer, ApiError> {
+    let parts = &call.parts;
+    let rotated = key_records::rotate_management(parts.store.as_ref(), &parts.encryption, call.now).await;
+    let (made, revision) = rotated.map_err(changing)?;
+    let secret = key_records::opened_secret(&made, &parts.encryption).map_err(changing)?;
+    let key = Key { value: Some(secret.expose().to_owned()), ..shown(made, "active") };
+    Ok(Answer::ok(&key)?.written(Some(revision)).changed(["management"]))
+}
+
+/// What the key signed is refused at the next request.
+pub(super) async fn revoke(call: &Call) -> Result<Answer, ApiError> {
+    let id = call.parameter("keyId");
+    match id {
+        HASH_KEY => {
+            let message = "the hash key cannot be revoked: every password would have to be replaced";
+            return Err(ApiError::conflict("NotRevocable", message));
+        }
+        MANAGEMENT_KEY => {
+            let message = "the management credential cannot be revoked; rotate it";
+            return Err(ApiError::conflict("NotRevocable", message));
+        }
+        _ => {}
+    }
+    let revision = key_records::revoke(call.parts.store.as_ref(), id, call.now).await.map_err(changing)?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT).written(Some(revision)).changed([id]))
 }
 
 /// The key that signs now.

@@ -43,7 +43,7 @@ impl Countable {
     }
 
     /// How many `registry` has. What files declare counts too, what is built in does not.
-    pub(super) async fn count(self, call: &Call<'_>, registry: &Registry) -> Result<u64, ApiError> {
+    pub(super) async fn count(self, call: &Call, registry: &Registry) -> Result<u64, ApiError> {
         let (declared, kind) = match self {
             Self::IpRules => return Ok(registry.properties().ip_rules.value.len() as u64),
             Self::ScopeMaps => {
@@ -57,7 +57,7 @@ impl Countable {
 
 /// Whether `registry` may have one more, at `place`, unless it is there already.
 pub(super) async fn check_one_more(
-    call: &Call<'_>,
+    call: &Call,
     registry: &Registry,
     what: Countable,
     place: &ObjectKey,
@@ -70,7 +70,7 @@ pub(super) async fn check_one_more(
 }
 
 /// Whether a registry may have `count` of them.
-pub(super) fn check(call: &Call<'_>, what: Countable, count: u64) -> Result<(), ApiError> {
+pub(super) fn check(call: &Call, what: Countable, count: u64) -> Result<(), ApiError> {
     match call.parts.settings.enforced_tier {
         Some(tier) if count > what.limit(tier) => {
             Err(exceeded(format!("the tier {} allows {} {}", tier.name(), what.limit(tier), what.name())))
@@ -80,7 +80,7 @@ pub(super) fn check(call: &Call<'_>, what: Countable, count: u64) -> Result<(), 
 }
 
 /// Whether a scope map may have `count` actions.
-pub(super) fn check_actions(call: &Call<'_>, count: usize) -> Result<(), ApiError> {
+pub(super) fn check_actions(call: &Call, count: usize) -> Result<(), ApiError> {
     match call.parts.settings.enforced_tier {
         Some(_) if count > MAX_ACTIONS => Err(exceeded(format!("a scope map has at most {MAX_ACTIONS} actions"))),
         Some(_) | None => Ok(()),

@@ -21,7 +21,7 @@ pub(super) enum Item<'a, D, S> {
 /// The next page that `call` asks for, by name in byte order, and the link to the one after it. What a file declares hides
 /// what the store keeps under the same name.
 pub(super) async fn page<'a, D: 'a, S: Contents>(
-    call: &Call<'_>,
+    call: &Call,
     registry: &Registry,
     declared: impl Iterator<Item = (&'a str, &'a D)> + Send,
 ) -> Result<(Vec<Item<'a, D, S>>, Option<String>), ApiError> {

@@ -20,6 +20,7 @@ mod owner;
 mod passwords;
 mod registries;
 mod scope_maps;
+mod spelling;
 mod tokens;
 mod usages;
 mod uses;
@@ -94,7 +95,7 @@ impl Api {
     pub fn router(self) -> Router {
         Router::new().fallback(move |request: Request| {
             let parts = Arc::clone(&self.0);
-            async move { journey::answer(&parts, request).await }
+            journey::answer(parts, request)
         })
     }
 }

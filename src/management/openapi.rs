@@ -141,7 +141,7 @@ fn describe(operation: Operation) -> Description {
         }
         O::RotateSigningKey => ("A new key signs from a few seconds on.", None, &[("200", Some(body::<Key>))]),
         O::RotateManagementKey => ("A new credential for this API.", None, &[("200", Some(body::<Key>))]),
-        O::RevokeKey => ("What this key signed is refused from now on.", None, &[("200", Some(body::<KeyList>))]),
+        O::RevokeKey => ("What this key signed is refused from now on.", None, &[("204", None)]),
         O::Describe => ("This document.", None, &[("200", None)]),
     };
     Description { summary, request, answers, query: query(operation) }
@@ -167,6 +167,7 @@ fn query(operation: Operation) -> &'static [(&'static str, &'static str)] {
 fn meaning(status: &str, operation: Operation) -> &'static str {
     match status {
         "201" => "Created, and in force.",
+        "204" if operation == Operation::RevokeKey => "Done, and in force.",
         "204" => "There was nothing to delete.",
         _ if operation.is_audited() => "Done, and in force.",
         _ => "What was asked for.",

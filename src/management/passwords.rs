@@ -24,7 +24,7 @@ const LONGEST_OVERLAP: SignedDuration = SignedDuration::from_hours(30 * 24);
 const MOST_ADDITIONAL: usize = 100;
 
 /// Makes passwords of a token (S3-88, S3-89). One that was there is refused from now on, or from the end of the overlap.
-pub(super) async fn generate(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn generate(call: &Call) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
     let sent = call.json::<GenerateCredentials>()?;
     let name = call.ids(&registry).token_name(&sent.token_id);
@@ -42,6 +42,9 @@ pub(super) async fn generate(call: &Call<'_>) -> Result<Answer, ApiError> {
     let made: Vec<_> = names.iter().map(|name| make(call, name, expiry)).collect::<Result<_, _>>()?;
     let change = |before: Option<StoredToken>| {
         let mut token = before.ok_or_else(|| not_found(&registry, &name))?;
+        if until.is_some() {
+            refuse_second_overlap(&token.passwords, &names, call.now)?;
+        }
         for (password, _) in &made {
             replace(&mut token.passwords, password.clone(), until);
         }
@@ -59,11 +62,7 @@ pub(super) async fn generate(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 /// A new password, and its value, which is nowhere else.
-pub(super) fn make(
-    call: &Call<'_>,
-    name: &str,
-    expiry: Option<Timestamp>,
-) -> Result<(StoredPassword, Secret), ApiError> {
+pub(super) fn make(call: &Call, name: &str, expiry: Option<Timestamp>) -> Result<(StoredPassword, Secret), ApiError> {
     let secret = generate_password()?;
     let password = StoredPassword {
         name: name.to_owned(),
@@ -155,6 +154,22 @@ fn names_to_generate(name: Option<String>) -> Result<Vec<String>, ApiError> {
             Ok(vec![name])
         }
     }
+}
+
+/// A password has one predecessor. Were a further overlap to begin, the password before it, which may still be in use,
+/// would be refused at once: a client that only tries again would break what the overlap is for.
+fn refuse_second_overlap(passwords: &[StoredPassword], names: &[String], now: Timestamp) -> Result<(), ApiError> {
+    for password in passwords.iter().filter(|password| names.contains(&password.name)) {
+        if let Some(replaced) = password.replaced.as_ref().filter(|replaced| replaced.until > now) {
+            let message = format!(
+                "the former {0} is still accepted, until {1}; generate {0} without an overlap, which ends it at once, or \
+                 wait, or generate another password",
+                password.name, replaced.until
+            );
+            return Err(ApiError::conflict("OverlapNotOver", message));
+        }
+    }
+    Ok(())
 }
 
 fn end_of_overlap(overlap: Length, now: Timestamp) -> Result<Timestamp, ApiError> {

@@ -25,7 +25,7 @@ use crate::store::{Kind, Revision};
 
 const TYPE: &str = "Microsoft.ContainerRegistry/registries";
 
-pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
     let mut value = Vec::new();
     for registry in call.snapshot()?.registries() {
         let (stored, _) = stored(call, registry).await?;
@@ -35,7 +35,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 /// Resources of all types, of which there is one here. `az` finds the group of a registry by it.
-pub(super) async fn list_resources(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn list_resources(call: &Call) -> Result<Answer, ApiError> {
     let filter = Filter::parse(call.query("$filter").unwrap_or_default())?;
     let mut value = Vec::new();
     for registry in call.snapshot()?.registries().iter().filter(|registry| filter.admits(registry)) {
@@ -45,7 +45,7 @@ pub(super) async fn list_resources(call: &Call<'_>) -> Result<Answer, ApiError> 
     Answer::ok(&List { value, next_link: None })
 }
 
-pub(super) async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn get(call: &Call) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
     let (stored, revision) = stored(call, &registry).await?;
     let answer = Answer::ok(&resource(&call.parts.settings, &registry, &stored))?;
@@ -53,7 +53,7 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 /// Sets properties that no file declares. What a file declares may be sent as it is.
-pub(super) async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn update(call: &Call) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
     fixed::check(&call.json()?)?;
     let sent = call.json::<RegistryUpdate>()?;
@@ -81,7 +81,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 /// Neither made nor deleted here: a registry needs a place behind it, which a file says.
-pub(super) fn declared_only(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) fn declared_only(call: &Call) -> Result<Answer, ApiError> {
     let name = call.parameter("registryName");
     if let Some(registry) = call.snapshot()?.registry_named(name) {
         return Err(ApiError::declared(&format!("registry '{}'", registry.name), &registry.origin));
@@ -90,7 +90,7 @@ pub(super) fn declared_only(call: &Call<'_>) -> Result<Answer, ApiError> {
     Err(ApiError::conflict("DeclaredInFile", message))
 }
 
-pub(super) fn check_name(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) fn check_name(call: &Call) -> Result<Answer, ApiError> {
     let CheckName { name, kind } = call.json()?;
     if !kind.eq_ignore_ascii_case(TYPE) {
         return Err(ApiError::invalid("type", format!("write '{TYPE}'")));
@@ -119,7 +119,7 @@ pub(super) fn tier_of(stored: Option<&StoredRegistry>) -> Tier {
     stored.and_then(|stored| Tier::named(stored.sku.as_deref()?)).unwrap_or(Tier::Premium)
 }
 
-async fn stored(call: &Call<'_>, registry: &Registry) -> Result<(StoredRegistry, Option<Revision>), ApiError> {
+async fn stored(call: &Call, registry: &Registry) -> Result<(StoredRegistry, Option<Revision>), ApiError> {
     let found = read::<StoredRegistry>(call, &key(registry, Kind::Registry, "")).await?;
     Ok(found.map_or_else(Default::default, |(stored, revision)| (stored, Some(revision))))
 }
@@ -130,7 +130,7 @@ fn known_tier(name: &str) -> Result<Tier, ApiError> {
 }
 
 /// Rules are checked by the same functions as those in files.
-fn check_rules(call: &Call<'_>, registry: &Registry, sent: &RegistryUpdateProperties) -> Result<(), ApiError> {
+fn check_rules(call: &Call, registry: &Registry, sent: &RegistryUpdateProperties) -> Result<(), ApiError> {
     if sent.data_endpoint_enabled == Some(true) {
         let message = "data endpoints are not available in this version";
         return Err(ApiError::invalid("properties.dataEndpointEnabled", message));

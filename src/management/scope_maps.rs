@@ -23,7 +23,7 @@ const LONGEST_DESCRIPTION: usize = 256;
 /// How many tokens are named when a scope map cannot be deleted because of them.
 const NAMED_TOKENS: usize = 5;
 
-pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
     let ids = call.ids(&registry);
     let declared = registry.declared_scope_maps().map(|map| (&*map.name, &**map));
@@ -35,7 +35,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     Answer::ok(&List { value: value.collect(), next_link })
 }
 
-pub(super) async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn get(call: &Call) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("scopeMapName"));
     if let Some(map) = registry.declared_scope_map(name) {
         return Answer::ok(&declared_resource(call.ids(&registry), map));
@@ -45,7 +45,7 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 /// Creates a scope map, or replaces the one of this name.
-pub(super) async fn put(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("scopeMapName"));
     refuse_declared(&registry, name)?;
     names::check_scope_map(name)
@@ -57,13 +57,22 @@ pub(super) async fn put(call: &Call<'_>) -> Result<Answer, ApiError> {
     let place = key(&registry, Kind::ScopeMap, name);
     limits::check_one_more(call, &registry, Countable::ScopeMaps, &place).await?;
     let change = |before: Option<StoredScopeMap>| {
+        if before.is_none() {
+            refuse_other_case(registry.scope_maps().map(|map| &*map.name), name)?;
+            // One of this name was deleted by force: those tokens would get permissions that nobody gave them.
+            refuse_used(&registry, name, |tokens| {
+                format!(
+                    "{tokens} lost scope map '{name}' when it was deleted; give them another one or delete them first"
+                )
+            })?;
+        }
         let creation_date = before.map_or(call.now, |before| before.creation_date);
         Ok(Change::Put(StoredScopeMap { description: description.clone(), actions: actions.clone(), creation_date }))
     };
     answer(call, &registry, modify(call, place, change).await?)
 }
 
-pub(super) async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn update(call: &Call) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("scopeMapName"));
     refuse_declared(&registry, name)?;
     let sent = call.json::<ScopeMapUpdate>()?.properties;
@@ -82,42 +91,47 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
 
 /// Deletes a scope map, unless tokens use it (D34). Another replica may give it to a token at the same moment: that token
 /// has no permissions by it then.
-pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn delete(call: &Call) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("scopeMapName"));
     refuse_declared(&registry, name)?;
     let forced = call.query("force").is_some_and(|force| force.eq_ignore_ascii_case("true"));
     let change = |before: Option<StoredScopeMap>| {
         if before.is_some() && !forced {
-            refuse_used(&registry, name)?;
+            refuse_used(&registry, name, |tokens| {
+                format!(
+                    "scope map '{name}' is used by {tokens}; give those tokens another scope map or delete them first, or \
+                     force it"
+                )
+            })?;
         }
         Ok(Change::Delete)
     };
     let changed = modify::<StoredScopeMap>(call, key(&registry, Kind::ScopeMap, name), change).await?;
-    Ok(deleted(&changed))
+    deleted(call, &changed).await
 }
 
 /// The answer to a deletion: 204 when there was nothing to delete, as in ARM.
-pub(super) fn deleted<T>(changed: &Changed<T>) -> Answer {
+///
+/// That too is answered only when the policy holds what the store has: somebody else may have deleted it just now.
+pub(super) async fn deleted<T>(call: &Call, changed: &Changed<T>) -> Result<Answer, ApiError> {
     if !changed.existed {
-        return Answer::empty(StatusCode::NO_CONTENT);
+        // Writing nothing tells where the store is.
+        let now = call.parts.store.write(&[], call.now).await?;
+        return Ok(Answer::empty(StatusCode::NO_CONTENT).written(Some(now)));
     }
-    Answer::empty(StatusCode::OK).written(changed.revision).changed(["deleted"])
+    Ok(Answer::empty(StatusCode::OK).written(changed.revision).changed(["deleted"]))
 }
 
 /// Whether tokens may be given the scope map `name`.
-pub(super) async fn exists(call: &Call<'_>, registry: &Registry, name: &str) -> Result<bool, ApiError> {
+pub(super) async fn exists(call: &Call, registry: &Registry, name: &str) -> Result<bool, ApiError> {
     Ok(registry.declared_scope_map(name).is_some() || find(call, registry, name).await?.is_some())
 }
 
-async fn find(
-    call: &Call<'_>,
-    registry: &Registry,
-    name: &str,
-) -> Result<Option<(StoredScopeMap, Revision)>, ApiError> {
+async fn find(call: &Call, registry: &Registry, name: &str) -> Result<Option<(StoredScopeMap, Revision)>, ApiError> {
     read(call, &key(registry, Kind::ScopeMap, name)).await
 }
 
-fn answer(call: &Call<'_>, registry: &Registry, changed: Changed<StoredScopeMap>) -> Result<Answer, ApiError> {
+fn answer(call: &Call, registry: &Registry, changed: Changed<StoredScopeMap>) -> Result<Answer, ApiError> {
     let name = call.parameter("scopeMapName");
     let contents = changed.contents.ok_or_else(|| not_found(registry, name))?;
     let status = if changed.existed { StatusCode::OK } else { StatusCode::CREATED };
@@ -136,7 +150,7 @@ fn refuse_declared(registry: &Registry, name: &str) -> Result<(), ApiError> {
     }
 }
 
-fn refuse_used(registry: &Registry, name: &str) -> Result<(), ApiError> {
+fn refuse_used(registry: &Registry, name: &str, message: impl FnOnce(String) -> String) -> Result<(), ApiError> {
     let uses = |token: &&Arc<Token>| token.scope_maps.iter().any(|map| **map == *name);
     let mut tokens: Vec<&str> = registry.tokens().filter(uses).map(|token| &*token.name).collect();
     if tokens.is_empty() {
@@ -148,10 +162,7 @@ fn refuse_used(registry: &Registry, name: &str) -> Result<(), ApiError> {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let message = format!(
-        "scope map '{name}' is used by {}{more}; give those tokens another scope map or delete them first, or force it",
-        named.join(", ")
-    );
+    let message = message(format!("{}{more}", named.join(", ")));
     let mut error = ApiError::conflict("ScopeMapInUse", message);
     let detail = |token: &&str| ErrorDetail {
         code: "ScopeMapInUse",
@@ -161,6 +172,13 @@ fn refuse_used(registry: &Registry, name: &str) -> Result<(), ApiError> {
     };
     error.error.details = tokens.iter().take(NAMED_TOKENS).map(detail).collect();
     Err(error)
+}
+
+/// Whether no other name differs from `name` in case only: ARM takes the two for one, and so do people.
+pub(super) fn refuse_other_case<'a>(mut names: impl Iterator<Item = &'a str>, name: &str) -> Result<(), ApiError> {
+    let Some(other) = names.find(|other| other.eq_ignore_ascii_case(name) && *other != name) else { return Ok(()) };
+    let message = format!("'{name}' differs from '{other}', which is there, in upper and lower case only");
+    Err(ApiError::conflict("AlreadyExists", message))
 }
 
 fn checked_description(description: Option<String>) -> Result<Option<String>, ApiError> {
@@ -174,7 +192,7 @@ fn checked_description(description: Option<String>) -> Result<Option<String>, Ap
 }
 
 /// The actions in their one form, each once, in the order in which they were sent.
-fn checked_actions(call: &Call<'_>, actions: &[String]) -> Result<Vec<String>, ApiError> {
+fn checked_actions(call: &Call, actions: &[String]) -> Result<Vec<String>, ApiError> {
     let mut checked: Vec<String> = Vec::with_capacity(actions.len());
     let mut seen = HashSet::new();
     for (position, action) in actions.iter().enumerate() {

@@ -14,7 +14,7 @@ use super::models::{
     TokenUpdate, TokenUpdateProperties, Word,
 };
 use super::passwords;
-use super::scope_maps::{deleted, exists};
+use super::scope_maps::{deleted, exists, refuse_other_case};
 use super::uses::Uses;
 use super::write::{Change, Changed, modify, read};
 use crate::policy::Registry;
@@ -27,7 +27,7 @@ use crate::store::Kind;
 
 const TYPE: &str = "Microsoft.ContainerRegistry/registries/tokens";
 
-pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
     let ids = call.ids(&registry);
     let declared = registry.declared_tokens().map(|token| (&*token.name, &**token));
@@ -44,7 +44,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     Answer::ok(&List { value: value.collect(), next_link })
 }
 
-pub(super) async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn get(call: &Call) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("tokenName"));
     let ids = call.ids(&registry);
     if let Some(token) = registry.declared_token(name) {
@@ -59,7 +59,7 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
 
 /// Creates a token, or gives the one of this name another scope map; its passwords and its identity stay (E-11). What would
 /// widen what it may do is never implied: a disabled token stays disabled, additional scope maps that are not named go.
-pub(super) async fn put(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("tokenName"));
     refuse_declared(&registry, name)?;
     check_name(&registry, name)?;
@@ -70,6 +70,9 @@ pub(super) async fn put(call: &Call<'_>) -> Result<Answer, ApiError> {
     let place = key(&registry, Kind::Token, name);
     limits::check_one_more(call, &registry, Countable::Tokens, &place).await?;
     let change = |before: Option<StoredToken>| {
+        if before.is_none() {
+            refuse_other_case(registry.tokens().map(|token| &*token.name), name)?;
+        }
         let mut token = before.map_or_else(|| new(call, scope_map), Ok)?;
         sent.apply_to(&mut token);
         token.additional_scope_maps = sent.additional_scope_maps.clone().unwrap_or_default();
@@ -78,7 +81,7 @@ pub(super) async fn put(call: &Call<'_>) -> Result<Answer, ApiError> {
     answer(call, &registry, modify(call, place, change).await?).await
 }
 
-pub(super) async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn update(call: &Call) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("tokenName"));
     refuse_declared(&registry, name)?;
     let sent = Sent::read(call, &registry).await?;
@@ -93,11 +96,11 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, ApiError> {
     answer(call, &registry, modify(call, key(&registry, Kind::Token, name), change).await?).await
 }
 
-pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn delete(call: &Call) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("tokenName"));
     refuse_declared(&registry, name)?;
     let place = key(&registry, Kind::Token, name);
-    Ok(deleted(&modify::<StoredToken>(call, place, |_| Ok(Change::Delete)).await?))
+    deleted(call, &modify::<StoredToken>(call, place, |_| Ok(Change::Delete)).await?).await
 }
 
 /// What a request says about a token, its scope maps looked up.
@@ -109,7 +112,7 @@ struct Sent {
 }
 
 impl Sent {
-    async fn read(call: &Call<'_>, registry: &Registry) -> Result<Self, ApiError> {
+    async fn read(call: &Call, registry: &Registry) -> Result<Self, ApiError> {
         let TokenUpdateProperties { scope_map_id, status, credentials, additional_scope_map_ids } =
             call.json::<TokenUpdate>()?.properties;
         if credentials.as_ref().and_then(|sent| sent.certificates.as_ref()).is_some_and(|list| !list.is_empty()) {
@@ -141,7 +144,7 @@ impl Sent {
     }
 }
 
-async fn find_scope_maps(call: &Call<'_>, registry: &Registry, ids: &[String]) -> Result<Vec<String>, ApiError> {
+async fn find_scope_maps(call: &Call, registry: &Registry, ids: &[String]) -> Result<Vec<String>, ApiError> {
     let mut names = Vec::new();
     for (position, id) in ids.iter().enumerate() {
         let target = format!("properties.additionalScopeMapIds[{position}]");
@@ -154,7 +157,7 @@ async fn find_scope_maps(call: &Call<'_>, registry: &Registry, ids: &[String]) -
 }
 
 /// The name of the scope map with this id, which must exist.
-async fn find_scope_map(call: &Call<'_>, registry: &Registry, id: &str, target: &str) -> Result<String, ApiError> {
+async fn find_scope_map(call: &Call, registry: &Registry, id: &str, target: &str) -> Result<String, ApiError> {
     let ids = call.ids(registry);
     let Some(name) = ids.scope_map_name(id) else {
         let example = ids.scope_map("_repositories_pull");
@@ -168,7 +171,7 @@ async fn find_scope_map(call: &Call<'_>, registry: &Registry, id: &str, target: 
     Err(ApiError::invalid(target, message))
 }
 
-fn new(call: &Call<'_>, scope_map: &str) -> Result<StoredToken, ApiError> {
+fn new(call: &Call, scope_map: &str) -> Result<StoredToken, ApiError> {
     Ok(StoredToken {
         id: random_id()?,
         scope_map: scope_map.to_owned(),
@@ -231,7 +234,7 @@ pub(super) fn is_usual(password: &str) -> bool {
     TOKEN_PASSWORDS.contains(&password)
 }
 
-async fn answer(call: &Call<'_>, registry: &Registry, changed: Changed<StoredToken>) -> Result<Answer, ApiError> {
+async fn answer(call: &Call, registry: &Registry, changed: Changed<StoredToken>) -> Result<Answer, ApiError> {
     let name = call.parameter("tokenName");
     let token = changed.contents.ok_or_else(|| not_found(registry, name))?;
     let uses = Uses::read(call, &passwords::credentials(&token.passwords)).await.unwrap_or_default();

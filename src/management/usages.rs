@@ -11,7 +11,7 @@ use crate::policy::tier::Tier;
 use crate::store::Kind;
 
 /// What is there, and what ACR's tier would allow; nothing is refused by it unless the operator enforces a tier.
-pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
     let stored = read::<StoredRegistry>(call, &key(&registry, Kind::Registry, "")).await?.map(|(stored, _)| stored);
     let tier: Tier = call.parts.settings.enforced_tier.unwrap_or_else(|| tier_of(stored.as_ref()));

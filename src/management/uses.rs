@@ -15,7 +15,7 @@ pub(super) struct Uses(HashMap<CredentialId, LastUse>);
 
 impl Uses {
     /// Reads the last uses of `credentials`.
-    pub(super) async fn read(call: &Call<'_>, credentials: &[CredentialId]) -> Result<Self, ApiError> {
+    pub(super) async fn read(call: &Call, credentials: &[CredentialId]) -> Result<Self, ApiError> {
         if credentials.is_empty() {
             return Ok(Self::default());
         }

@@ -61,7 +61,7 @@ pub(super) struct Changed<T> {
 }
 
 /// The contents of the record `key`, and the revision of their last change.
-pub(super) async fn read<T: Contents>(call: &Call<'_>, key: &ObjectKey) -> Result<Option<(T, Revision)>, ApiError> {
+pub(super) async fn read<T: Contents>(call: &Call, key: &ObjectKey) -> Result<Option<(T, Revision)>, ApiError> {
     let Some(record) = call.parts.store.get(key).await? else { return Ok(None) };
     let contents = T::of(record.object).ok_or_else(|| ApiError::internal(&"a record of another kind"))?;
     Ok(Some((contents, record.revision)))
@@ -73,7 +73,7 @@ pub(super) async fn read<T: Contents>(call: &Call<'_>, key: &ObjectKey) -> Resul
 /// # Errors
 /// Those of `change`; 412 when the request's condition does not hold; the store's.
 pub(super) async fn modify<T: Contents>(
-    call: &Call<'_>,
+    call: &Call,
     key: ObjectKey,
     change: impl Fn(Option<T>) -> Result<Change<T>, ApiError> + Send + Sync,
 ) -> Result<Changed<T>, ApiError> {

@@ -120,6 +120,12 @@ impl Registry {
         self.declared.scope_maps.values()
     }
 
+    /// All scope maps, the system-defined ones too: those of the store except where a file has one of the same name.
+    pub fn scope_maps(&self) -> impl Iterator<Item = &Arc<ScopeMap>> {
+        let hidden = |map: &&Arc<ScopeMap>| self.declared.scope_maps.contains_key(&map.name);
+        self.declared_scope_maps().chain(self.stored.scope_maps().filter(move |map| !hidden(map)))
+    }
+
     /// Where a file declares passwords of the admin account; those of the store do not count then.
     pub fn declared_admin(&self) -> Option<&Origin> {
         self.declared.admin.as_ref().map(|admin| &admin.origin)

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use seawall::clock::Timestamp;
@@ -20,11 +21,16 @@ pub(crate) struct Moody {
     writes_lost: AtomicUsize,
     /// How many of the next writes come too late.
     conflicts: AtomicUsize,
+    /// How many of the next reads of last uses find it gone.
+    reads_of_uses_lost: AtomicUsize,
+    /// How many of the next writes take their time.
+    pub(crate) slow: AtomicUsize,
 }
 
 impl Moody {
     pub(crate) fn over(inner: Arc<dyn Store>) -> Self {
-        Self { inner, gone: AtomicUsize::new(0), writes_lost: AtomicUsize::new(0), conflicts: AtomicUsize::new(0) }
+        let none = || AtomicUsize::new(0);
+        Self { inner, gone: none(), writes_lost: none(), conflicts: none(), reads_of_uses_lost: none(), slow: none() }
     }
 
     fn answers(&self) -> Result<(), StoreError> {
@@ -67,6 +73,9 @@ impl Store for Moody {
         if one_less(&self.conflicts) {
             return Err(StoreError::Conflict { key: batch[0].key.clone(), found: None });
         }
+        if one_less(&self.slow) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
         self.inner.write(batch, now).await
     }
 
@@ -84,6 +93,9 @@ impl Store for Moody {
 
     async fn last_uses(&self, credentials: &[CredentialId]) -> Result<Vec<LastUse>, StoreError> {
         self.answers()?;
+        if one_less(&self.reads_of_uses_lost) {
+            return Err(StoreError::Unavailable("the connection broke".to_owned()));
+        }
         self.inner.last_uses(credentials).await
     }
 }
@@ -115,6 +127,31 @@ async fn a_lost_write_says_that_nobody_knows() {
     let answer = desk.put(&scope_map("MyScopeMap"), json!({ "actions": [] })).await;
     let (message, _) = answer.refused(503, "ServiceUnavailable");
     assert!(message.contains("it is not known whether the change was made"), "{message}");
+}
+
+/// Whoever has committed a change leaves a record of it, whether he waits for the answer or not.
+#[tokio::test]
+async fn a_change_whose_client_went_away_is_whole_and_on_record() {
+    let desk = Desk::start().await;
+    desk.make_token("MyToken").await;
+    desk.store.slow.store(1, Ordering::SeqCst);
+    let path = token("MyToken");
+    assert!(tokio::time::timeout(Duration::from_millis(50), desk.delete(&path)).await.is_err(), "it does not wait");
+    while desk.principal("MyToken").is_some() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let records = desk.records();
+    let deletion = records.iter().find(|record| record["operation"] == "tokens/delete").unwrap();
+    assert_eq!((&deletion["status"], &deletion["changes"][0]), (&json!(200), &json!("deleted")), "{deletion}");
+}
+
+#[tokio::test]
+async fn what_was_written_is_answered_although_the_store_has_gone_since() {
+    let desk = Desk::start().await;
+    desk.patch(REGISTRY, json!({ "adminUserEnabled": true })).await.expect(200);
+    desk.store.reads_of_uses_lost.store(1, Ordering::SeqCst);
+    desk.post(&format!("{REGISTRY}/regenerateCredential"), json!({ "name": "password" })).await.expect(200);
 }
 
 #[tokio::test]

@@ -185,3 +185,20 @@ async fn concurrent_rotations_of_one_token_both_count() {
     assert!(opens(&desk, &value(first.expect(200), 0)));
     assert!(opens(&desk, &value(second.expect(200), 1)));
 }
+
+/// A client that only tries again must not end the overlap of what is in use.
+#[tokio::test]
+async fn a_second_overlap_waits_for_the_end_of_the_first() {
+    let desk = Desk::start().await;
+    desk.make_token("MyToken").await;
+    let first = values(&generate(&desk, json!({ "tokenId": token("MyToken"), "name": "password1" })).await);
+    let in_use = first[0].1.clone().unwrap();
+    let overlap = json!({ "tokenId": token("MyToken"), "name": "password1", "overlap": "1h" });
+    generate(&desk, overlap.clone()).await;
+    let again = desk.post(&format!("{REGISTRY}/generateCredentials"), overlap.clone()).await;
+    let (message, _) = again.refused(409, "OverlapNotOver");
+    assert!(message.contains("password1") && opens(&desk, &in_use), "{message}");
+    desk.clock.advance(3601);
+    generate(&desk, overlap).await;
+    assert!(!opens(&desk, &in_use));
+}

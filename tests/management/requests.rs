@@ -170,3 +170,24 @@ async fn the_document_describes_every_path() {
     assert!(document["paths"].as_object().unwrap().len() > 12);
     assert_eq!(document["components"]["securitySchemes"]["owner"]["scheme"], "bearer");
 }
+
+/// To ignore it would leave the token enabled and say 200.
+#[tokio::test]
+async fn a_property_in_another_case_is_refused() {
+    let desk = Desk::start().await;
+    desk.make_token("MyToken").await;
+    let answer = desk.patch(&token("MyToken"), json!({ "Status": "disabled" })).await;
+    let (message, target) = answer.refused(400, "InvalidRequestContent");
+    assert_eq!((&*message, target.as_deref()), ("write `status`, not `Status`", Some("properties.Status")));
+    let rules = json!({ "networkRuleSet": { "ipRules": [{ "value": "203.0.113.66", "Action": "Deny" }] } });
+    desk.patch(REGISTRY, rules).await.expect(400);
+    let rules = json!({ "networkRuleSet": { "ipRules": [{ "value": "203.0.113.66", "effect": "Deny" }] } });
+    desk.patch(REGISTRY, rules).await.expect(400);
+}
+
+#[tokio::test]
+async fn a_stranger_keeps_no_connection() {
+    let desk = Desk::start().await;
+    let answer = desk.send_raw(&desk.url, Method::GET, REGISTRY, Vec::new(), vec![]).await;
+    assert_eq!((answer.status.as_u16(), &answer.headers["connection"]), (401, &"close".parse().unwrap()));
+}

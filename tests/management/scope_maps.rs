@@ -130,3 +130,27 @@ async fn an_enforced_tier_limits_actions() {
     desk.put(&scope_map("MyScopeMap"), actions(500)).await.expect(201);
     desk.put(&scope_map("MyScopeMap"), actions(501)).await.refused(409, "QuotaExceeded");
 }
+
+#[tokio::test]
+async fn one_that_was_deleted_by_force_does_not_come_back_to_its_tokens() {
+    let desk = Desk::start().await;
+    desk.make_token("MyToken").await;
+    desk.delete(&format!("{}?force=true", scope_map("samples-map"))).await.expect(200);
+    let actions = json!({ "actions": ["repositories/*/content/write"] });
+    let (message, _) = desk.put(&scope_map("samples-map"), actions.clone()).await.refused(409, "ScopeMapInUse");
+    assert!(message.contains("'MyToken' lost scope map 'samples-map'"), "{message}");
+    desk.delete(&token("MyToken")).await.expect(200);
+    desk.put(&scope_map("samples-map"), actions).await.expect(201);
+}
+
+#[tokio::test]
+async fn names_that_differ_in_case_only_are_refused() {
+    let desk = Desk::start().await;
+    desk.make_token("MyToken").await;
+    let pull = json!({ "scopeMapId": scope_map("_repositories_pull") });
+    desk.put(&token("mytoken"), pull.clone()).await.refused(409, "AlreadyExists");
+    desk.put(&token("DECLARED-token"), pull).await.refused(409, "AlreadyExists");
+    for name in ["Samples-Map", "Declared-Map"] {
+        desk.put(&scope_map(name), json!({ "actions": [] })).await.refused(409, "AlreadyExists");
+    }
+}

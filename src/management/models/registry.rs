@@ -70,6 +70,7 @@ pub(in crate::management) struct NetworkRuleSet {
 
 /// One network rule. ARM knows the action `Allow` only; `Deny` is ours.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::management) struct IpRule {
     #[serde(default = "allow")]
     #[schema(inline)]

@@ -112,7 +112,10 @@ impl<'de> Deserialize<'de> for Expiry {
             return Ok(Self(None));
         }
         let example = "a moment such as \"2026-12-31T12:59:59Z\"";
-        let moment = text.parse().map_err(|_| D::Error::invalid_value(serde::de::Unexpected::Str(&text), &example))?;
+        let wrong = || D::Error::invalid_value(serde::de::Unexpected::Str(&text), &example);
+        let moment: Timestamp = text.parse().map_err(|_| wrong())?;
+        // As precise as it is shown: what a client reads it may send back.
+        let moment = Timestamp::from_microsecond(moment.as_microsecond()).map_err(|_| wrong())?;
         Ok(Self(Some(moment)))
     }
 }
@@ -171,6 +174,10 @@ mod tests {
         let expiry = |text: &str| from_str::<Expiry>(&format!("\"{text}\"")).map(|expiry| expiry.0);
         assert_eq!(expiry("9999-12-31T23:59:59.999999+00:00").unwrap(), None);
         assert_eq!(expiry("2026-01-01T01:00:00+01:00").unwrap(), Some("2026-01-01T00:00:00Z".parse().unwrap()));
+        assert_eq!(
+            expiry("2026-01-01T00:00:00.123456789Z").unwrap(),
+            Some("2026-01-01T00:00:00.123456Z".parse().unwrap())
+        );
         for text in ["", "tomorrow", "2026-13-01T00:00:00Z", "2026-01-01"] {
             assert!(expiry(text).is_err(), "{text}");
         }

@@ -155,6 +155,10 @@ impl Stored {
         self.tokens.values()
     }
 
+    pub(in crate::policy) fn scope_maps(&self) -> impl Iterator<Item = &Arc<ScopeMap>> {
+        self.scope_maps.values()
+    }
+
     /// Some slow verifier of this layer, if it has or had any.
     pub(in crate::policy) fn slow_verifier(&self) -> Option<&Verifier> {
         self.slow.as_ref()
