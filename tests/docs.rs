@@ -173,6 +173,8 @@ fn the_page_on_operating_names_every_metric_and_no_other() {
     let rendered = Metrics::new().unwrap();
     // Families without a fixed series are shown from their first event on.
     rendered.decided(None, seawall::telemetry::Outcome::Permit, "permitted");
+    rendered.management_request("tokens/read", 200);
+    rendered.passwords_expiring("myregistry", "7d", 1);
     rendered.request_finished(&seawall::telemetry::metrics::FinishedRequest {
         registry: None,
         operation: seawall::telemetry::OperationClass::Base,

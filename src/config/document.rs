@@ -127,7 +127,8 @@ pub struct MetricsDocument {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SigningDocument {
-    /// Where the keys are kept; made at the first start. Replicas share it. Default `/var/lib/seawall/keys`.
+    /// Where `encryption.key` is, unless `encryptionKey` is given, and the certificates of the signing keys are written.
+    /// Made at the first start; each replica has its own. Default `/var/lib/seawall/keys`.
     #[serde(default)]
     pub directory: Option<At<String>>,
     #[serde(default)]
