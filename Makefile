@@ -28,9 +28,11 @@ lint: ## format, clippy, docs, licences, advisories
 bench: ## the benchmarks
 	cargo bench --locked --benches
 
-soak: ## a 5 GiB blob up and down, and 1,000 reloads under pulls (optimised build, long)
+soak: ## a 5 GiB blob, 1,000 reloads under pulls, 10,000 writes with kills, a minute without the database (long)
 	@scripts/install-deps.sh test
 	cargo test --locked --release --test soak -- --nocapture
+	MANAGEMENT_WRITES=10000 cargo test --locked --release --test it management::durability -- --nocapture
+	OUTAGE_SECONDS=60 cargo test --locked --release --test it management::replicas -- --nocapture
 
 deps: ## installs what all of the above need
 	@scripts/install-deps.sh all
