@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::{chown, fchown};
 use std::sync::Arc;
 use std::thread;
 
@@ -15,6 +16,8 @@ use crate::arm::{GROUP, id, registry};
 use crate::harness::{CREDENTIAL, Reply, Transcript};
 
 const SHOW: &str = "show -n myregistry --query loginServer -o tsv";
+/// A user who runs nothing of seawall.
+const STRANGER: u32 = 65_533;
 
 fn without_environment() -> Transcript {
     let mut told = Transcript::new();
@@ -93,6 +96,45 @@ fn an_endpoint_that_cannot_be_used_is_explained() {
     told.run(&format!("{SHOW} --endpoint unix:relative"));
     told.run(&format!("{SHOW} --endpoint http://127.0.0.1:1"));
     told.check("connect-endpoint");
+}
+
+/// Any user may take the port while seawall is down. Whoever does gets no credential.
+#[test]
+fn the_credential_file_is_not_for_whoever_listens() {
+    let mut told = without_environment();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Only root can give a socket to another user; what the command makes of it has tests of its own.
+    if fchown(&listener, Some(STRANGER), None).is_err() {
+        return;
+    }
+    let (server, listening) = (told.server.clone(), listener.try_clone().unwrap());
+    thread::spawn(move || listening.incoming().flatten().for_each(|stream| server.answer(stream, true)));
+    configured(&told, &format!("{{ address: '{address}' }}"));
+    let file = told.folder.path().join("management.credential");
+    fs::write(&file, CREDENTIAL).unwrap();
+    let own = format!("{SHOW} --config seawall.yaml");
+    for show in [&own, &format!("{SHOW} --endpoint http://{address} --credential-file management.credential")] {
+        let run = told.run(show);
+        let expected =
+            format!("the owner's credential is not sent: what listens at {address} belongs to user {STRANGER}");
+        assert!(run.code == 1 && run.err.contains(&expected) && run.err.contains("unix:"), "{run:?}");
+        assert_eq!(told.server.requests(), [""; 0]);
+    }
+    chown(&file, Some(STRANGER), None).unwrap();
+    let run = told.run(&own);
+    assert_eq!((run.code, run.out.as_str()), (0, "myregistry.example.com\n"), "{run:?}");
+}
+
+#[test]
+fn a_configured_server_that_is_not_running_gets_no_credential() {
+    let mut told = without_environment();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    configured(&told, &format!("{{ address: '{address}' }}"));
+    fs::write(told.folder.path().join("management.credential"), CREDENTIAL).unwrap();
+    let run = told.run(&format!("{SHOW} --config seawall.yaml"));
+    let expected = format!("cannot reach the management API at http://{address}: nothing listens there");
+    assert!(run.code == 1 && run.err.contains(&expected) && run.err.contains("Is seawall running"), "{run:?}");
 }
 
 /// Another subscription and group are names in the path, nothing more.

@@ -5,9 +5,10 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,6 +16,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
 use super::failure::Failure;
+use super::listener;
 use crate::config::{self, Config, ManagementAddress, ManagementSettings, Reading};
 use crate::management::client::{Endpoint, Settings};
 use crate::secret::Secret;
@@ -55,19 +57,30 @@ impl Server {
     /// Everything that a client needs.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let given = self.given_credential()?;
-        if let Some(endpoint) = &self.endpoint {
-            let endpoint = endpoint.parse().map_err(|error: String| Failure::usage(error))?;
-            return Ok(Settings { credential: given, ca: self.ca.clone(), ..Settings::new(endpoint) });
+        let (server, credential) = match &self.endpoint {
+            Some(endpoint) => {
+                let endpoint = endpoint.parse().map_err(|error: String| Failure::usage(error))?;
+                (Settings::new(endpoint), given)
+            }
+            None => self.configured(given)?,
+        };
+        if let Some(Credential { file: Some((file, owner)), .. }) = &credential {
+            listener::check(&server.endpoint, file, *owner)?;
         }
+        Ok(Settings { credential: credential.map(|one| one.secret), ca: self.ca.clone(), ..server })
+    }
+
+    /// The server of the configuration file, and the credential it wrote unless another is given.
+    fn configured(&self, given: Option<Credential>) -> Result<(Settings, Option<Credential>), Failure> {
         let management = configured(self.file()?)?;
         let server = settings(management.address)?;
         let credential = match (given, &server.endpoint) {
             // The socket's mode says who may.
             (None, Endpoint::Unix(_)) => None,
-            (None, Endpoint::Url(_)) => Some(credential(&management.credential_file)?),
+            (None, Endpoint::Url(_)) => Some(Credential::read(&management.credential_file)?),
             (given, _) => given,
         };
-        Ok(Settings { credential, ca: self.ca.clone(), ..server })
+        Ok((server, credential))
     }
 
     /// The certificate authorities to trust instead of the system's.
@@ -82,11 +95,11 @@ impl Server {
         declared.next().map(|(_, document)| document.login_server.value.clone())
     }
 
-    fn given_credential(&self) -> Result<Option<Secret>, Failure> {
+    fn given_credential(&self) -> Result<Option<Credential>, Failure> {
         match env::var_os(CREDENTIAL).as_deref().map(OsStr::to_str) {
-            Some(Some(value)) if !value.is_empty() => Ok(Some(Secret::new(value))),
+            Some(Some(value)) if !value.is_empty() => Ok(Some(Credential { secret: Secret::new(value), file: None })),
             Some(None) => Err(Failure::new(format!("{CREDENTIAL} is not text"))),
-            Some(Some(_)) | None => self.credential_file.as_deref().map(credential).transpose(),
+            Some(Some(_)) | None => self.credential_file.as_deref().map(Credential::read).transpose(),
         }
     }
 
@@ -159,21 +172,38 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// The first line of the file.
-fn credential(file: &Path) -> Result<Secret, Failure> {
-    let shown = file.display();
-    let text = fs::read_to_string(file).map_err(|error| {
-        let failure = Failure::new(format!("cannot read the owner's credential in {shown}: {error}"));
-        match error.kind() {
-            io::ErrorKind::NotFound => failure.hint("The server writes it when it starts. Has it been started?"),
-            io::ErrorKind::PermissionDenied => {
-                failure.hint("It is for the user that seawall runs as. Run as that user, or set SEAWALL_CREDENTIAL.")
+/// The owner's credential, and where it was found.
+#[derive(Debug)]
+struct Credential {
+    secret: Secret,
+    /// The file with the user it belongs to, if it was in one.
+    file: Option<(PathBuf, u32)>,
+}
+
+impl Credential {
+    /// The first line of the file.
+    fn read(file: &Path) -> Result<Self, Failure> {
+        let shown = file.display();
+        let (text, owner) = text_and_owner(file).map_err(|error| {
+            let failure = Failure::new(format!("cannot read the owner's credential in {shown}: {error}"));
+            match error.kind() {
+                io::ErrorKind::NotFound => failure.hint("The server writes it when it starts. Has it been started?"),
+                io::ErrorKind::PermissionDenied => failure
+                    .hint("It is for the user that seawall runs as. Run as that user, or set SEAWALL_CREDENTIAL."),
+                _ => failure,
             }
-            _ => failure,
+        })?;
+        match text.trim_end_matches(['\r', '\n']) {
+            "" => Err(Failure::new(format!("the credential file {shown} is empty"))),
+            credential => Ok(Self { secret: Secret::new(credential), file: Some((file.to_owned(), owner)) }),
         }
-    })?;
-    match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(Failure::new(format!("the credential file {shown} is empty"))),
-        credential => Ok(Secret::new(credential)),
     }
+}
+
+/// Both of the same file, whatever is put in its place meanwhile.
+fn text_and_owner(file: &Path) -> io::Result<(String, u32)> {
+    let mut file = File::open(file)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok((text, file.metadata()?.uid()))
 }
