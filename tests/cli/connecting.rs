@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::arm::{GROUP, id, registry};
-use crate::harness::{CREDENTIAL, Reply, Transcript};
+use crate::harness::{CREDENTIAL, Reply, Server, Transcript};
 
 const SHOW: &str = "show -n myregistry --query loginServer -o tsv";
 /// A user who runs nothing of seawall.
@@ -124,6 +124,44 @@ fn the_credential_file_is_not_for_whoever_listens() {
     chown(&file, Some(STRANGER), None).unwrap();
     let run = told.run(&own);
     assert_eq!((run.code, run.out.as_str()), (0, "myregistry.example.com\n"), "{run:?}");
+}
+
+/// What stands in the environment is for another server, and so is its credential.
+#[test]
+fn the_command_line_wins_over_the_environment() {
+    let mut told = without_environment();
+    let elsewhere = Server::start();
+    told.environment.push(("SEAWALL_ENDPOINT", format!("http://{}", elsewhere.address())));
+    told.environment.push(("SEAWALL_CREDENTIAL", "elsewhere".to_owned()));
+    configured(&told, &format!("{{ address: '{}' }}", told.server.address()));
+    fs::write(told.folder.path().join("management.credential"), CREDENTIAL).unwrap();
+    for (options, reached) in [
+        ("--config seawall.yaml", true),
+        ("", false),
+        (
+            &format!(
+                "--endpoint http://{} --config missing.yaml --credential-file management.credential",
+                told.server.address()
+            ),
+            true,
+        ),
+        ("--config missing.yaml", false),
+    ] {
+        let run = told.run(&format!("{SHOW} {options}"));
+        assert_eq!(run.code == 0, reached, "{options}: {run:?}");
+        let asked_elsewhere = options.is_empty();
+        assert_eq!(!elsewhere.requests().is_empty(), asked_elsewhere, "{options}: {run:?}");
+    }
+    told.environment.push(("SEAWALL_CA", "missing.pem".to_owned()));
+    let run = told.run(&format!("{SHOW} --config seawall.yaml"));
+    assert_eq!(run.code, 0, "{run:?}");
+    told.environment.pop();
+    // Without another endpoint the environment may give what is for the file's server.
+    told.environment.remove(0);
+    told.environment[0].1 = CREDENTIAL.to_owned();
+    fs::remove_file(told.folder.path().join("management.credential")).unwrap();
+    let run = told.run(&format!("{SHOW} --config seawall.yaml"));
+    assert_eq!(run.code, 0, "{run:?}");
 }
 
 #[test]

@@ -11,7 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
@@ -33,6 +34,9 @@ const RESOURCE_GROUP: &str = "seawall";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub(super) struct Server {
+    // Before the others: clap takes what it has read away.
+    #[command(flatten)]
+    typed: Typed,
     /// The management API: https://HOST[:PORT], http:// on this machine, or unix:/path. Default: what --config says.
     #[arg(long, env = "SEAWALL_ENDPOINT", hide_env_values = true, value_name = "URL")]
     endpoint: Option<String>,
@@ -53,11 +57,45 @@ pub(super) struct Server {
     pub(super) resource_group: String,
 }
 
+/// The ids of the options that stand on the command line; a value may come from the environment as well.
+#[derive(Debug, Clone)]
+struct Typed(Vec<String>);
+
+impl Typed {
+    fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|typed| typed == id)
+    }
+}
+
+impl FromArgMatches for Typed {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let ids = matches.ids().map(clap::Id::as_str);
+        let typed = ids.filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine));
+        Ok(Self(typed.map(str::to_owned).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// It adds no options of its own.
+impl Args for Typed {
+    fn augment_args(command: Command) -> Command {
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command
+    }
+}
+
 impl Server {
     /// Everything that a client needs.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let given = self.given_credential()?;
-        let (server, credential) = match &self.endpoint {
+        let (server, credential) = match self.endpoint.as_ref().filter(|_| !self.is_elsewhere()) {
             Some(endpoint) => {
                 let endpoint = endpoint.parse().map_err(|error: String| Failure::usage(error))?;
                 (Settings::new(endpoint), given)
@@ -67,7 +105,8 @@ impl Server {
         if let Some(Credential { file: Some((file, owner)), .. }) = &credential {
             listener::check(&server.endpoint, file, *owner)?;
         }
-        Ok(Settings { credential: credential.map(|one| one.secret), ca: self.ca.clone(), ..server })
+        let ca = self.ca.clone().filter(|_| self.typed.has("ca") || !self.is_elsewhere());
+        Ok(Settings { credential: credential.map(|one| one.secret), ca, ..server })
     }
 
     /// The server of the configuration file, and the credential it wrote unless another is given.
@@ -95,7 +134,19 @@ impl Server {
         declared.next().map(|(_, document)| document.login_server.value.clone())
     }
 
+    /// Whether the environment speaks of another server than the command line does.
+    fn is_elsewhere(&self) -> bool {
+        self.typed.has("config") && !self.typed.has("endpoint") && self.endpoint.is_some()
+    }
+
+    /// The credential on the command line, else that of the environment, unless it belongs to another server.
     fn given_credential(&self) -> Result<Option<Credential>, Failure> {
+        if self.typed.has("credential_file") {
+            return self.credential_file.as_deref().map(Credential::read).transpose();
+        }
+        if self.is_elsewhere() {
+            return Ok(None);
+        }
         match env::var_os(CREDENTIAL).as_deref().map(OsStr::to_str) {
             Some(Some(value)) if !value.is_empty() => Ok(Some(Credential { secret: Secret::new(value), file: None })),
             Some(None) => Err(Failure::new(format!("{CREDENTIAL} is not text"))),
