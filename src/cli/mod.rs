@@ -9,6 +9,7 @@ mod migrate;
 mod output;
 mod resources;
 mod serve;
+mod visible;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -4,7 +4,8 @@ use std::fmt;
 
 use http::StatusCode;
 
-use crate::management::client::ClientError;
+use crate::cli::visible;
+use crate::management::client::{ClientError, Refusal};
 
 /// The exit code of what is not found.
 const NOT_FOUND: u8 = 3;
@@ -59,11 +60,13 @@ impl fmt::Display for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let failure = Self::new(error.to_string());
+        let failure = Self::new(match &error {
+            ClientError::Refused(refusal) => on_its_lines(refusal).to_string(),
+            error => error.to_string(),
+        });
         match error {
-            ClientError::Refused(refusal) => {
-                let status = refusal.status;
-                let failure = Self { refusal: Some((status, refusal.code)), ..failure };
+            ClientError::Refused(Refusal { status, code, .. }) => {
+                let failure = Self { refusal: Some((status, code)), ..failure };
                 match status {
                     StatusCode::NOT_FOUND => Self { exit_code: NOT_FOUND, ..failure },
                     StatusCode::UNAUTHORIZED => failure.hint(
@@ -77,5 +80,17 @@ impl From<ClientError> for Failure {
             }
             ClientError::Unusable { .. } | ClientError::Credential | ClientError::NotUnderstood { .. } => failure,
         }
+    }
+}
+
+/// A server's message may repeat what others wrote, which must not look like a line of this command's own.
+fn on_its_lines(refusal: &Refusal) -> Refusal {
+    let line = |text: &String| visible::line(text).into_owned();
+    Refusal {
+        status: refusal.status,
+        code: line(&refusal.code),
+        message: line(&refusal.message),
+        target: refusal.target.as_ref().map(line),
+        details: refusal.details.iter().map(line).collect(),
     }
 }

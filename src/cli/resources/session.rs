@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::arguments::Common;
 use super::failure::Failure;
-use crate::cli::output;
+use crate::cli::{output, visible};
 use crate::management::client::{Answer, Client, ClientError, Request};
 
 /// How often a change is tried when others change the same thing meanwhile.
@@ -132,23 +132,28 @@ impl Session {
 
     fn debug(&self, text: impl FnOnce() -> String) {
         if self.debug {
-            output::complain(format_args!("DEBUG: {}", text()));
+            say("DEBUG", &text());
         }
     }
 
     /// With `--verbose`, what is being done.
     pub(super) fn inform(&self, text: &str) {
         if self.verbose {
-            output::complain(format_args!("INFO: {text}"));
+            say("INFO", text);
         }
     }
 
     /// What the person should know though nothing failed.
     pub(super) fn warn(&self, text: &str) {
         if self.warns {
-            output::complain(format_args!("WARNING: {text}"));
+            say("WARNING", text);
         }
     }
+}
+
+/// One line, whatever others have written into it.
+fn say(level: &str, text: &str) {
+    output::complain(format_args!("{level}: {}", visible::line(text)));
 }
 
 /// Asks for a yes. Whoever cannot be asked must have said it.
