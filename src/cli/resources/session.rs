@@ -92,8 +92,20 @@ impl Session {
         Ok(self.send(Request { body, ..Request::new(Method::POST, path) }).await?.body)
     }
 
-    pub(super) async fn delete(&self, path: &str, query: &[(&str, &str)]) -> Result<(), Failure> {
-        self.send(Request { query, ..Request::new(Method::DELETE, path) }).await?;
+    /// Deletes what is at `path`. As in `az` it is no error when there is nothing, but it must not look like a deletion either:
+    /// what has the name in other letters is there still.
+    pub(super) async fn delete(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        what: &str,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let answer = self.send(Request { query, ..Request::new(Method::DELETE, path) }).await?;
+        // ARM's word for it; a deletion is answered 200.
+        if answer.status == StatusCode::NO_CONTENT {
+            self.warn(&format!("There is no {what} '{name}'; nothing was deleted. Names are case-sensitive."));
+        }
         Ok(())
     }
 
@@ -104,7 +116,7 @@ impl Session {
         mut change: impl FnMut(&Value) -> Result<Value, Failure>,
     ) -> Result<Value, Failure> {
         for _ in 0..ATTEMPTS {
-            let Answer { body: current, etag } = self.send(Request::new(Method::GET, path)).await?;
+            let Answer { body: current, etag, .. } = self.send(Request::new(Method::GET, path)).await?;
             let body = change(&current)?;
             let request = Request { body: Some(&body), if_match: etag.as_deref(), ..Request::new(Method::PATCH, path) };
             match self.send(request).await {
