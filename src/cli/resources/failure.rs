@@ -44,9 +44,10 @@ impl Failure {
         self.refusal.as_ref().is_some_and(|(refused, _)| *refused == status)
     }
 
-    /// What to do about it.
+    /// What to do about it, after what was said before.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        let hint = hint.into();
+        self.hint = Some(self.hint.map_or(hint.clone(), |before| format!("{before}\n{hint}")));
         self
     }
 }

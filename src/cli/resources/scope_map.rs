@@ -110,7 +110,8 @@ pub(super) async fn create(
     if let Some(description) = description {
         properties.insert("description".to_owned(), description.into());
     }
-    session.put(path, &json!({ "properties": properties })).await
+    let (scope_map, _) = session.put(path, &json!({ "properties": properties })).await?;
+    Ok(scope_map)
 }
 
 impl Operation for Show {

@@ -80,8 +80,10 @@ impl Session {
         Ok(result?)
     }
 
-    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        Ok(self.send(Request { body: Some(body), ..Request::new(Method::PUT, path) }).await?.body)
+    /// What is at `path` from now on, and whether something was there before.
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<(Value, bool), Failure> {
+        let answer = self.send(Request { body: Some(body), ..Request::new(Method::PUT, path) }).await?;
+        Ok((answer.body, answer.status != StatusCode::CREATED))
     }
 
     pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
