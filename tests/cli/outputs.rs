@@ -42,6 +42,8 @@ fn hostile_words_are_shown_rather_than_obeyed() {
     assert_eq!(tsv.out.lines().count(), 1, "{tsv:?}");
     let refused = told.run("token update -n MyToken -r myregistry --status disabled");
     let warned = told.run("credential show -n myregistry -o tsv");
+    let typed = told.run("token show -r myregistry -n 'x\r\u{1b}[2J\u{202e}'");
+    assert!(typed.code == 2 && typed.err.contains("x\\r\\u{202e}") && is_harmless(&typed.err), "{typed:?}");
     for run in [refused, warned] {
         assert!(run.err.contains("\\r\\nWARNING: all") && is_harmless(&run.err), "{run:?}");
         assert!(is_harmless(&run.out), "{run:?}");
