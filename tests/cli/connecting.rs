@@ -85,6 +85,16 @@ fn the_credential_is_given_in_three_ways_and_its_absence_is_explained() {
     told.check("connect-credential");
 }
 
+/// Root may read every file, and so it is a directory here that cannot be read.
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_the_reason() {
+    let mut told = without_environment();
+    told.run(&format!("{SHOW} --config missing.yaml"));
+    told.run(&format!("{SHOW} --config ."));
+    told.run(&format!("{SHOW} --endpoint http://127.0.0.1:1 --credential-file ."));
+    told.check("connect-unreadable");
+}
+
 /// The credential is for one server, and never crosses a network in clear text.
 #[test]
 fn an_endpoint_that_cannot_be_used_is_explained() {

@@ -26,6 +26,8 @@ use crate::secret::Secret;
 const CONFIG: &str = "/etc/seawall/seawall.yaml";
 /// The owner's credential itself.
 const CREDENTIAL: &str = "SEAWALL_CREDENTIAL";
+/// What helps whoever may not read the server's files.
+const PERMISSION: &str = "It is for the user that seawall runs as: run the command as that user, such as with sudo.";
 /// Names that every server accepts.
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 const RESOURCE_GROUP: &str = "seawall";
@@ -155,10 +157,13 @@ impl Server {
     }
 
     fn file(&self) -> Result<&Path, Failure> {
-        let file = self.config.as_deref().or_else(|| Some(Path::new(CONFIG)).filter(|file| file.exists()));
-        file.ok_or_else(|| {
-            Failure::new("which server? Neither an endpoint nor a configuration file is known")
-                .hint("Give --endpoint (SEAWALL_ENDPOINT), or on the server's own machine --config (SEAWALL_CONFIG).")
+        // Whoever may not look whether it is there is told so when it is read.
+        let usual = || Some(Path::new(CONFIG)).filter(|file| file.try_exists().unwrap_or(true));
+        self.config.as_deref().or_else(usual).ok_or_else(|| {
+            Failure::new(format!(
+                "it is not known which server is meant: there is neither --endpoint nor --config, and no {CONFIG}"
+            ))
+            .hint("Give --endpoint (SEAWALL_ENDPOINT), or on the server's own machine --config (SEAWALL_CONFIG).")
         })
     }
 }
@@ -166,9 +171,16 @@ impl Server {
 /// What a configuration file says about the management API.
 fn configured(file: &Path) -> Result<ManagementSettings, Failure> {
     let shown = file.display();
+    fs::read(file).map_err(|error| {
+        let failure = Failure::new(format!("cannot read the configuration file {shown}: {error}"));
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => failure.hint(PERMISSION),
+            _ => failure,
+        }
+    })?;
     let Reading { config, .. } = config::read(file);
     let Some(Config { management, .. }) = config else {
-        return Err(Failure::new(format!("the configuration file {shown} cannot be used"))
+        return Err(Failure::new(format!("the configuration file {shown} has problems"))
             .hint(format!("`seawall check {shown}` says what is wrong with it.")));
     };
     if management.address == ManagementAddress::None {
@@ -239,8 +251,7 @@ impl Credential {
             let failure = Failure::new(format!("cannot read the owner's credential in {shown}: {error}"));
             match error.kind() {
                 io::ErrorKind::NotFound => failure.hint("The server writes it when it starts. Has it been started?"),
-                io::ErrorKind::PermissionDenied => failure
-                    .hint("It is for the user that seawall runs as. Run as that user, or set SEAWALL_CREDENTIAL."),
+                io::ErrorKind::PermissionDenied => failure.hint(PERMISSION),
                 _ => failure,
             }
         })?;

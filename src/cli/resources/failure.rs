@@ -69,7 +69,9 @@ impl From<ClientError> for Failure {
             ClientError::Refused(Refusal { status, code, .. }) => {
                 let failure = Self { refusal: Some((status, code)), ..failure };
                 match status {
-                    StatusCode::NOT_FOUND => Self { exit_code: NOT_FOUND, ..failure },
+                    StatusCode::NOT_FOUND => Self { exit_code: NOT_FOUND, ..failure }.hint(
+                        "`list` prints what there is, such as `seawall list` the registries. The names of tokens and scope maps are case-sensitive.",
+                    ),
                     StatusCode::UNAUTHORIZED => failure.hint(
                         "Give the owner's credential: SEAWALL_CREDENTIAL, --credential-file, or --config on the server's machine.",
                     ),

@@ -48,7 +48,9 @@ impl Operation for Create {
     async fn run(self, session: &Session) -> Result<Outcome, Failure> {
         let Named { name, of: OfRegistry { registry } } = &self.named;
         if self.permissions.is_empty() == self.scope_map.is_none() {
-            return Err(Failure::new("usage error: can't use --scope-map and --repository | --gateway"));
+            let failure = Failure::new("usage error: can't use --scope-map and --repository | --gateway");
+            return Err(failure
+                .hint("Give one of the two: --scope-map NAME, or --repository REPO ACTION (--gateway NAME ACTION)."));
         }
         if self.no_passwords.is_on() && self.expiration.is_given() {
             let message = "usage error: --no-passwords and expiration arguments are mutually exclusive.";
