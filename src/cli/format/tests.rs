@@ -121,7 +121,7 @@ fn what_a_terminal_would_obey_is_shown() {
     assert!(tags.contains(&SHOWN[1..]), "{tags}");
     for output in [Output::Json, Output::Jsonc] {
         let json = shown(value.clone(), "", output);
-        let expected = r#"a\u001b[2J\tb\r\nc\u007f\u009b31m\u202ed"#;
+        let expected = r"a\u001b[2J\tb\r\nc\u007f\u009b31m\u202ed";
         assert!(json.contains(expected), "{json}");
         assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), value);
         let colored = text(value.clone().into(), None, Output::Jsonc, true).unwrap();

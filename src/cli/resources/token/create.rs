@@ -66,12 +66,10 @@ impl Operation for Create {
         properties.insert("status".to_owned(), self.status.word().into());
         self.further.add_to(&mut properties, session, registry);
         let put = session.put(&session.token(registry, name), &json!({ "properties": properties })).await;
-        let (token, existed) = put.map_err(|failure| match made {
-            true => failure.hint(format!(
-                "Its scope map was created before: seawall scope-map delete -r {registry} -n {name}-scope-map"
-            )),
-            false => failure,
-        })?;
+        let left = made.then(|| {
+            format!("Its scope map was created before: seawall scope-map delete -r {registry} -n {name}-scope-map")
+        });
+        let (token, existed) = put.map_err(|failure| left.into_iter().fold(failure, Failure::hint))?;
         let mut token = flat::token(token);
         if !self.no_passwords.is_on() {
             with_passwords(session, registry, name, &mut token, expiry).await?;
