@@ -9,13 +9,14 @@ mod migrate;
 mod output;
 mod resources;
 mod serve;
+mod visible;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// An authenticating reverse proxy that gives any container registry the access control that ACR documents.
+/// An authenticating reverse proxy that gives any container registry the access control of Azure Container Registry (ACR).
 #[derive(Debug, Parser)]
 #[command(name = "seawall", version, arg_required_else_help = true)]
 struct Arguments {
@@ -72,7 +73,11 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return not_understood(&error),
+    };
+    match arguments.command {
         Command::Serve { config } => serve::run(&config),
         Command::Check { file } => check::run(&file),
         Command::Schema => output::json(&crate::config::schema()),
@@ -84,4 +89,16 @@ pub fn main() -> ExitCode {
         Command::Man { directory } => generated::man(&directory, Arguments::command()),
         Command::Resources(command) => resources::run(*command),
     }
+}
+
+/// The help that was asked for, or what is wrong with the command line; that repeats what was typed, or what a script took from
+/// elsewhere.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        output::complain(error.render().to_string().trim_end());
+    } else {
+        // Nobody is left to tell when there is no output.
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use super::visible;
 use crate::policy::problem::Problems;
 
 /// One line on standard output.
@@ -22,10 +23,10 @@ pub(super) fn bytes(text: &[u8]) -> ExitCode {
     }
 }
 
-/// One line on standard error.
+/// A text with its line breaks, and one more, on standard error. Other control characters are shown rather than obeyed.
 pub(super) fn complain(text: impl Display) {
     // Nobody is left to tell when standard error is gone.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", visible::lines(&text.to_string()));
 }
 
 /// Pretty JSON on standard output, with a final line break.

@@ -121,6 +121,7 @@ impl<'a> Request<'a> {
 /// A successful answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
+    pub status: StatusCode,
     /// `Null` when there is none.
     pub body: Value,
     pub etag: Option<String>,
@@ -271,7 +272,7 @@ impl Client {
         if status.is_success() {
             let body =
                 if body.is_empty() { Value::Null } else { serde_json::from_slice(body).map_err(|_| foreign())? };
-            return Ok(Answer { body, etag });
+            return Ok(Answer { status, body, etag });
         }
         let ErrorBody { error } = serde_json::from_slice(body).map_err(|_| foreign())?;
         let details = error.details.into_iter().map(|detail| format!("({}) {}", detail.code, detail.message));

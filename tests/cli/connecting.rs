@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::{chown, fchown};
 use std::sync::Arc;
 use std::thread;
 
@@ -12,9 +13,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::arm::{GROUP, id, registry};
-use crate::harness::{CREDENTIAL, Reply, Transcript};
+use crate::harness::{CREDENTIAL, Reply, Server, Transcript};
 
 const SHOW: &str = "show -n myregistry --query loginServer -o tsv";
+/// A user who runs nothing of seawall.
+const STRANGER: u32 = 65_533;
 
 fn without_environment() -> Transcript {
     let mut told = Transcript::new();
@@ -82,6 +85,16 @@ fn the_credential_is_given_in_three_ways_and_its_absence_is_explained() {
     told.check("connect-credential");
 }
 
+/// Root may read every file, and so it is a directory here that cannot be read.
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_the_reason() {
+    let mut told = without_environment();
+    told.run(&format!("{SHOW} --config missing.yaml"));
+    told.run(&format!("{SHOW} --config ."));
+    told.run(&format!("{SHOW} --endpoint http://127.0.0.1:1 --credential-file ."));
+    told.check("connect-unreadable");
+}
+
 /// The credential is for one server, and never crosses a network in clear text.
 #[test]
 fn an_endpoint_that_cannot_be_used_is_explained() {
@@ -93,6 +106,83 @@ fn an_endpoint_that_cannot_be_used_is_explained() {
     told.run(&format!("{SHOW} --endpoint unix:relative"));
     told.run(&format!("{SHOW} --endpoint http://127.0.0.1:1"));
     told.check("connect-endpoint");
+}
+
+/// Any user may take the port while seawall is down. Whoever does gets no credential.
+#[test]
+fn the_credential_file_is_not_for_whoever_listens() {
+    let mut told = without_environment();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Only root can give a socket to another user; what the command makes of it has tests of its own.
+    if fchown(&listener, Some(STRANGER), None).is_err() {
+        return;
+    }
+    let (server, listening) = (told.server.clone(), listener.try_clone().unwrap());
+    thread::spawn(move || listening.incoming().flatten().for_each(|stream| server.answer(stream, true)));
+    configured(&told, &format!("{{ address: '{address}' }}"));
+    let file = told.folder.path().join("management.credential");
+    fs::write(&file, CREDENTIAL).unwrap();
+    let own = format!("{SHOW} --config seawall.yaml");
+    for show in [&own, &format!("{SHOW} --endpoint http://{address} --credential-file management.credential")] {
+        let run = told.run(show);
+        let expected =
+            format!("the owner's credential is not sent: what listens at {address} belongs to user {STRANGER}");
+        assert!(run.code == 1 && run.err.contains(&expected) && run.err.contains("unix:"), "{run:?}");
+        assert_eq!(told.server.requests(), [""; 0]);
+    }
+    chown(&file, Some(STRANGER), None).unwrap();
+    let run = told.run(&own);
+    assert_eq!((run.code, run.out.as_str()), (0, "myregistry.example.com\n"), "{run:?}");
+}
+
+/// What stands in the environment is for another server, and so is its credential.
+#[test]
+fn the_command_line_wins_over_the_environment() {
+    let mut told = without_environment();
+    let elsewhere = Server::start();
+    told.environment.push(("SEAWALL_ENDPOINT", format!("http://{}", elsewhere.address())));
+    told.environment.push(("SEAWALL_CREDENTIAL", "elsewhere".to_owned()));
+    configured(&told, &format!("{{ address: '{}' }}", told.server.address()));
+    fs::write(told.folder.path().join("management.credential"), CREDENTIAL).unwrap();
+    for (options, reached) in [
+        ("--config seawall.yaml", true),
+        ("", false),
+        (
+            &format!(
+                "--endpoint http://{} --config missing.yaml --credential-file management.credential",
+                told.server.address()
+            ),
+            true,
+        ),
+        ("--config missing.yaml", false),
+    ] {
+        let run = told.run(&format!("{SHOW} {options}"));
+        assert_eq!(run.code == 0, reached, "{options}: {run:?}");
+        let asked_elsewhere = options.is_empty();
+        assert_eq!(!elsewhere.requests().is_empty(), asked_elsewhere, "{options}: {run:?}");
+    }
+    told.environment.push(("SEAWALL_CA", "missing.pem".to_owned()));
+    let run = told.run(&format!("{SHOW} --config seawall.yaml"));
+    assert_eq!(run.code, 0, "{run:?}");
+    told.environment.pop();
+    // Without another endpoint the environment may give what is for the file's server.
+    told.environment.remove(0);
+    told.environment[0].1 = CREDENTIAL.to_owned();
+    fs::remove_file(told.folder.path().join("management.credential")).unwrap();
+    let run = told.run(&format!("{SHOW} --config seawall.yaml"));
+    assert_eq!(run.code, 0, "{run:?}");
+}
+
+#[test]
+fn a_configured_server_that_is_not_running_gets_no_credential() {
+    let mut told = without_environment();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    configured(&told, &format!("{{ address: '{address}' }}"));
+    fs::write(told.folder.path().join("management.credential"), CREDENTIAL).unwrap();
+    let run = told.run(&format!("{SHOW} --config seawall.yaml"));
+    let expected = format!("cannot reach the management API at http://{address}: nothing listens there");
+    assert!(run.code == 1 && run.err.contains(&expected) && run.err.contains("Is seawall running"), "{run:?}");
 }
 
 /// Another subscription and group are names in the path, nothing more.

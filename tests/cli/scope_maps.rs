@@ -55,5 +55,7 @@ fn a_scope_map_in_use_is_deleted_by_force_only() {
     told.run("scope-map delete -n MyScopeMap -r myregistry");
     told.run("scope-map delete -n MyScopeMap -r myregistry --yes");
     told.run("scope-map delete -n MyScopeMap -r myregistry --yes --force");
+    told.server.on("DELETE", &id("/scopeMaps/myscopemap"), Reply::empty(204));
+    told.run("scope-map delete -n myscopemap -r myregistry --yes");
     told.check("scope-map-delete");
 }

@@ -65,6 +65,31 @@ fn a_scope_map_of_the_same_permissions_is_taken_and_any_other_is_not_touched() {
     told.check("default-scope-map");
 }
 
+/// What was made on the way is there still when the token is refused.
+#[test]
+fn a_scope_map_without_its_token_is_not_kept_quiet() {
+    let mut told = Transcript::new();
+    told.server.on("PUT", &id("/scopeMaps/abc-scope-map"), Reply::json(201, scope_map("abc-scope-map", "", &[])));
+    let refused = Reply::error(400, "InvalidTokenName", "a token's name has 5 to 50 letters, digits and hyphens");
+    told.server.on("PUT", &id("/tokens/abc"), refused);
+    told.run("token create -n abc -r myregistry --repository a content/read");
+    told.check("scope-map-left");
+}
+
+/// E-11: what is created once more stays the same token. That its passwords are no longer those that people use is said.
+#[test]
+fn a_token_that_existed_says_what_becomes_of_its_passwords() {
+    let mut told = Transcript::new();
+    let existing = token("MyToken", "MyScopeMap", &[password("password1", None), password("password2", None)]);
+    told.server.on("PUT", &id("/tokens/MyToken"), Reply::json(200, existing));
+    let passwords = generated("MyToken", &[("password1", "value1"), ("password2", "value2")]);
+    told.server.on("POST", &id("/generateCredentials"), Reply::json(200, passwords));
+    let create = "token create -n MyToken -r myregistry --scope-map MyScopeMap -o none";
+    told.run(create);
+    told.run(&format!("{create} --no-passwords"));
+    told.check("created-again");
+}
+
 /// A token whose passwords could not be made is there all the same.
 #[test]
 fn a_half_created_token_is_not_kept_quiet() {

@@ -12,6 +12,7 @@ use std::fmt::Write;
 use clap::ValueEnum;
 use serde_json::Value;
 
+use super::visible;
 pub(super) use query::Query;
 pub(super) use table::{Columns, Row};
 
@@ -68,8 +69,8 @@ pub(super) fn text(outcome: Outcome, query: Option<&Query>, output: Output, colo
     let order = query.map_or(&[][..], Query::order);
     Ok(match output {
         Output::None => String::new(),
-        Output::Jsonc if colored => color::json(&value),
-        Output::Json | Output::Jsonc => format!("{value:#}\n"),
+        Output::Jsonc if colored => visible::json(&color::json(&value)).into_owned(),
+        Output::Json | Output::Jsonc => format!("{}\n", visible::json(&format!("{value:#}"))),
         Output::Yamlc if colored => color::yaml(&yaml(&value)?),
         Output::Yaml | Output::Yamlc => yaml(&value)?,
         Output::Tsv => tsv::text(&value, order),

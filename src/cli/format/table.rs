@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{line, properties, scalar};
+use crate::cli::visible;
 
 /// The cells of one line, with the names of their columns.
 pub(in crate::cli) type Row = Vec<(String, String)>;
@@ -22,6 +23,7 @@ pub(super) fn text(rows: &[Row]) -> Option<String> {
     if rows.is_empty() {
         return Some("\n".to_owned());
     }
+    let rows: Vec<Row> = rows.iter().map(harmless).collect();
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in rows.iter().flatten() {
         if !names.contains(&name.as_str()) {
@@ -32,7 +34,7 @@ pub(super) fn text(rows: &[Row]) -> Option<String> {
         return None;
     }
     let cell = |row: &'_ Row, name: &str| -> String {
-        row.iter().find(|(column, _)| column == name).map(|(_, cell)| cell.trim().to_owned()).unwrap_or_default()
+        row.iter().find(|(column, _)| column == name).map(|(_, cell)| cell.clone()).unwrap_or_default()
     };
     let cells: Vec<Vec<String>> = rows.iter().map(|row| names.iter().map(|name| cell(row, name)).collect()).collect();
     let widths: Vec<usize> = (0..names.len())
@@ -48,6 +50,12 @@ pub(super) fn text(rows: &[Row]) -> Option<String> {
         line(&mut table, padded.join("  ").trim_end());
     }
     Some(table)
+}
+
+/// A row on one line. The names of its columns may be anybody's words as well, as those of tags are.
+fn harmless(row: &Row) -> Row {
+    let shown = |text: &str| visible::line(text.trim()).into_owned();
+    row.iter().map(|(name, cell)| (shown(name), shown(cell))).collect()
 }
 
 /// In characters, as `format!` pads.

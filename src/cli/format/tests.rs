@@ -103,3 +103,32 @@ fn a_query_that_is_none_is_refused_before_anything_happens() {
     let error = text(json!({"a": 1}).into(), Some(&query), Output::Json, false).unwrap_err();
     assert!(error.starts_with("--query: "), "{error}");
 }
+
+const HOSTILE: &str = "a\u{1b}[2J\tb\r\nc\u{7f}\u{9b}31m\u{202e}d";
+const SHOWN: &str = "a\\u{1b}[2J\\tb\\r\\nc\\u{7f}\\u{9b}31m\\u{202e}d";
+
+/// Whoever may write a description does not write to the terminals of others.
+#[test]
+fn what_a_terminal_would_obey_is_shown() {
+    let value = json!([{ "name": HOSTILE, "other": 1 }]);
+    assert_eq!(shown(value.clone(), "", Output::Tsv), format!("{SHOWN}\t1\n"));
+    assert_eq!(shown(json!(HOSTILE), "", Output::Tsv), format!("{SHOWN}\n"));
+    let width = SHOWN.chars().count();
+    let table = |name: &str| format!("{name:width$}  Other\n{}  -------\n{SHOWN}  1\n", "-".repeat(width));
+    assert_eq!(shown(value.clone(), "", Output::Table), table("Name"));
+    // The names of columns may be written by others, too.
+    let tags = shown(json!({ HOSTILE: "x" }), "", Output::Table);
+    assert!(tags.contains(&SHOWN[1..]), "{tags}");
+    for output in [Output::Json, Output::Jsonc] {
+        let json = shown(value.clone(), "", output);
+        let expected = r"a\u001b[2J\tb\r\nc\u007f\u009b31m\u202ed";
+        assert!(json.contains(expected), "{json}");
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), value);
+        let colored = text(value.clone().into(), None, Output::Jsonc, true).unwrap();
+        assert!(colored.contains(expected), "{colored}");
+    }
+    for colored in [false, true] {
+        let yaml = text(value.clone().into(), None, Output::Yamlc, colored).unwrap();
+        assert!(!yaml.contains(['\u{7f}', '\u{9b}', '\r', '\t']) && !yaml.contains("\u{1b}[2J"), "{yaml}");
+    }
+}

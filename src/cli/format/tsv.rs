@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::{line, properties, scalar};
+use crate::cli::visible;
 
 /// The lines of `value`.
 pub(super) fn text(value: &Value, order: &[String]) -> String {
@@ -30,6 +31,7 @@ fn row(value: &Value, order: &[String]) -> String {
 fn cell(value: &Value) -> String {
     match value {
         Value::Array(elements) => elements.len().to_string(),
-        value => scalar(value),
+        // A tab or a line break within a value would make two of it.
+        value => visible::line(&scalar(value)).into_owned(),
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct NamedRegistry {
 /// Something in a registry.
 #[derive(Debug, Args)]
 pub(super) struct Named {
-    /// Its name.
+    /// The name of the token or scope map. Upper and lower case differ.
     #[arg(short, long, value_name = "NAME", value_parser = name)]
     pub(super) name: String,
     #[command(flatten)]

@@ -5,16 +5,19 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
 use super::failure::Failure;
+use super::listener;
 use crate::config::{self, Config, ManagementAddress, ManagementSettings, Reading};
 use crate::management::client::{Endpoint, Settings};
 use crate::secret::Secret;
@@ -23,6 +26,8 @@ use crate::secret::Secret;
 const CONFIG: &str = "/etc/seawall/seawall.yaml";
 /// The owner's credential itself.
 const CREDENTIAL: &str = "SEAWALL_CREDENTIAL";
+/// What helps whoever may not read the server's files.
+const PERMISSION: &str = "It is for the user that seawall runs as: run the command as that user, such as with sudo.";
 /// Names that every server accepts.
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 const RESOURCE_GROUP: &str = "seawall";
@@ -31,6 +36,9 @@ const RESOURCE_GROUP: &str = "seawall";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub(super) struct Server {
+    // Before the others: clap takes what it has read away.
+    #[command(flatten)]
+    typed: Typed,
     /// The management API: https://HOST[:PORT], http:// on this machine, or unix:/path. Default: what --config says.
     #[arg(long, env = "SEAWALL_ENDPOINT", hide_env_values = true, value_name = "URL")]
     endpoint: Option<String>,
@@ -51,23 +59,69 @@ pub(super) struct Server {
     pub(super) resource_group: String,
 }
 
+/// The ids of the options that stand on the command line; a value may come from the environment as well.
+#[derive(Debug, Clone)]
+struct Typed(Vec<String>);
+
+impl Typed {
+    fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|typed| typed == id)
+    }
+}
+
+impl FromArgMatches for Typed {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let ids = matches.ids().map(clap::Id::as_str);
+        let typed = ids.filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine));
+        Ok(Self(typed.map(str::to_owned).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// It adds no options of its own.
+impl Args for Typed {
+    fn augment_args(command: Command) -> Command {
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command
+    }
+}
+
 impl Server {
     /// Everything that a client needs.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let given = self.given_credential()?;
-        if let Some(endpoint) = &self.endpoint {
-            let endpoint = endpoint.parse().map_err(|error: String| Failure::usage(error))?;
-            return Ok(Settings { credential: given, ca: self.ca.clone(), ..Settings::new(endpoint) });
+        let (server, credential) = match self.endpoint.as_ref().filter(|_| !self.is_elsewhere()) {
+            Some(endpoint) => {
+                let endpoint = endpoint.parse().map_err(|error: String| Failure::usage(error))?;
+                (Settings::new(endpoint), given)
+            }
+            None => self.configured(given)?,
+        };
+        if let Some(Credential { file: Some((file, owner)), .. }) = &credential {
+            listener::check(&server.endpoint, file, *owner)?;
         }
+        let ca = self.ca.clone().filter(|_| self.typed.has("ca") || !self.is_elsewhere());
+        Ok(Settings { credential: credential.map(|one| one.secret), ca, ..server })
+    }
+
+    /// The server of the configuration file, and the credential it wrote unless another is given.
+    fn configured(&self, given: Option<Credential>) -> Result<(Settings, Option<Credential>), Failure> {
         let management = configured(self.file()?)?;
         let server = settings(management.address)?;
         let credential = match (given, &server.endpoint) {
             // The socket's mode says who may.
             (None, Endpoint::Unix(_)) => None,
-            (None, Endpoint::Url(_)) => Some(credential(&management.credential_file)?),
+            (None, Endpoint::Url(_)) => Some(Credential::read(&management.credential_file)?),
             (given, _) => given,
         };
-        Ok(Settings { credential, ca: self.ca.clone(), ..server })
+        Ok((server, credential))
     }
 
     /// The certificate authorities to trust instead of the system's.
@@ -82,19 +136,34 @@ impl Server {
         declared.next().map(|(_, document)| document.login_server.value.clone())
     }
 
-    fn given_credential(&self) -> Result<Option<Secret>, Failure> {
+    /// Whether the environment speaks of another server than the command line does.
+    fn is_elsewhere(&self) -> bool {
+        self.typed.has("config") && !self.typed.has("endpoint") && self.endpoint.is_some()
+    }
+
+    /// The credential on the command line, else that of the environment, unless it belongs to another server.
+    fn given_credential(&self) -> Result<Option<Credential>, Failure> {
+        if self.typed.has("credential_file") {
+            return self.credential_file.as_deref().map(Credential::read).transpose();
+        }
+        if self.is_elsewhere() {
+            return Ok(None);
+        }
         match env::var_os(CREDENTIAL).as_deref().map(OsStr::to_str) {
-            Some(Some(value)) if !value.is_empty() => Ok(Some(Secret::new(value))),
+            Some(Some(value)) if !value.is_empty() => Ok(Some(Credential { secret: Secret::new(value), file: None })),
             Some(None) => Err(Failure::new(format!("{CREDENTIAL} is not text"))),
-            Some(Some(_)) | None => self.credential_file.as_deref().map(credential).transpose(),
+            Some(Some(_)) | None => self.credential_file.as_deref().map(Credential::read).transpose(),
         }
     }
 
     fn file(&self) -> Result<&Path, Failure> {
-        let file = self.config.as_deref().or_else(|| Some(Path::new(CONFIG)).filter(|file| file.exists()));
-        file.ok_or_else(|| {
-            Failure::new("which server? Neither an endpoint nor a configuration file is known")
-                .hint("Give --endpoint (SEAWALL_ENDPOINT), or on the server's own machine --config (SEAWALL_CONFIG).")
+        // Whoever may not look whether it is there is told so when it is read.
+        let usual = || Some(Path::new(CONFIG)).filter(|file| file.try_exists().unwrap_or(true));
+        self.config.as_deref().or_else(usual).ok_or_else(|| {
+            Failure::new(format!(
+                "it is not known which server is meant: there is neither --endpoint nor --config, and no {CONFIG}"
+            ))
+            .hint("Give --endpoint (SEAWALL_ENDPOINT), or on the server's own machine --config (SEAWALL_CONFIG).")
         })
     }
 }
@@ -102,9 +171,16 @@ impl Server {
 /// What a configuration file says about the management API.
 fn configured(file: &Path) -> Result<ManagementSettings, Failure> {
     let shown = file.display();
+    fs::read(file).map_err(|error| {
+        let failure = Failure::new(format!("cannot read the configuration file {shown}: {error}"));
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => failure.hint(PERMISSION),
+            _ => failure,
+        }
+    })?;
     let Reading { config, .. } = config::read(file);
     let Some(Config { management, .. }) = config else {
-        return Err(Failure::new(format!("the configuration file {shown} cannot be used"))
+        return Err(Failure::new(format!("the configuration file {shown} has problems"))
             .hint(format!("`seawall check {shown}` says what is wrong with it.")));
     };
     if management.address == ManagementAddress::None {
@@ -159,21 +235,37 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// The first line of the file.
-fn credential(file: &Path) -> Result<Secret, Failure> {
-    let shown = file.display();
-    let text = fs::read_to_string(file).map_err(|error| {
-        let failure = Failure::new(format!("cannot read the owner's credential in {shown}: {error}"));
-        match error.kind() {
-            io::ErrorKind::NotFound => failure.hint("The server writes it when it starts. Has it been started?"),
-            io::ErrorKind::PermissionDenied => {
-                failure.hint("It is for the user that seawall runs as. Run as that user, or set SEAWALL_CREDENTIAL.")
+/// The owner's credential, and where it was found.
+#[derive(Debug)]
+struct Credential {
+    secret: Secret,
+    /// The file with the user it belongs to, if it was in one.
+    file: Option<(PathBuf, u32)>,
+}
+
+impl Credential {
+    /// The first line of the file.
+    fn read(file: &Path) -> Result<Self, Failure> {
+        let shown = file.display();
+        let (text, owner) = text_and_owner(file).map_err(|error| {
+            let failure = Failure::new(format!("cannot read the owner's credential in {shown}: {error}"));
+            match error.kind() {
+                io::ErrorKind::NotFound => failure.hint("The server writes it when it starts. Has it been started?"),
+                io::ErrorKind::PermissionDenied => failure.hint(PERMISSION),
+                _ => failure,
             }
-            _ => failure,
+        })?;
+        match text.trim_end_matches(['\r', '\n']) {
+            "" => Err(Failure::new(format!("the credential file {shown} is empty"))),
+            credential => Ok(Self { secret: Secret::new(credential), file: Some((file.to_owned(), owner)) }),
         }
-    })?;
-    match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(Failure::new(format!("the credential file {shown} is empty"))),
-        credential => Ok(Secret::new(credential)),
     }
+}
+
+/// Both of the same file, whatever is put in its place meanwhile.
+fn text_and_owner(file: &Path) -> io::Result<(String, u32)> {
+    let mut file = File::open(file)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok((text, file.metadata()?.uid()))
 }

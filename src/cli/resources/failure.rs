@@ -4,7 +4,8 @@ use std::fmt;
 
 use http::StatusCode;
 
-use crate::management::client::ClientError;
+use crate::cli::visible;
+use crate::management::client::{ClientError, Refusal};
 
 /// The exit code of what is not found.
 const NOT_FOUND: u8 = 3;
@@ -43,9 +44,10 @@ impl Failure {
         self.refusal.as_ref().is_some_and(|(refused, _)| *refused == status)
     }
 
-    /// What to do about it.
+    /// What to do about it, after what was said before.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        let hint = hint.into();
+        self.hint = Some(self.hint.map_or(hint.clone(), |before| format!("{before}\n{hint}")));
         self
     }
 }
@@ -59,13 +61,17 @@ impl fmt::Display for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let failure = Self::new(error.to_string());
+        let failure = Self::new(match &error {
+            ClientError::Refused(refusal) => on_its_lines(refusal).to_string(),
+            error => error.to_string(),
+        });
         match error {
-            ClientError::Refused(refusal) => {
-                let status = refusal.status;
-                let failure = Self { refusal: Some((status, refusal.code)), ..failure };
+            ClientError::Refused(Refusal { status, code, .. }) => {
+                let failure = Self { refusal: Some((status, code)), ..failure };
                 match status {
-                    StatusCode::NOT_FOUND => Self { exit_code: NOT_FOUND, ..failure },
+                    StatusCode::NOT_FOUND => Self { exit_code: NOT_FOUND, ..failure }.hint(
+                        "`list` prints what there is, such as `seawall list` the registries. The names of tokens and scope maps are case-sensitive.",
+                    ),
                     StatusCode::UNAUTHORIZED => failure.hint(
                         "Give the owner's credential: SEAWALL_CREDENTIAL, --credential-file, or --config on the server's machine.",
                     ),
@@ -77,5 +83,17 @@ impl From<ClientError> for Failure {
             }
             ClientError::Unusable { .. } | ClientError::Credential | ClientError::NotUnderstood { .. } => failure,
         }
+    }
+}
+
+/// A server's message may repeat what others wrote, which must not look like a line of this command's own.
+fn on_its_lines(refusal: &Refusal) -> Refusal {
+    let line = |text: &String| visible::line(text).into_owned();
+    Refusal {
+        status: refusal.status,
+        code: line(&refusal.code),
+        message: line(&refusal.message),
+        target: refusal.target.as_ref().map(line),
+        details: refusal.details.iter().map(line).collect(),
     }
 }

@@ -12,6 +12,7 @@ mod expiration;
 mod failure;
 mod flat;
 mod key;
+mod listener;
 mod network_rule;
 mod permissions;
 mod registry;

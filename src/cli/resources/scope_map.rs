@@ -110,7 +110,8 @@ pub(super) async fn create(
     if let Some(description) = description {
         properties.insert("description".to_owned(), description.into());
     }
-    session.put(path, &json!({ "properties": properties })).await
+    let (scope_map, _) = session.put(path, &json!({ "properties": properties })).await?;
+    Ok(scope_map)
 }
 
 impl Operation for Show {
@@ -196,7 +197,8 @@ impl Operation for Delete {
             format!("Deleting the scope map '{name}' will remove its permissions with associated tokens. Proceed?");
         if confirmed(&question, self.confirmation.yes)? {
             let query: &[(&str, &str)] = if self.force { &[("force", "true")] } else { &[] };
-            let deleted = session.delete(&session.scope_map(&self.named.of.registry, name), query).await;
+            let deleted =
+                session.delete(&session.scope_map(&self.named.of.registry, name), query, "scope map", name).await;
             deleted.map_err(|failure| {
                 let hint = failure.is_refusal(IN_USE).then_some("With --force it is deleted all the same.");
                 hint.into_iter().fold(failure, Failure::hint)

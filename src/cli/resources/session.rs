@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::arguments::Common;
 use super::failure::Failure;
-use crate::cli::output;
+use crate::cli::{output, visible};
 use crate::management::client::{Answer, Client, ClientError, Request};
 
 /// How often a change is tried when others change the same thing meanwhile.
@@ -80,8 +80,10 @@ impl Session {
         Ok(result?)
     }
 
-    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        Ok(self.send(Request { body: Some(body), ..Request::new(Method::PUT, path) }).await?.body)
+    /// What is at `path` from now on, and whether something was there before.
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<(Value, bool), Failure> {
+        let answer = self.send(Request { body: Some(body), ..Request::new(Method::PUT, path) }).await?;
+        Ok((answer.body, answer.status != StatusCode::CREATED))
     }
 
     pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
@@ -92,8 +94,20 @@ impl Session {
         Ok(self.send(Request { body, ..Request::new(Method::POST, path) }).await?.body)
     }
 
-    pub(super) async fn delete(&self, path: &str, query: &[(&str, &str)]) -> Result<(), Failure> {
-        self.send(Request { query, ..Request::new(Method::DELETE, path) }).await?;
+    /// Deletes what is at `path`. As in `az` it is no error when there is nothing, but it must not look like a deletion either:
+    /// what has the name in other letters is there still.
+    pub(super) async fn delete(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        what: &str,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let answer = self.send(Request { query, ..Request::new(Method::DELETE, path) }).await?;
+        // ARM's word for it; a deletion is answered 200.
+        if answer.status == StatusCode::NO_CONTENT {
+            self.warn(&format!("There is no {what} '{name}'; nothing was deleted. Names are case-sensitive."));
+        }
         Ok(())
     }
 
@@ -104,7 +118,7 @@ impl Session {
         mut change: impl FnMut(&Value) -> Result<Value, Failure>,
     ) -> Result<Value, Failure> {
         for _ in 0..ATTEMPTS {
-            let Answer { body: current, etag } = self.send(Request::new(Method::GET, path)).await?;
+            let Answer { body: current, etag, .. } = self.send(Request::new(Method::GET, path)).await?;
             let body = change(&current)?;
             let request = Request { body: Some(&body), if_match: etag.as_deref(), ..Request::new(Method::PATCH, path) };
             match self.send(request).await {
@@ -132,23 +146,28 @@ impl Session {
 
     fn debug(&self, text: impl FnOnce() -> String) {
         if self.debug {
-            output::complain(format_args!("DEBUG: {}", text()));
+            say("DEBUG", &text());
         }
     }
 
     /// With `--verbose`, what is being done.
     pub(super) fn inform(&self, text: &str) {
         if self.verbose {
-            output::complain(format_args!("INFO: {text}"));
+            say("INFO", text);
         }
     }
 
     /// What the person should know though nothing failed.
     pub(super) fn warn(&self, text: &str) {
         if self.warns {
-            output::complain(format_args!("WARNING: {text}"));
+            say("WARNING", text);
         }
     }
+}
+
+/// One line, whatever others have written into it.
+fn say(level: &str, text: &str) {
+    output::complain(format_args!("{level}: {}", visible::line(text)));
 }
 
 /// Asks for a yes. Whoever cannot be asked must have said it.

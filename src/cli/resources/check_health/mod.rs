@@ -17,7 +17,7 @@ use self::trouble::Trouble;
 use super::arguments::{Common, name};
 use super::failure::Failure;
 use super::session::{Session, confirmed};
-use crate::cli::output;
+use crate::cli::{output, visible};
 use crate::clock::{Clock, SystemClock};
 use crate::policy::address::LoginServer;
 use crate::secret::Secret;
@@ -138,9 +138,9 @@ impl Checkup {
     }
 }
 
-/// As `az` does, beside standard output.
+/// As `az` does, beside standard output. Servers and programs have written parts of it.
 fn say(text: impl std::fmt::Display) {
-    output::complain(text);
+    output::complain(visible::line(&text.to_string()));
 }
 
 fn credentials(arguments: &CheckHealth) -> Result<Option<Credentials>, String> {

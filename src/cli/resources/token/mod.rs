@@ -179,7 +179,7 @@ impl Operation for Delete {
         let question =
             format!("Deleting the token '{name}' will invalidate access to anyone using its credentials. Proceed?");
         if confirmed(&question, self.confirmation.yes)? {
-            session.delete(&session.token(&self.named.of.registry, name), &[]).await?;
+            session.delete(&session.token(&self.named.of.registry, name), &[], "token", name).await?;
         }
         Ok(Outcome::NOTHING)
     }
