@@ -58,8 +58,59 @@ pub(super) fn decode(key: &ObjectKey, text: &str) -> Result<Object, StoreError> 
     serde_json::from_str(text).and_then(|json| Object::from_json(key.kind, json)).map_err(|error| damaged(key, &error))
 }
 
-/// The error's text shows where the damage is, and at most a word of the record. There is no secret in clear in it.
+/// The error's text shows where the trouble is, and at most a word of the record. There is no secret in clear in it.
 fn damaged(key: &ObjectKey, error: &serde_json::Error) -> StoreError {
     let ObjectKey { registry, kind, name } = key;
-    StoreError::Unusable(format!("the {} record `{name}` of `{registry}` is damaged: {error}", kind.word()))
+    StoreError::Unusable(format!("the {} record `{name}` of `{registry}` cannot be read: {error}", kind.word()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The places of all objects in `json` whose members are properties.
+    fn places(json: &Value, place: &str, found: &mut Vec<String>) {
+        match json {
+            Value::Object(members) => {
+                found.push(place.to_owned());
+                members.iter().for_each(|(name, member)| places(member, &format!("{place}/{name}"), found));
+            }
+            Value::Array(elements) => {
+                elements.iter().enumerate().for_each(|(at, one)| places(one, &format!("{place}/{at}"), found));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_property_that_only_a_newer_version_knows_makes_the_record_unreadable() {
+        let (id, time) = ("0123456789abcdef0123456789abcdef", "2026-11-21T12:00:00Z");
+        let replaced = json!({ "id": id, "hash": "x", "until": time });
+        let password = json!({ "name": "a", "id": id, "hash": "x", "creationTime": time, "replaced": replaced });
+        let rule = json!({ "value": "192.0.2.0/24" });
+        let cases = [
+            (Kind::Registry, json!({ "ipRules": [rule], "adminPasswords": [password] }), 4),
+            (Kind::ScopeMap, json!({ "actions": [], "creationDate": time }), 1),
+            (Kind::Token, json!({ "id": id, "scopeMap": "a", "passwords": [password], "creationDate": time }), 3),
+            (
+                Kind::Key,
+                json!({ "id": "a", "purpose": "hash", "creationDate": time, "activeFrom": time, "sealed": "x" }),
+                1,
+            ),
+        ];
+        for (kind, known, count) in cases {
+            Object::from_json(kind, known.clone()).unwrap();
+            let mut found = Vec::new();
+            places(&known, "", &mut found);
+            assert_eq!(found.len(), count, "{found:?}");
+            for place in found {
+                let mut newer = known.clone();
+                newer.pointer_mut(&place).unwrap()["newer"] = json!(true);
+                let error = Object::from_json(kind, newer).unwrap_err().to_string();
+                assert!(error.contains("unknown field `newer`"), "{kind:?} {place}: {error}");
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::rows::{State, change_to_enforce, integer, key_values, last_use, only, placeholders, record};
+use super::rows::{News, State, integer, key_values, last_use, news, only, placeholders, record};
 use super::session::{Pool, Session, Value};
 use super::writing::{self, CHUNK};
 use super::{
@@ -110,9 +110,22 @@ impl Store for Database {
         if is_impossible(registry) || after.is_some_and(is_impossible) {
             return Ok(Vec::new());
         }
-        let after = after.map_or(Value::Null, Value::Text);
-        let values = [Value::Text(registry), Value::Text(kind.word()), after, Value::Integer(limit.into())];
-        self.pool.reading().await?.fetch(LIST, &values).await?.iter().map(record).collect()
+        let mut session = self.pool.reading().await?;
+        let (mut found, mut after) = (Vec::new(), after.map(str::to_owned));
+        loop {
+            let missing = limit as usize - found.len();
+            let last = after.as_deref().map_or(Value::Null, Value::Text);
+            let values = [Value::Text(registry), Value::Text(kind.word()), last, integer(missing as u64)?];
+            let rows = session.fetch(LIST, &values).await?;
+            // What cannot be read was told by `changes`.
+            found.extend(rows.iter().filter_map(|row| record(row).ok()));
+            match rows.last() {
+                Some(row) if rows.len() == missing && found.len() < limit as usize => {
+                    after = Some(row.text(2)?.to_owned());
+                }
+                _ => return Ok(found),
+            }
+        }
     }
 
     async fn count(&self, registry: &str, kind: Kind) -> Result<u64, StoreError> {
@@ -146,7 +159,7 @@ impl Store for Database {
         if let Some(since) = since {
             let state = State::read(&mut self.pool.reading().await?).await?;
             if state.position == *since {
-                return Ok(Changes { position: state.position, everything: false, changes: Vec::new() });
+                return Ok(Changes::none(state.position));
             }
         }
         let mut session = self.pool.snapshot().await?;
@@ -157,8 +170,15 @@ impl Store for Database {
             None => session.fetch(EVERYTHING, &[]).await?,
         };
         session.commit().await?;
-        let changes = rows.iter().filter_map(|row| change_to_enforce(row).transpose()).collect::<Result<_, _>>()?;
-        Ok(Changes { position: state.position, everything: known.is_none(), changes })
+        let (mut changes, mut unreadable) = (Vec::new(), Vec::new());
+        for row in &rows {
+            match news(row)? {
+                Some(News::Change(change)) => changes.push(change),
+                Some(News::Unreadable(one)) => unreadable.push(one),
+                None => {}
+            }
+        }
+        Ok(Changes { position: state.position, everything: known.is_none(), changes, unreadable })
     }
 
     fn hints(&self) -> watch::Receiver<u64> {

@@ -62,7 +62,7 @@ pub enum Object {
 
 /// A key that all replicas share, sealed under the operator's encryption key for the place `["key", id]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoredKey {
     /// The record's name too.
     pub id: String,
@@ -153,6 +153,24 @@ pub struct Changes {
     pub everything: bool,
     /// In the order of their revisions.
     pub changes: Vec<Change>,
+    /// What was written too, but cannot be read by this version. Each concerns one record: the others count.
+    pub unreadable: Vec<Unreadable>,
+}
+
+impl Changes {
+    /// Nothing is new at `position`.
+    pub const fn none(position: Position) -> Self {
+        Self { position, everything: false, changes: Vec::new(), unreadable: Vec::new() }
+    }
+}
+
+/// A record that is damaged, or that a newer version wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    pub key: ObjectKey,
+    pub revision: Revision,
+    /// A sentence without secrets.
+    pub reason: String,
 }
 
 /// When (to the microsecond) and from where a password was used last.
@@ -183,7 +201,8 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// The record `key`, if it exists.
     async fn get(&self, key: &ObjectKey) -> Result<Option<Record>, StoreError>;
 
-    /// At most `limit` records of a registry and kind, by name in byte order, after the name `after`.
+    /// At most `limit` records of a registry and kind, by name in byte order, after the name `after`. What cannot be read is
+    /// left out.
     async fn list(
         &self,
         registry: &str,

@@ -1,7 +1,7 @@
 //! Rows as what they mean.
 
 use super::session::{Row, Session, Value};
-use super::{Change, Kind, LastUse, ObjectKey, Position, Record, Revision, StoreError, body};
+use super::{Change, Kind, LastUse, ObjectKey, Position, Record, Revision, StoreError, Unreadable, body};
 use crate::clock::Timestamp;
 
 const STATE: &str = "SELECT generation, revision, purged FROM seawall_state";
@@ -66,22 +66,25 @@ pub(super) fn change(row: &Row) -> Result<Change, StoreError> {
     Ok(Change { key, object, revision: Revision(row.natural(4)?), written_at: time(row, 5)? })
 }
 
-/// The same for readers who enforce what they read; `None` for what only a newer version knows.
-///
-/// A damaged token or scope map grants nothing, so it counts as deleted. Without the properties of a registry, or without
-/// a key, more would be allowed than was meant: then nothing can be read.
-pub(super) fn change_to_enforce(row: &Row) -> Result<Option<Change>, StoreError> {
-    let Some(kind) = Kind::of_word(row.text(1)?) else {
+/// What a row tells those who enforce what they read.
+pub(super) enum News {
+    Change(Change),
+    Unreadable(Unreadable),
+}
+
+/// The same columns for them; `None` for what only a newer version knows. One record that cannot be read keeps nobody from
+/// the others.
+pub(super) fn news(row: &Row) -> Result<Option<News>, StoreError> {
+    if Kind::of_word(row.text(1)?).is_none() {
         return Ok(None);
-    };
-    match change(row) {
-        Err(StoreError::Unusable(reason)) if matches!(kind, Kind::Token | Kind::ScopeMap) => {
-            tracing::error!(reason, "a record of the store counts as deleted");
-            let revision = Revision(row.natural(4)?);
-            Ok(Some(Change { key: key(row)?, object: None, revision, written_at: time(row, 5)? }))
-        }
-        other => other.map(Some),
     }
+    Ok(Some(match change(row) {
+        Ok(change) => News::Change(change),
+        Err(StoreError::Unusable(reason)) => {
+            News::Unreadable(Unreadable { key: key(row)?, revision: Revision(row.natural(4)?), reason })
+        }
+        Err(other) => return Err(other),
+    }))
 }
 
 /// A row of credential, time, address.

@@ -31,6 +31,8 @@ enum Cell {
     Text(String),
     Integer(i64),
     Null,
+    /// Such as text that is not UTF-8. Only whoever needs this column fails.
+    Unreadable(String),
 }
 
 impl Row {
@@ -54,6 +56,7 @@ impl Row {
         match self.0.get(column) {
             Some(Cell::Text(text)) => Ok(Some(text)),
             Some(Cell::Null) => Ok(None),
+            Some(Cell::Unreadable(reason)) => Err(StoreError::Unusable(reason.clone())),
             _ => Err(unexpected(column)),
         }
     }
@@ -226,15 +229,15 @@ where
     String: Decode<'r, R::Database>,
     i64: Decode<'r, R::Database>,
 {
-    let unreadable = |error| StoreError::Unusable(format!("an answer cannot be read: {error}"));
+    let text = |error| format!("an answer cannot be read: {error}");
     let cell = |column| {
-        let value = row.try_get_raw(column).map_err(|error| unreadable(error.into()))?;
+        let value = row.try_get_raw(column).map_err(|error| StoreError::Unusable(text(error.into())))?;
         if value.is_null() {
             return Ok(Cell::Null);
         }
         let integer = matches!(value.type_info().name(), "INT8" | "INTEGER");
-        if integer { i64::decode(value).map(Cell::Integer) } else { String::decode(value).map(Cell::Text) }
-            .map_err(unreadable)
+        let cell = if integer { i64::decode(value).map(Cell::Integer) } else { String::decode(value).map(Cell::Text) };
+        Ok(cell.unwrap_or_else(|error| Cell::Unreadable(text(error))))
     };
     (0..row.len()).map(cell).collect::<Result<_, _>>().map(Row)
 }
