@@ -14,7 +14,7 @@ use super::rows::{News, State, integer, key_values, last_use, news, only, placeh
 use super::session::{Pool, Session, Value};
 use super::writing::{self, CHUNK};
 use super::{
-    Changes, Kind, LastUse, ObjectKey, Position, Record, Revision, Settings, Store, StoreError, StoreUrl, Write,
+    Changes, Kind, LastUse, ObjectKey, Position, Record, Revision, Settings, Store, StoreError, StoreUrl, Write, pages,
     postgres, schema, sqlite,
 };
 use crate::clock::Timestamp;
@@ -29,10 +29,6 @@ const LIST: &str = "SELECT registry, kind, name, body, revision, written_at FROM
     WHERE registry = $1 AND kind = $2 AND name >= COALESCE($3, '') AND name IS DISTINCT FROM $3 AND body IS NOT NULL
     ORDER BY name LIMIT $4";
 const COUNT: &str = "SELECT COUNT(*) FROM seawall_objects WHERE registry = $1 AND kind = $2 AND body IS NOT NULL";
-const SINCE: &str = "SELECT registry, kind, name, body, revision, written_at FROM seawall_objects
-    WHERE revision > $1 ORDER BY revision, registry, kind, name";
-const EVERYTHING: &str = "SELECT registry, kind, name, body, revision, written_at FROM seawall_objects
-    WHERE body IS NOT NULL ORDER BY revision, registry, kind, name";
 const USES: &str = "SELECT credential, used_at, address FROM seawall_last_uses";
 
 /// A store in SQLite or PostgreSQL; [`open`] makes it.
@@ -165,17 +161,13 @@ impl Store for Database {
         let mut session = self.pool.snapshot().await?;
         let state = State::read(&mut session).await?;
         let known = since.filter(|since| state.remembers(since));
-        let rows = match known {
-            Some(since) => session.fetch(SINCE, &[integer(since.revision.0)?]).await?,
-            None => session.fetch(EVERYTHING, &[]).await?,
-        };
+        let read = pages::records(&mut session, known.map(|since| since.revision), news).await?;
         session.commit().await?;
         let (mut changes, mut unreadable) = (Vec::new(), Vec::new());
-        for row in &rows {
-            match news(row)? {
-                Some(News::Change(change)) => changes.push(change),
-                Some(News::Unreadable(one)) => unreadable.push(one),
-                None => {}
+        for news in read.into_iter().flatten() {
+            match news {
+                News::Change(change) => changes.push(change),
+                News::Unreadable(one) => unreadable.push(one),
             }
         }
         Ok(Changes { position: state.position, everything: known.is_none(), changes, unreadable })

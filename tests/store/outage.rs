@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use seawall::store::{Database, Kind, Settings, Store, StoreError, open};
+use seawall::store::{
+    Change, Contents, Database, Existing, Kind, Position, Revision, Settings, Store, StoreError, Write, open,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -108,6 +110,11 @@ struct Wire {
 
 impl Wire {
     async fn to(server: &Postgres) -> Self {
+        Self::with_rate(server, u32::MAX).await
+    }
+
+    /// Carries that many bytes a second from the server.
+    async fn with_rate(server: &Postgres, rate: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (silent, target) = (Arc::new(AtomicBool::new(false)), server.port());
@@ -117,21 +124,32 @@ impl Wire {
                 let server = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
                 let (client_says, to_client) = client.into_split();
                 let (server_says, to_server) = server.into_split();
-                tokio::spawn(carry(client_says, to_server, is_silent.clone()));
-                tokio::spawn(carry(server_says, to_client, is_silent.clone()));
+                tokio::spawn(carry(client_says, to_server, is_silent.clone(), u32::MAX));
+                tokio::spawn(carry(server_says, to_client, is_silent.clone(), rate));
             }
         });
         Self { port, silent }
     }
+
+    /// A database of the server, at the other end of the wire.
+    fn database(&self, server: &Postgres) -> String {
+        server.database().replace(&format!(":{}/", server.port()), &format!(":{}/", self.port))
+    }
 }
 
 /// What was in the wire when it went silent is lost: such a connection never speaks again.
-async fn carry(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, silent: Arc<AtomicBool>) {
-    let mut buffer = [0; 4096];
+async fn carry(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    silent: Arc<AtomicBool>,
+    rate: u32,
+) {
+    let mut buffer = [0; 16_384];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         if silent.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
+        tokio::time::sleep(Duration::from_secs(count as u64) / rate).await;
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
@@ -142,8 +160,7 @@ async fn carry(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt +
 async fn a_server_that_goes_silent_is_noticed_too() {
     let server = Postgres::shared();
     let wire = Wire::to(&server).await;
-    let url = server.database().replace(&format!(":{}/", server.port()), &format!(":{}/", wire.port));
-    let store = open(&settings(&url)).await.unwrap();
+    let store = open(&settings(&wire.database(&server))).await.unwrap();
     store.write(&[put("before", "")], at(0)).await.unwrap();
     wire.silent.store(true, Ordering::SeqCst);
     // More of them than there are connections.
@@ -152,4 +169,32 @@ async fn a_server_that_goes_silent_is_noticed_too() {
     }
     wire.silent.store(false, Ordering::SeqCst);
     write_until_it_works(&store, "after").await;
+}
+
+/// A start must not fail for ever because there are many records and the network is slow.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_longer_than_any_deadline_arrives_in_pages() {
+    const RECORDS: usize = 5_000;
+    let server = Postgres::shared();
+    let wire = Wire::with_rate(&server, 500_000).await;
+    let store = open(&settings(&wire.database(&server))).await.unwrap();
+    let description = "one of many ".repeat(50);
+    let batch: Vec<_> = (0..RECORDS).map(|number| put(&format!("map-{number:05}"), &description)).collect();
+    store.replace_contents(&contents(&batch), Existing::Keep).await.unwrap();
+    let start = Instant::now();
+    assert_eq!(store.changes(None).await.unwrap().changes.len(), RECORDS);
+    assert!(start.elapsed() > SECONDS, "the wire is too quick for this test: {:?}", start.elapsed());
+    assert_eq!(store.contents().await.unwrap().records.len(), RECORDS);
+}
+
+/// What a backup with these records has.
+fn contents(batch: &[Write]) -> Contents {
+    let position = Position { generation: "before".to_owned(), revision: Revision(1) };
+    let record = |write: &Write| Change {
+        key: write.key.clone(),
+        object: write.object.clone(),
+        revision: Revision(1),
+        written_at: at(0),
+    };
+    Contents { position, records: batch.iter().map(record).collect(), uses: Vec::new() }
 }
