@@ -221,7 +221,7 @@ fn change(kind: Kind, name: String, object: Object) -> Change {
 }
 
 fn changes(revision: u64, everything: bool, changes: Vec<Change>) -> Changes {
-    let position = Position { generation: "bench".to_owned(), revision: Revision(revision) };
+    let position = Position { generation: "bench".to_owned(), revision: Revision(revision), connection: 0 };
     Changes { position, everything, changes, unreadable: Vec::new() }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn change(revision: u64, key: ObjectKey, object: Option<Object>) -> C
 }
 
 pub(super) fn changes(revision: u64, everything: bool, changes: Vec<Change>) -> Changes {
-    let position = Position { generation: "first".to_owned(), revision: Revision(revision) };
+    let position = Position { generation: "first".to_owned(), revision: Revision(revision), connection: 0 };
     Changes { position, everything, changes, unreadable: Vec::new() }
 }
 

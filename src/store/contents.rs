@@ -35,7 +35,7 @@ impl Database {
     /// Also [`StoreError::Unusable`] when a record is damaged or of a newer version: a backup has all or is none.
     pub async fn contents(&self) -> Result<Contents, StoreError> {
         let mut session = self.pool.snapshot().await?;
-        let position = State::read(&mut session).await?.position;
+        let position = State::read(&mut session).await?.position(0);
         let mut records = pages::records(&mut session, None, change).await?;
         let uses = pages::uses(&mut session).await?;
         session.commit().await?;

@@ -135,7 +135,7 @@ impl Store for Database {
     async fn write(&self, batch: &[Write], now: Timestamp) -> Result<Revision, StoreError> {
         batch.iter().try_for_each(writing::check)?;
         if batch.is_empty() {
-            return Ok(State::read(&mut self.pool.reading().await?).await?.position.revision);
+            return Ok(State::read(&mut self.pool.reading().await?).await?.revision);
         }
         let mut session = self.pool.writing().await?;
         let revision = match writing::apply(&mut session, batch, now).await {
@@ -151,16 +151,17 @@ impl Store for Database {
     }
 
     async fn changes(&self, since: Option<&Position>) -> Result<Changes, StoreError> {
+        let (mut session, connection) = self.pool.following().await?;
         // Nearly always there is nothing new: one statement tells.
         if let Some(since) = since {
-            let state = State::read(&mut self.pool.reading().await?).await?;
-            if state.position == *since {
-                return Ok(Changes::none(state.position));
+            let position = State::read(&mut session).await?.position(connection);
+            if position == *since {
+                return Ok(Changes::none(position));
             }
         }
-        let mut session = self.pool.snapshot().await?;
+        session.begin_snapshot().await?;
         let state = State::read(&mut session).await?;
-        let known = since.filter(|since| state.remembers(since));
+        let known = since.filter(|since| state.remembers(since, connection));
         let read = pages::records(&mut session, known.map(|since| since.revision), news).await?;
         session.commit().await?;
         let (mut changes, mut unreadable) = (Vec::new(), Vec::new());
@@ -170,7 +171,7 @@ impl Store for Database {
                 News::Unreadable(one) => unreadable.push(one),
             }
         }
-        Ok(Changes { position: state.position, everything: known.is_none(), changes, unreadable })
+        Ok(Changes { position: state.position(connection), everything: known.is_none(), changes, unreadable })
     }
 
     fn hints(&self) -> watch::Receiver<u64> {

@@ -105,6 +105,10 @@ pub struct Revision(pub u64);
 pub struct Position {
     pub generation: String,
     pub revision: Revision,
+    /// The number of the connection on which it was read, within this process. At the end of another one there may be
+    /// another server, such as a standby that had not received the last writes and took over: its later writes have the
+    /// same revisions, and say something else. Zero where nothing was read to be followed.
+    pub connection: u64,
 }
 
 /// A record as read.
@@ -222,7 +226,7 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// unknown whether the batch was applied.
     async fn write(&self, batch: &[Write], now: Timestamp) -> Result<Revision, StoreError>;
 
-    /// What changed since `since`; `None` reads everything.
+    /// What changed since `since`; `None` reads everything. So does a position of another history or connection.
     async fn changes(&self, since: Option<&Position>) -> Result<Changes, StoreError>;
 
     /// Ticks when something may have changed: after a write of this process, on a notification, after a reconnect. Only a

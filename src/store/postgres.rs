@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgSslMode};
@@ -81,9 +83,24 @@ pub(super) async fn pool(options: &PgConnectOptions) -> Result<Pool, StoreError>
     let first = timeout(CONNECT, options.connect()).await;
     let first = first.map_err(|_| StoreError::Unavailable(format!("no answer within {} s", CONNECT.as_secs())))?;
     first.map_err(|error| explained(&error))?.close().await.map_err(|error| postgres_failed(&error))?;
-    let connections =
-        PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT).connect_lazy_with(options.clone());
-    Ok(Pool::Postgres(connections))
+    let made = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&made);
+    let connections = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT);
+    // Never given up without need: whoever reads on a new one reads everything.
+    let follower = only_one().after_connect(move |_, _| {
+        count.fetch_add(1, Ordering::AcqRel);
+        Box::pin(async { Ok(()) })
+    });
+    Ok(Pool::Postgres {
+        connections: connections.connect_lazy_with(options.clone()),
+        follower: follower.connect_lazy_with(options.clone()),
+        made,
+    })
+}
+
+/// A pool of one connection, which stays.
+fn only_one() -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(CONNECT)
 }
 
 fn explained(error: &sqlx::Error) -> StoreError {
@@ -108,13 +125,7 @@ pub(super) async fn listen(options: PgConnectOptions, ticks: watch::Sender<u64>)
 async fn listen_on_one_connection(options: &PgConnectOptions, ticks: &watch::Sender<u64>) -> Result<(), sqlx::Error> {
     let tick = || ticks.send_modify(|ticks| *ticks += 1);
     // Its own pool: a listener that hangs must not take a connection from the others.
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .max_lifetime(None)
-        .idle_timeout(None)
-        .acquire_timeout(CONNECT)
-        .connect_lazy_with(options.clone());
-    let mut listener = PgListener::connect_with(&pool).await?;
+    let mut listener = PgListener::connect_with(&only_one().connect_lazy_with(options.clone())).await?;
     listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
     tick();

@@ -9,7 +9,8 @@ const STATE: &str = "SELECT generation, revision, purged FROM seawall_state";
 /// How far the history has come, and how far back it is known.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) position: Position,
+    generation: String,
+    pub(super) revision: Revision,
     purged: Revision,
 }
 
@@ -17,13 +18,20 @@ impl State {
     pub(super) async fn read(session: &mut Session) -> Result<Self, StoreError> {
         let rows = session.fetch(STATE, &[]).await?;
         let row = only(&rows)?;
-        let position = Position { generation: row.text(0)?.to_owned(), revision: Revision(row.natural(1)?) };
-        Ok(Self { position, purged: Revision(row.natural(2)?) })
+        let generation = row.text(0)?.to_owned();
+        Ok(Self { generation, revision: Revision(row.natural(1)?), purged: Revision(row.natural(2)?) })
     }
 
-    /// Whether all that happened since can still be told. A position ahead of the history is of another one.
-    pub(super) fn remembers(&self, since: &Position) -> bool {
-        self.position.generation == since.generation && (self.purged..=self.position.revision).contains(&since.revision)
+    /// Where a reader is that has read it on the connection of this number.
+    pub(super) fn position(&self, connection: u64) -> Position {
+        Position { generation: self.generation.clone(), revision: self.revision, connection }
+    }
+
+    /// Whether all that happened since can still be told to a reader on the connection of this number. A position ahead
+    /// of the history is of another one.
+    pub(super) fn remembers(&self, since: &Position, connection: u64) -> bool {
+        let same = self.generation == since.generation && connection == since.connection;
+        same && (self.purged..=self.revision).contains(&since.revision)
     }
 }
 

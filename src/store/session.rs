@@ -1,5 +1,7 @@
 //! One connection to either database. What is said to it is said once, in SQL that both understand.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::error::DatabaseError;
@@ -72,9 +74,15 @@ pub(super) enum Pool {
     Sqlite {
         connections: SqlitePool,
         /// Writers of this process take turns here, so that none starves while SQLite lets them try again and again.
-        writer: std::sync::Arc<Mutex<()>>,
+        writer: Arc<Mutex<()>>,
     },
-    Postgres(PgPool),
+    Postgres {
+        connections: PgPool,
+        /// One connection, on which all that is followed is read, so that its end shows.
+        follower: PgPool,
+        /// How many connections that pool has made.
+        made: Arc<AtomicU64>,
+    },
 }
 
 impl Pool {
@@ -84,21 +92,31 @@ impl Pool {
             Self::Sqlite { connections, .. } => {
                 Connection::Sqlite(connections.acquire().await.map_err(|error| sqlite_failed(&error))?)
             }
-            Self::Postgres(connections) => {
+            Self::Postgres { connections, .. } => {
                 Connection::Postgres(connections.acquire().await.map_err(|error| postgres_failed(&error))?)
             }
         };
         Ok(Session { connection, open: false, turn: None })
     }
 
+    /// For reading what is followed; and the number of the connection, which is always the same for a file. Whoever waits
+    /// for another reader waits no longer than for a connection.
+    pub(super) async fn following(&self) -> Result<(Session, u64), StoreError> {
+        match self {
+            Self::Sqlite { .. } => Ok((self.reading().await?, 0)),
+            Self::Postgres { follower, made, .. } => {
+                let connection = follower.acquire().await.map_err(|error| postgres_failed(&error))?;
+                let session = Session { connection: Connection::Postgres(connection), open: false, turn: None };
+                // We have the only one, so none is being made.
+                Ok((session, made.load(Ordering::Acquire)))
+            }
+        }
+    }
+
     /// For several statements that read one moment's state.
     pub(super) async fn snapshot(&self) -> Result<Session, StoreError> {
         let mut session = self.reading().await?;
-        let begin = match self {
-            Self::Sqlite { .. } => "BEGIN",
-            Self::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        };
-        session.begin(begin).await?;
+        session.begin_snapshot().await?;
         Ok(session)
     }
 
@@ -106,7 +124,7 @@ impl Pool {
     pub(super) async fn writing(&self) -> Result<Session, StoreError> {
         let (begin, turn) = match self {
             Self::Sqlite { writer, .. } => ("BEGIN IMMEDIATE", Some(writer.clone().lock_owned().await)),
-            Self::Postgres(_) => ("BEGIN", None),
+            Self::Postgres { .. } => ("BEGIN", None),
         };
         let mut session = self.reading().await?;
         session.turn = turn;
@@ -178,6 +196,12 @@ impl Session {
 
     pub(super) async fn roll_back(self) -> Result<(), StoreError> {
         self.end("ROLLBACK").await
+    }
+
+    /// From now on all statements read one moment's state.
+    pub(super) async fn begin_snapshot(&mut self) -> Result<(), StoreError> {
+        let postgres = self.is_postgres();
+        self.begin(if postgres { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" } else { "BEGIN" }).await
     }
 
     async fn begin(&mut self, sql: &'static str) -> Result<(), StoreError> {

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use seawall::store::{
-    Change, Contents, Database, Existing, Kind, Position, Revision, Settings, Store, StoreError, Write, open,
+    Change, Changes, Contents, Database, Existing, Kind, Object, Position, Revision, Settings, Store, StoreError,
+    Write, open,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::place::{at, key, put, soon};
+use crate::place::{Place, at, key, put, scope_map, soon};
 use crate::postgres::Postgres;
 
 /// Management answers 503 within seconds, and readers learn quickly that they read nothing new.
@@ -60,13 +61,13 @@ async fn a_server_that_stops_is_noticed_and_found_again() {
     let names = soon("the reader reads again", async {
         loop {
             if let Ok(news) = reader.changes(Some(&position)).await {
-                assert!(!news.everything, "the history goes on");
+                assert!(news.everything, "it may be another server");
                 break news.changes.into_iter().map(|change| change.key.name).collect::<Vec<_>>();
             }
         }
     })
     .await;
-    assert_eq!(names, ["after"]);
+    assert_eq!(names, ["before", "after"]);
     soon("the listener is back, and hints because it may have missed something", hints.changed()).await.unwrap();
     // And it hears of what is written from now on; what it said so far counts no more.
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -189,7 +190,7 @@ async fn what_takes_longer_than_any_deadline_arrives_in_pages() {
 
 /// What a backup with these records has.
 fn contents(batch: &[Write]) -> Contents {
-    let position = Position { generation: "before".to_owned(), revision: Revision(1) };
+    let position = Position { generation: "before".to_owned(), revision: Revision(1), connection: 0 };
     let record = |write: &Write| Change {
         key: write.key.clone(),
         object: write.object.clone(),
@@ -197,4 +198,60 @@ fn contents(batch: &[Write]) -> Contents {
         written_at: at(0),
     };
     Contents { position, records: batch.iter().map(record).collect(), uses: Vec::new() }
+}
+
+/// A standby without the last writes took over, or an earlier state was put back; and the numbers of those writes were
+/// given again. What a reader knows of them is wrong, and no revision tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_new_connection_may_be_another_history() {
+    let place = Place::postgres();
+    let (writer, reader) = (place.open().await, place.open().await);
+    writer.write(&[put("a", "before"), put("lost", "")], at(0)).await.unwrap();
+    let before = reader.changes(None).await.unwrap().position;
+    assert_eq!(reader.changes(Some(&before)).await.unwrap(), Changes::none(before.clone()));
+
+    let Object::ScopeMap(after) = scope_map("after") else { panic!("another kind") };
+    let after = serde_json::to_string(&after).unwrap();
+    place.execute(&format!("UPDATE seawall_objects SET body = '{after}' WHERE name = 'a'")).await;
+    place.execute("DELETE FROM seawall_objects WHERE name = 'lost'").await;
+    assert_eq!(reader.changes(Some(&before)).await.unwrap(), Changes::none(before.clone()), "no revision tells");
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name = 'seawall' AND datname = current_database()";
+    place.execute(end).await;
+
+    let news = soon("the reader reads again", async {
+        loop {
+            if let Ok(news) = reader.changes(Some(&before)).await {
+                break news;
+            }
+        }
+    })
+    .await;
+    assert!(news.everything);
+    assert_eq!(news.changes.iter().map(|change| change.object.clone()).collect::<Vec<_>>(), [Some(scope_map("after"))]);
+    assert_eq!((&news.position.generation, news.position.revision), (&before.generation, before.revision));
+    assert_ne!(news.position, before, "whoever compares positions sees that there is news");
+    assert_eq!(reader.changes(Some(&news.position)).await.unwrap(), Changes::none(news.position), "once");
+}
+
+/// Many readers at the same time, and a connection for each of the others, make no new one for those who follow.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connection_of_those_who_follow_stays() {
+    let place = Place::postgres();
+    let store = place.open().await;
+    let mut position = store.changes(None).await.unwrap().position;
+    for round in 0..5 {
+        let all = (0..16).map(|number| {
+            let (store, position) = (store.clone(), position.clone());
+            tokio::spawn(async move {
+                store.write(&[put(&format!("{round}-{number}"), "")], at(0)).await.unwrap();
+                let news = store.changes(Some(&position)).await.unwrap();
+                assert!(!news.everything && !news.changes.is_empty());
+            })
+        });
+        for one in all.collect::<Vec<_>>() {
+            one.await.unwrap();
+        }
+        position = store.changes(Some(&position)).await.unwrap().position;
+    }
 }
