@@ -92,6 +92,13 @@ pub struct StoredPassword {
     pub replaced: Option<ReplacedPassword>,
 }
 
+impl StoredPassword {
+    /// Its own and, where it has replaced another one, that one's.
+    pub fn credentials(&self) -> impl Iterator<Item = CredentialId> {
+        std::iter::once(self.id).chain(self.replaced.as_ref().map(|replaced| replaced.id))
+    }
+}
+
 /// A password whose successor exists already, valid for a chosen overlap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

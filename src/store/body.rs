@@ -1,6 +1,10 @@
 //! Records as the text that a database or a backup keeps.
 
+use std::collections::BTreeSet;
+
 use super::{Kind, Object, ObjectKey, StoreError};
+use crate::policy::credential::CredentialId;
+use crate::policy::stored::StoredPassword;
 
 impl Kind {
     /// The word that a database has for it.
@@ -27,6 +31,16 @@ impl Object {
             Self::Token(_) => Kind::Token,
             Self::Key(_) => Kind::Key,
         }
+    }
+
+    /// The credentials of which it has the passwords.
+    pub(super) fn credentials(&self) -> BTreeSet<CredentialId> {
+        let passwords = match self {
+            Self::Registry(registry) => registry.admin_passwords.as_slice(),
+            Self::Token(token) => &token.passwords,
+            Self::ScopeMap(_) | Self::Key(_) => &[],
+        };
+        passwords.iter().flat_map(StoredPassword::credentials).collect()
     }
 
     pub(super) fn to_json(&self) -> serde_json::Result<serde_json::Value> {

@@ -87,6 +87,7 @@ async fn replace(
 ) -> Result<(), StoreError> {
     session.run("DELETE FROM seawall_objects", &[]).await?;
     session.run("DELETE FROM seawall_last_uses", &[]).await?;
+    session.run("DELETE FROM seawall_former_credentials", &[]).await?;
     session.run(BEGIN_HISTORY, &[Value::Text(&new_generation()), integer(revision.0)?]).await?;
     for some in rows.chunks(CHUNK) {
         writing::put(session, some, revision).await?;

@@ -7,6 +7,7 @@ pub mod backup;
 mod body;
 mod contents;
 mod database;
+mod former;
 mod pages;
 mod postgres;
 mod rows;

@@ -35,6 +35,10 @@ const STEPS: &[&[&str]] = &[
     &[
         "CREATE INDEX seawall_objects_in_order ON seawall_objects (revision, registry, kind, name)",
         "DROP INDEX seawall_objects_by_revision",
+        // Credentials that records had and have no more; `ended_at` as `written_at`.
+        "CREATE TABLE seawall_former_credentials (
+       credential {name} PRIMARY KEY,
+       ended_at BIGINT NOT NULL)",
     ],
 ];
 
