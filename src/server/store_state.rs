@@ -67,8 +67,14 @@ impl StoreState {
         let troubles = self.troubles();
         match &*troubles {
             Troubles { lost: true, .. } => Some("the store does not answer"),
-            Troubles { keys: KeyTroubles { no_signing_key: true }, .. } => {
+            Troubles { keys: KeyTroubles { other_hash_key: true, .. }, .. } => {
+                Some("the store has another hash key, as after a restore: restart seawall")
+            }
+            Troubles { keys: KeyTroubles { no_signing_key: true, .. }, .. } => {
                 Some("no signing key of the store can be used: the former ones sign on")
+            }
+            Troubles { keys: KeyTroubles { unusable: true, .. }, .. } => {
+                Some("a key of the store cannot be used: the log names it")
             }
             Troubles { unreadable, .. } if !unreadable.is_empty() => {
                 Some("a record of the store cannot be read: the log names it")
@@ -114,8 +120,12 @@ mod tests {
         let key = ObjectKey { registry: "myregistry".to_owned(), kind: Kind::Registry, name: String::new() };
         state.unreadable(&[Unreadable { key, revision: Revision(1), reason: "unknown field".to_owned() }]);
         assert!(reason("cannot be read"));
-        state.keys(KeyTroubles { no_signing_key: true });
+        state.keys(KeyTroubles { unusable: true, ..KeyTroubles::default() });
+        assert!(reason("a key of the store cannot be used"));
+        state.keys(KeyTroubles { no_signing_key: true, unusable: true, other_hash_key: false });
         assert!(reason("no signing key"));
+        state.keys(KeyTroubles { other_hash_key: true, no_signing_key: true, unusable: true });
+        assert!(reason("restart seawall"));
         state.keys(KeyTroubles::default());
         assert!(reason("cannot be read"));
         state.unreadable(&[]);

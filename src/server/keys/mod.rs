@@ -167,7 +167,13 @@ pub(super) fn materials<'k>(
     })
 }
 
-fn opened_hash_key(key: &StoredKey, encryption: &EncryptionKey) -> Result<HashKey, KeyRecordsError> {
+/// Whether they digest alike.
+pub(super) fn are_alike(one: &HashKey, other: &HashKey) -> bool {
+    let digest = |key: &HashKey| key.digest("hash key", &[]);
+    digest(one) == digest(other)
+}
+
+pub(super) fn opened_hash_key(key: &StoredKey, encryption: &EncryptionKey) -> Result<HashKey, KeyRecordsError> {
     let damaged = || KeyRecordsError::Damaged { id: key.id.clone(), reason: "it is not the base64 text of 32 bytes" };
     parse_hash_key(&opened_secret(key, encryption)?).ok_or_else(damaged)
 }
@@ -178,6 +184,10 @@ fn opened_hash_key(key: &StoredKey, encryption: &EncryptionKey) -> Result<HashKe
 pub(super) struct KeyTroubles {
     /// None of its signing keys can be used: those before sign and verify on.
     pub(super) no_signing_key: bool,
+    /// It has another hash key than this process, as after a restore: what was digested with the other one is refused.
+    pub(super) other_hash_key: bool,
+    /// One of its keys cannot be used, whatever it is for.
+    pub(super) unusable: bool,
 }
 
 /// The keys in force, kept as the store has them.
@@ -237,13 +247,15 @@ impl KeysInForce {
             let done = match key.purpose {
                 KeyPurpose::Signing => opened(key, &self.encryption).map(|key| signing.push(key)),
                 KeyPurpose::Management => self.replace_owner(key),
-                KeyPurpose::Hash => self.compare_hash_key(key),
+                KeyPurpose::Hash => self.is_our_hash_key(key).map(|is_ours| troubles.other_hash_key |= !is_ours),
             };
             if let Err(error) = done {
+                troubles.unusable = true;
                 tracing::error!(%error, id = key.id, "a key of the store cannot be used");
             }
         }
         for error in self.keyring.replace(&signing) {
+            troubles.unusable = true;
             troubles.no_signing_key |= matches!(error, KeysError::NoSigningKey);
             tracing::error!(%error, "a signing key of the store cannot be used");
         }
@@ -260,12 +272,12 @@ impl KeysInForce {
     }
 
     /// What the old one digested is everywhere: it cannot be replaced under a running process.
-    fn compare_hash_key(&self, key: &StoredKey) -> Result<(), KeyRecordsError> {
-        let digest = |key: &HashKey| key.digest("hash key", &[]);
-        if digest(&opened_hash_key(key, &self.encryption)?) != digest(self.keyring.hash_key()) {
+    fn is_our_hash_key(&self, key: &StoredKey) -> Result<bool, KeyRecordsError> {
+        let is_ours = are_alike(&opened_hash_key(key, &self.encryption)?, self.keyring.hash_key());
+        if !is_ours {
             tracing::error!("the store has another hash key now, as after a restore: restart seawall");
         }
-        Ok(())
+        Ok(is_ours)
     }
 
     fn write_credential(&self, credential: &Secret) -> Result<(), KeysError> {

@@ -233,9 +233,21 @@ async fn a_process_whose_keys_become_unusable_stays_on_the_former_ones_and_says_
     let keys = place.in_force().await;
     let token = mint(keys.keyring(), now()).await;
     let readable = place.keys().await.into_iter().filter(|key| key.purpose != KeyPurpose::Signing).collect::<Vec<_>>();
-    assert_eq!(keys.replace(&readable), KeyTroubles { no_signing_key: true });
+    assert_eq!(keys.replace(&readable), KeyTroubles { no_signing_key: true, unusable: true, other_hash_key: false });
     assert!(is_good(keys.keyring(), &token, now()));
     assert_eq!(keys.replace(&place.keys().await), KeyTroubles::default());
+}
+
+/// As a restore does: nothing but a restart helps, and until then it shows.
+#[tokio::test]
+async fn another_hash_key_under_a_running_process_shows() {
+    let place = Place::new();
+    let keys = place.in_force().await;
+    let ours = place.keys().await;
+    let other = sealed_secret(HASH_KEY, KeyPurpose::Hash, &random_key().unwrap(), &encryption("one"), now()).unwrap();
+    let theirs: Vec<_> = ours.iter().map(|key| if key.id == HASH_KEY { other.clone() } else { key.clone() }).collect();
+    assert_eq!(keys.replace(&theirs), KeyTroubles { other_hash_key: true, ..KeyTroubles::default() });
+    assert_eq!(keys.replace(&ours), KeyTroubles::default(), "it was put back");
 }
 
 #[tokio::test]
@@ -300,7 +312,7 @@ async fn a_damaged_key_does_not_keep_a_revoked_one_in_force() {
     let others =
         [secret(MANAGEMENT_KEY, KeyPurpose::Management), secret(HASH_KEY, KeyPurpose::Hash), nonsense, foreign];
     let troubles = keys.replace(&[others.as_slice(), std::slice::from_ref(&good)].concat());
-    assert_eq!(troubles, KeyTroubles::default());
+    assert_eq!(troubles, KeyTroubles { unusable: true, ..KeyTroubles::default() });
     assert!(!is_good(keys.keyring(), &token, now()));
     assert_eq!(keys.keyring().jwks(now())["keys"].as_array().unwrap().len(), 1);
     assert!(is_good(keys.keyring(), &mint(keys.keyring(), now()).await, now()));
