@@ -221,8 +221,8 @@ fn change(kind: Kind, name: String, object: Object) -> Change {
 }
 
 fn changes(revision: u64, everything: bool, changes: Vec<Change>) -> Changes {
-    let position = Position { generation: "bench".to_owned(), revision: Revision(revision) };
-    Changes { position, everything, changes }
+    let position = Position { generation: "bench".to_owned(), revision: Revision(revision), connection: 0 };
+    Changes { position, everything, changes, unreadable: Vec::new() }
 }
 
 /// Durations, counted in steps of 100 ns: a list of them would grow, and its growing would be the longest pause.

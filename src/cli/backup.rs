@@ -60,9 +60,15 @@ fn question(config: &Path) -> String {
 
 fn finish(result: Result<Amount, TransferError>, done: &str) -> ExitCode {
     match result {
-        Ok(Amount { records }) => {
+        Ok(Amount { records, other_hash_key }) => {
             // Not on standard output, where the backup itself may be.
             output::complain(format_args!("seawall: {records} record{} {done}", if records == 1 { "" } else { "s" }));
+            if other_hash_key {
+                output::complain(
+                    "seawall: WARNING: the store had another hash key before: restart every seawall that runs on it, or \
+                     it accepts no password of the restored store",
+                );
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -147,6 +147,8 @@ fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules
     let set = stored.properties();
     let (properties, _) = stored.merged_with(&declared.properties);
     let rules = match (&declared.ip_rules, &set.ip_rules) {
+        // Whatever the file says: the record may have restricted what the file leaves open.
+        _ if set.are_unreadable() => None,
         (Some(rules), _) => Some(Arc::clone(rules)),
         (None, Some(rules)) => rules.compiled.clone(),
         (None, None) => Some(Arc::new(IpRules::default())),

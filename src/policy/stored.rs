@@ -1,7 +1,8 @@
 //! What the management API has set, as the store keeps it: the second source of policy, besides the files.
 //!
 //! Data only. Names are ARM's. Whoever writes one of these has checked it with the same functions that check a file, so
-//! compiling it cannot fail; what a newer version wrote and this one cannot read grants nothing.
+//! compiling it cannot fail. A property that only a newer version knows makes the whole record unreadable here: it may be
+//! a restriction, and whoever left it out would not enforce it, and erase it at the next change.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use crate::secret::Sealed;
 
 /// The properties of a registry that were set by the API. What is `None` was never set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct StoredRegistry {
     pub admin_user_enabled: Option<bool>,
     pub anonymous_pull_enabled: Option<bool>,
@@ -32,7 +33,7 @@ pub struct StoredRegistry {
 
 /// One network rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoredIpRule {
     pub value: String,
     #[serde(default)]
@@ -43,7 +44,7 @@ pub struct StoredIpRule {
 
 /// A scope map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoredScopeMap {
     #[serde(default)]
     pub description: String,
@@ -54,7 +55,7 @@ pub struct StoredScopeMap {
 
 /// A token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoredToken {
     /// Random: a token that is created again under the same name is another principal.
     pub id: PrincipalId,
@@ -73,7 +74,7 @@ pub struct StoredToken {
 
 /// What is kept of a generated password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoredPassword {
     pub name: String,
     /// Random: ends with the password.
@@ -91,9 +92,16 @@ pub struct StoredPassword {
     pub replaced: Option<ReplacedPassword>,
 }
 
+impl StoredPassword {
+    /// Its own and, where it has replaced another one, that one's.
+    pub fn credentials(&self) -> impl Iterator<Item = CredentialId> {
+        std::iter::once(self.id).chain(self.replaced.as_ref().map(|replaced| replaced.id))
+    }
+}
+
 /// A password whose successor exists already, valid for a chosen overlap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplacedPassword {
     pub id: CredentialId,
     pub hash: String,

@@ -17,8 +17,8 @@ pub(super) fn change(revision: u64, key: ObjectKey, object: Option<Object>) -> C
 }
 
 pub(super) fn changes(revision: u64, everything: bool, changes: Vec<Change>) -> Changes {
-    let position = Position { generation: "first".to_owned(), revision: Revision(revision) };
-    Changes { position, everything, changes }
+    let position = Position { generation: "first".to_owned(), revision: Revision(revision), connection: 0 };
+    Changes { position, everything, changes, unreadable: Vec::new() }
 }
 
 pub(super) fn scope_map(actions: &[&str]) -> StoredScopeMap {

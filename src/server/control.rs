@@ -1,4 +1,4 @@
-//! The runtime of the control plane: one thread of its own, so that neither pulls nor management can starve the other.
+//! The runtime of the control plane: threads of its own, so that neither pulls nor management can starve the other.
 
 use std::io;
 use std::time::Duration;
@@ -10,6 +10,10 @@ use tokio::time::{sleep, timeout};
 /// Before a task that stopped at a defect is started again.
 const BREATH: Duration = Duration::from_secs(1);
 
+/// Two, so that what keeps one of them busy without a pause, such as a flood of TLS handshakes at the management listener
+/// or a large policy that is compiled, does not hold up a revocation or an answer on the other.
+const THREADS: usize = 2;
+
 /// The runtime, and what must be finished before it ends.
 pub(super) struct Control {
     runtime: Runtime,
@@ -17,9 +21,10 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// A runtime with one thread, `control`.
+    /// A runtime whose threads are called `control`.
     pub(super) fn start() -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
+        let runtime =
+            Builder::new_multi_thread().worker_threads(THREADS).thread_name("control").enable_all().build()?;
         Ok(Self { runtime, closing: Vec::new() })
     }
 
@@ -88,6 +93,30 @@ mod tests {
         beginnings.recv_timeout(Duration::from_secs(10)).unwrap();
         assert!(beginnings.recv_timeout(Duration::from_secs(2)).is_err(), "it ended by itself");
         control.end(Duration::ZERO);
+    }
+
+    #[test]
+    fn work_that_does_not_pause_leaves_a_thread_to_the_others() {
+        let mut control = Control::start().unwrap();
+        let (release, busy) = channel::<()>();
+        let (done, other) = channel();
+        let (begun, begins) = channel();
+        control.close_with(async move {
+            begun.send(()).unwrap();
+            // It keeps its thread, and what waits on that thread's own queue is taken by the other one.
+            let _ = busy.recv_timeout(Duration::from_secs(20));
+        });
+        begins.recv_timeout(Duration::from_secs(10)).unwrap();
+        control.keep("test", move || {
+            let done = done.clone();
+            async move {
+                sleep(Duration::from_millis(10)).await;
+                done.send(()).unwrap();
+            }
+        });
+        other.recv_timeout(Duration::from_secs(10)).unwrap();
+        release.send(()).unwrap();
+        control.end(Duration::from_secs(10));
     }
 
     #[test]

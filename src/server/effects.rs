@@ -8,7 +8,7 @@ use super::reload::tell;
 use super::store_state::StoreState;
 use crate::provider::Applied;
 use crate::provider::feed::FeedEvents;
-use crate::store::{StoreError, StoredKey};
+use crate::store::{StoreError, StoredKey, Unreadable};
 use crate::telemetry::metrics::Metrics;
 
 /// Told by the feed.
@@ -20,7 +20,11 @@ pub(super) struct Effects {
 
 impl FeedEvents for Effects {
     fn keys(&self, all: &[StoredKey]) {
-        self.keys.replace(all);
+        self.state.keys(self.keys.replace(all));
+    }
+
+    fn unreadable(&self, all: &[Unreadable]) {
+        self.state.unreadable(all);
     }
 
     fn published(&self, applied: &Applied, delays: &[Duration]) {

@@ -153,8 +153,7 @@ fn start_probes(
         let (status, reason) = match policy_version {
             _ if life.is_draining() => (Status::Draining, None),
             None => (Status::Starting, None),
-            Some(_) if store.is_lost() => (Status::Degraded, Some("the store does not answer")),
-            Some(_) => (Status::Ready, None),
+            Some(_) => store.trouble().map_or((Status::Ready, None), |reason| (Status::Degraded, Some(reason))),
         };
         Readiness { status, policy_version, reason }
     };

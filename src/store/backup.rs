@@ -122,7 +122,7 @@ pub fn read(mut file: impl BufRead) -> Result<Contents, BackupError> {
     let header = read_header(&mut file, &mut text)?;
     digest.update(&text);
     let mut contents = Contents {
-        position: Position { generation: header.generation, revision: header.revision },
+        position: Position { generation: header.generation, revision: header.revision, connection: 0 },
         records: Vec::new(),
         uses: Vec::new(),
     };

@@ -1,6 +1,10 @@
 //! Records as the text that a database or a backup keeps.
 
+use std::collections::BTreeSet;
+
 use super::{Kind, Object, ObjectKey, StoreError};
+use crate::policy::credential::CredentialId;
+use crate::policy::stored::StoredPassword;
 
 impl Kind {
     /// The word that a database has for it.
@@ -27,6 +31,16 @@ impl Object {
             Self::Token(_) => Kind::Token,
             Self::Key(_) => Kind::Key,
         }
+    }
+
+    /// The credentials of which it has the passwords.
+    pub(super) fn credentials(&self) -> BTreeSet<CredentialId> {
+        let passwords = match self {
+            Self::Registry(registry) => registry.admin_passwords.as_slice(),
+            Self::Token(token) => &token.passwords,
+            Self::ScopeMap(_) | Self::Key(_) => &[],
+        };
+        passwords.iter().flat_map(StoredPassword::credentials).collect()
     }
 
     pub(super) fn to_json(&self) -> serde_json::Result<serde_json::Value> {
@@ -58,8 +72,59 @@ pub(super) fn decode(key: &ObjectKey, text: &str) -> Result<Object, StoreError> 
     serde_json::from_str(text).and_then(|json| Object::from_json(key.kind, json)).map_err(|error| damaged(key, &error))
 }
 
-/// The error's text shows where the damage is, and at most a word of the record. There is no secret in clear in it.
+/// The error's text shows where the trouble is, and at most a word of the record. There is no secret in clear in it.
 fn damaged(key: &ObjectKey, error: &serde_json::Error) -> StoreError {
     let ObjectKey { registry, kind, name } = key;
-    StoreError::Unusable(format!("the {} record `{name}` of `{registry}` is damaged: {error}", kind.word()))
+    StoreError::Unusable(format!("the {} record `{name}` of `{registry}` cannot be read: {error}", kind.word()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The places of all objects in `json` whose members are properties.
+    fn places(json: &Value, place: &str, found: &mut Vec<String>) {
+        match json {
+            Value::Object(members) => {
+                found.push(place.to_owned());
+                members.iter().for_each(|(name, member)| places(member, &format!("{place}/{name}"), found));
+            }
+            Value::Array(elements) => {
+                elements.iter().enumerate().for_each(|(at, one)| places(one, &format!("{place}/{at}"), found));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_property_that_only_a_newer_version_knows_makes_the_record_unreadable() {
+        let (id, time) = ("0123456789abcdef0123456789abcdef", "2026-11-21T12:00:00Z");
+        let replaced = json!({ "id": id, "hash": "x", "until": time });
+        let password = json!({ "name": "a", "id": id, "hash": "x", "creationTime": time, "replaced": replaced });
+        let rule = json!({ "value": "192.0.2.0/24" });
+        let cases = [
+            (Kind::Registry, json!({ "ipRules": [rule], "adminPasswords": [password] }), 4),
+            (Kind::ScopeMap, json!({ "actions": [], "creationDate": time }), 1),
+            (Kind::Token, json!({ "id": id, "scopeMap": "a", "passwords": [password], "creationDate": time }), 3),
+            (
+                Kind::Key,
+                json!({ "id": "a", "purpose": "hash", "creationDate": time, "activeFrom": time, "sealed": "x" }),
+                1,
+            ),
+        ];
+        for (kind, known, count) in cases {
+            Object::from_json(kind, known.clone()).unwrap();
+            let mut found = Vec::new();
+            places(&known, "", &mut found);
+            assert_eq!(found.len(), count, "{found:?}");
+            for place in found {
+                let mut newer = known.clone();
+                newer.pointer_mut(&place).unwrap()["newer"] = json!(true);
+                let error = Object::from_json(kind, newer).unwrap_err().to_string();
+                assert!(error.contains("unknown field `newer`"), "{kind:?} {place}: {error}");
+            }
+        }
+    }
 }

@@ -1,14 +1,11 @@
 //! Everything in a store at once, for backups: taken at one moment, put in its place at one moment.
 
 use super::database::{Database, is_impossible, new_generation};
-use super::rows::{State, change, integer, last_use, only};
+use super::rows::{State, change, integer, only};
 use super::session::{Session, Value};
 use super::writing::{self, CHUNK, NewRow};
-use super::{Change, LastUse, Position, Revision, StoreError, body};
+use super::{Change, LastUse, Position, Revision, StoreError, body, pages};
 
-const RECORDS: &str = "SELECT registry, kind, name, body, revision, written_at FROM seawall_objects
-    WHERE body IS NOT NULL ORDER BY registry, kind, name";
-const USES: &str = "SELECT credential, used_at, address FROM seawall_last_uses ORDER BY credential";
 const COUNT: &str = "SELECT COUNT(*) FROM seawall_objects WHERE body IS NOT NULL";
 /// Never back: whoever waits for a revision must not take one of the former history for it.
 const NEXT_AFTER_BOTH: &str = "UPDATE seawall_state
@@ -38,15 +35,12 @@ impl Database {
     /// Also [`StoreError::Unusable`] when a record is damaged or of a newer version: a backup has all or is none.
     pub async fn contents(&self) -> Result<Contents, StoreError> {
         let mut session = self.pool.snapshot().await?;
-        let position = State::read(&mut session).await?.position;
-        let records = session.fetch(RECORDS, &[]).await?;
-        let uses = session.fetch(USES, &[]).await?;
+        let position = State::read(&mut session).await?.position(0);
+        let mut records = pages::records(&mut session, None, change).await?;
+        let uses = pages::uses(&mut session).await?;
         session.commit().await?;
-        Ok(Contents {
-            position,
-            records: records.iter().map(change).collect::<Result<_, _>>()?,
-            uses: uses.iter().map(last_use).collect::<Result<_, _>>()?,
-        })
+        records.sort_by(|one, other| one.key.cmp(&other.key));
+        Ok(Contents { position, records, uses })
     }
 
     /// Puts `contents` in the place of everything there is, in one transaction, as the beginning of a new history: every
@@ -93,6 +87,7 @@ async fn replace(
 ) -> Result<(), StoreError> {
     session.run("DELETE FROM seawall_objects", &[]).await?;
     session.run("DELETE FROM seawall_last_uses", &[]).await?;
+    session.run("DELETE FROM seawall_former_credentials", &[]).await?;
     session.run(BEGIN_HISTORY, &[Value::Text(&new_generation()), integer(revision.0)?]).await?;
     for some in rows.chunks(CHUNK) {
         writing::put(session, some, revision).await?;

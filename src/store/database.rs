@@ -10,11 +10,11 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::rows::{State, change_to_enforce, integer, key_values, last_use, only, placeholders, record};
+use super::rows::{News, State, integer, key_values, last_use, news, only, placeholders, record};
 use super::session::{Pool, Session, Value};
 use super::writing::{self, CHUNK};
 use super::{
-    Changes, Kind, LastUse, ObjectKey, Position, Record, Revision, Settings, Store, StoreError, StoreUrl, Write,
+    Changes, Kind, LastUse, ObjectKey, Position, Record, Revision, Settings, Store, StoreError, StoreUrl, Write, pages,
     postgres, schema, sqlite,
 };
 use crate::clock::Timestamp;
@@ -29,10 +29,6 @@ const LIST: &str = "SELECT registry, kind, name, body, revision, written_at FROM
     WHERE registry = $1 AND kind = $2 AND name >= COALESCE($3, '') AND name IS DISTINCT FROM $3 AND body IS NOT NULL
     ORDER BY name LIMIT $4";
 const COUNT: &str = "SELECT COUNT(*) FROM seawall_objects WHERE registry = $1 AND kind = $2 AND body IS NOT NULL";
-const SINCE: &str = "SELECT registry, kind, name, body, revision, written_at FROM seawall_objects
-    WHERE revision > $1 ORDER BY revision, registry, kind, name";
-const EVERYTHING: &str = "SELECT registry, kind, name, body, revision, written_at FROM seawall_objects
-    WHERE body IS NOT NULL ORDER BY revision, registry, kind, name";
 const USES: &str = "SELECT credential, used_at, address FROM seawall_last_uses";
 
 /// A store in SQLite or PostgreSQL; [`open`] makes it.
@@ -110,9 +106,22 @@ impl Store for Database {
         if is_impossible(registry) || after.is_some_and(is_impossible) {
             return Ok(Vec::new());
         }
-        let after = after.map_or(Value::Null, Value::Text);
-        let values = [Value::Text(registry), Value::Text(kind.word()), after, Value::Integer(limit.into())];
-        self.pool.reading().await?.fetch(LIST, &values).await?.iter().map(record).collect()
+        let mut session = self.pool.reading().await?;
+        let (mut found, mut after) = (Vec::new(), after.map(str::to_owned));
+        loop {
+            let missing = limit as usize - found.len();
+            let last = after.as_deref().map_or(Value::Null, Value::Text);
+            let values = [Value::Text(registry), Value::Text(kind.word()), last, integer(missing as u64)?];
+            let rows = session.fetch(LIST, &values).await?;
+            // What cannot be read was told by `changes`.
+            found.extend(rows.iter().filter_map(|row| record(row).ok()));
+            match rows.last() {
+                Some(row) if rows.len() == missing && found.len() < limit as usize => {
+                    after = Some(row.text(2)?.to_owned());
+                }
+                _ => return Ok(found),
+            }
+        }
     }
 
     async fn count(&self, registry: &str, kind: Kind) -> Result<u64, StoreError> {
@@ -126,7 +135,7 @@ impl Store for Database {
     async fn write(&self, batch: &[Write], now: Timestamp) -> Result<Revision, StoreError> {
         batch.iter().try_for_each(writing::check)?;
         if batch.is_empty() {
-            return Ok(State::read(&mut self.pool.reading().await?).await?.position.revision);
+            return Ok(State::read(&mut self.pool.reading().await?).await?.revision);
         }
         let mut session = self.pool.writing().await?;
         let revision = match writing::apply(&mut session, batch, now).await {
@@ -142,23 +151,27 @@ impl Store for Database {
     }
 
     async fn changes(&self, since: Option<&Position>) -> Result<Changes, StoreError> {
+        let (mut session, connection) = self.pool.following().await?;
         // Nearly always there is nothing new: one statement tells.
         if let Some(since) = since {
-            let state = State::read(&mut self.pool.reading().await?).await?;
-            if state.position == *since {
-                return Ok(Changes { position: state.position, everything: false, changes: Vec::new() });
+            let position = State::read(&mut session).await?.position(connection);
+            if position == *since {
+                return Ok(Changes::none(position));
             }
         }
-        let mut session = self.pool.snapshot().await?;
+        session.begin_snapshot().await?;
         let state = State::read(&mut session).await?;
-        let known = since.filter(|since| state.remembers(since));
-        let rows = match known {
-            Some(since) => session.fetch(SINCE, &[integer(since.revision.0)?]).await?,
-            None => session.fetch(EVERYTHING, &[]).await?,
-        };
+        let known = since.filter(|since| state.remembers(since, connection));
+        let read = pages::records(&mut session, known.map(|since| since.revision), news).await?;
         session.commit().await?;
-        let changes = rows.iter().filter_map(|row| change_to_enforce(row).transpose()).collect::<Result<_, _>>()?;
-        Ok(Changes { position: state.position, everything: known.is_none(), changes })
+        let (mut changes, mut unreadable) = (Vec::new(), Vec::new());
+        for news in read.into_iter().flatten() {
+            match news {
+                News::Change(change) => changes.push(change),
+                News::Unreadable(one) => unreadable.push(one),
+            }
+        }
+        Ok(Changes { position: state.position(connection), everything: known.is_none(), changes, unreadable })
     }
 
     fn hints(&self) -> watch::Receiver<u64> {

@@ -7,6 +7,8 @@ pub mod backup;
 mod body;
 mod contents;
 mod database;
+mod former;
+mod pages;
 mod postgres;
 mod rows;
 mod schema;
@@ -62,7 +64,7 @@ pub enum Object {
 
 /// A key that all replicas share, sealed under the operator's encryption key for the place `["key", id]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoredKey {
     /// The record's name too.
     pub id: String,
@@ -104,6 +106,10 @@ pub struct Revision(pub u64);
 pub struct Position {
     pub generation: String,
     pub revision: Revision,
+    /// The number of the connection on which it was read, within this process. At the end of another one there may be
+    /// another server, such as a standby that had not received the last writes and took over: its later writes have the
+    /// same revisions, and say something else. Zero where nothing was read to be followed.
+    pub connection: u64,
 }
 
 /// A record as read.
@@ -153,6 +159,24 @@ pub struct Changes {
     pub everything: bool,
     /// In the order of their revisions.
     pub changes: Vec<Change>,
+    /// What was written too, but cannot be read by this version. Each concerns one record: the others count.
+    pub unreadable: Vec<Unreadable>,
+}
+
+impl Changes {
+    /// Nothing is new at `position`.
+    pub const fn none(position: Position) -> Self {
+        Self { position, everything: false, changes: Vec::new(), unreadable: Vec::new() }
+    }
+}
+
+/// A record that is damaged, or that a newer version wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    pub key: ObjectKey,
+    pub revision: Revision,
+    /// A sentence without secrets.
+    pub reason: String,
 }
 
 /// When (to the microsecond) and from where a password was used last.
@@ -183,7 +207,8 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// The record `key`, if it exists.
     async fn get(&self, key: &ObjectKey) -> Result<Option<Record>, StoreError>;
 
-    /// At most `limit` records of a registry and kind, by name in byte order, after the name `after`.
+    /// At most `limit` records of a registry and kind, by name in byte order, after the name `after`. What cannot be read is
+    /// left out.
     async fn list(
         &self,
         registry: &str,
@@ -202,7 +227,7 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// unknown whether the batch was applied.
     async fn write(&self, batch: &[Write], now: Timestamp) -> Result<Revision, StoreError>;
 
-    /// What changed since `since`; `None` reads everything.
+    /// What changed since `since`; `None` reads everything. So does a position of another history or connection.
     async fn changes(&self, since: Option<&Position>) -> Result<Changes, StoreError>;
 
     /// Ticks when something may have changed: after a write of this process, on a notification, after a reconnect. Only a

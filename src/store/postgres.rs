@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -19,6 +21,12 @@ const CONNECT: Duration = Duration::from_secs(3);
 const STATEMENT_TIMEOUT: &str = "4s";
 /// All writers wait for one that is within a transaction and hangs.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
+
+/// Whatever the server's defaults are. Writers wait for each other by a row's lock, which under `repeatable read` would end
+/// in an error for all but the first. And what was acknowledged is on the disk: with `off` a crash would bring back what
+/// was revoked. Other values wait for more, or less, of the standbys: that is the operator's choice.
+const SESSION: &str = "SET default_transaction_isolation = 'read committed';
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// How replicas are told that something was written; the message says no more than that.
 const CHANNEL: &str = "seawall";
@@ -81,9 +89,31 @@ pub(super) async fn pool(options: &PgConnectOptions) -> Result<Pool, StoreError>
     let first = timeout(CONNECT, options.connect()).await;
     let first = first.map_err(|_| StoreError::Unavailable(format!("no answer within {} s", CONNECT.as_secs())))?;
     first.map_err(|error| explained(&error))?.close().await.map_err(|error| postgres_failed(&error))?;
-    let connections =
-        PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT).connect_lazy_with(options.clone());
-    Ok(Pool::Postgres(connections))
+    let made = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&made);
+    let connections = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(CONNECT)
+        .after_connect(|connection, _| Box::pin(set_up(connection)));
+    // Never given up without need: whoever reads on a new one reads everything.
+    let follower = only_one().after_connect(move |connection, _| {
+        count.fetch_add(1, Ordering::AcqRel);
+        Box::pin(set_up(connection))
+    });
+    Ok(Pool::Postgres {
+        connections: connections.connect_lazy_with(options.clone()),
+        follower: follower.connect_lazy_with(options.clone()),
+        made,
+    })
+}
+
+async fn set_up(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(SESSION).execute(connection).await.map(drop)
+}
+
+/// A pool of one connection, which stays.
+fn only_one() -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(CONNECT)
 }
 
 fn explained(error: &sqlx::Error) -> StoreError {
@@ -108,13 +138,7 @@ pub(super) async fn listen(options: PgConnectOptions, ticks: watch::Sender<u64>)
 async fn listen_on_one_connection(options: &PgConnectOptions, ticks: &watch::Sender<u64>) -> Result<(), sqlx::Error> {
     let tick = || ticks.send_modify(|ticks| *ticks += 1);
     // Its own pool: a listener that hangs must not take a connection from the others.
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .max_lifetime(None)
-        .idle_timeout(None)
-        .acquire_timeout(CONNECT)
-        .connect_lazy_with(options.clone());
-    let mut listener = PgListener::connect_with(&pool).await?;
+    let mut listener = PgListener::connect_with(&only_one().connect_lazy_with(options.clone())).await?;
     listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
     tick();

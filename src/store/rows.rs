@@ -1,7 +1,7 @@
 //! Rows as what they mean.
 
 use super::session::{Row, Session, Value};
-use super::{Change, Kind, LastUse, ObjectKey, Position, Record, Revision, StoreError, body};
+use super::{Change, Kind, LastUse, ObjectKey, Position, Record, Revision, StoreError, Unreadable, body};
 use crate::clock::Timestamp;
 
 const STATE: &str = "SELECT generation, revision, purged FROM seawall_state";
@@ -9,7 +9,8 @@ const STATE: &str = "SELECT generation, revision, purged FROM seawall_state";
 /// How far the history has come, and how far back it is known.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) position: Position,
+    generation: String,
+    pub(super) revision: Revision,
     purged: Revision,
 }
 
@@ -17,13 +18,20 @@ impl State {
     pub(super) async fn read(session: &mut Session) -> Result<Self, StoreError> {
         let rows = session.fetch(STATE, &[]).await?;
         let row = only(&rows)?;
-        let position = Position { generation: row.text(0)?.to_owned(), revision: Revision(row.natural(1)?) };
-        Ok(Self { position, purged: Revision(row.natural(2)?) })
+        let generation = row.text(0)?.to_owned();
+        Ok(Self { generation, revision: Revision(row.natural(1)?), purged: Revision(row.natural(2)?) })
     }
 
-    /// Whether all that happened since can still be told. A position ahead of the history is of another one.
-    pub(super) fn remembers(&self, since: &Position) -> bool {
-        self.position.generation == since.generation && (self.purged..=self.position.revision).contains(&since.revision)
+    /// Where a reader is that has read it on the connection of this number.
+    pub(super) fn position(&self, connection: u64) -> Position {
+        Position { generation: self.generation.clone(), revision: self.revision, connection }
+    }
+
+    /// Whether all that happened since can still be told to a reader on the connection of this number. A position ahead
+    /// of the history is of another one.
+    pub(super) fn remembers(&self, since: &Position, connection: u64) -> bool {
+        let same = self.generation == since.generation && connection == since.connection;
+        same && (self.purged..=self.revision).contains(&since.revision)
     }
 }
 
@@ -66,22 +74,25 @@ pub(super) fn change(row: &Row) -> Result<Change, StoreError> {
     Ok(Change { key, object, revision: Revision(row.natural(4)?), written_at: time(row, 5)? })
 }
 
-/// The same for readers who enforce what they read; `None` for what only a newer version knows.
-///
-/// A damaged token or scope map grants nothing, so it counts as deleted. Without the properties of a registry, or without
-/// a key, more would be allowed than was meant: then nothing can be read.
-pub(super) fn change_to_enforce(row: &Row) -> Result<Option<Change>, StoreError> {
-    let Some(kind) = Kind::of_word(row.text(1)?) else {
+/// What a row tells those who enforce what they read.
+pub(super) enum News {
+    Change(Change),
+    Unreadable(Unreadable),
+}
+
+/// The same columns for them; `None` for what only a newer version knows. One record that cannot be read keeps nobody from
+/// the others.
+pub(super) fn news(row: &Row) -> Result<Option<News>, StoreError> {
+    if Kind::of_word(row.text(1)?).is_none() {
         return Ok(None);
-    };
-    match change(row) {
-        Err(StoreError::Unusable(reason)) if matches!(kind, Kind::Token | Kind::ScopeMap) => {
-            tracing::error!(reason, "a record of the store counts as deleted");
-            let revision = Revision(row.natural(4)?);
-            Ok(Some(Change { key: key(row)?, object: None, revision, written_at: time(row, 5)? }))
-        }
-        other => other.map(Some),
     }
+    Ok(Some(match change(row) {
+        Ok(change) => News::Change(change),
+        Err(StoreError::Unusable(reason)) => {
+            News::Unreadable(Unreadable { key: key(row)?, revision: Revision(row.natural(4)?), reason })
+        }
+        Err(other) => return Err(other),
+    }))
 }
 
 /// A row of credential, time, address.

@@ -8,14 +8,15 @@ use super::session::{Pool, Value};
 /// What to do to come from version `n` to `n + 1`. Lines are added, never changed.
 ///
 /// `{name}` stands for text that is compared byte by byte in both databases.
-const STEPS: &[&[&str]] = &[&[
-    "CREATE TABLE seawall_state (
+const STEPS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE seawall_state (
        one BIGINT PRIMARY KEY CHECK (one = 1),
        generation TEXT NOT NULL,
        revision BIGINT NOT NULL,
        purged BIGINT NOT NULL)",
-    // `body` is JSON, or NULL for what was deleted; `written_at` is in microseconds since the Unix epoch.
-    "CREATE TABLE seawall_objects (
+        // `body` is JSON, or NULL for what was deleted; `written_at` is in microseconds since the Unix epoch.
+        "CREATE TABLE seawall_objects (
        registry {name} NOT NULL,
        kind {name} NOT NULL,
        name {name} NOT NULL,
@@ -23,13 +24,23 @@ const STEPS: &[&[&str]] = &[&[
        revision BIGINT NOT NULL,
        written_at BIGINT NOT NULL,
        PRIMARY KEY (registry, kind, name))",
-    "CREATE INDEX seawall_objects_by_revision ON seawall_objects (revision)",
-    "CREATE INDEX seawall_objects_deleted ON seawall_objects (revision) WHERE body IS NULL",
-    "CREATE TABLE seawall_last_uses (
+        "CREATE INDEX seawall_objects_by_revision ON seawall_objects (revision)",
+        "CREATE INDEX seawall_objects_deleted ON seawall_objects (revision) WHERE body IS NULL",
+        "CREATE TABLE seawall_last_uses (
        credential {name} PRIMARY KEY,
        used_at BIGINT NOT NULL,
        address TEXT NOT NULL)",
-]];
+    ],
+    // Pages of many records begin within a revision: a restore writes all of them at one.
+    &[
+        "CREATE INDEX seawall_objects_in_order ON seawall_objects (revision, registry, kind, name)",
+        "DROP INDEX seawall_objects_by_revision",
+        // Credentials that records had and have no more; `ended_at` as `written_at`.
+        "CREATE TABLE seawall_former_credentials (
+       credential {name} PRIMARY KEY,
+       ended_at BIGINT NOT NULL)",
+    ],
+];
 
 /// Of PostgreSQL's advisory locks: replicas that start together migrate one after the other.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7161219190914764908)";

@@ -1,5 +1,7 @@
 //! One connection to either database. What is said to it is said once, in SQL that both understand.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::error::DatabaseError;
@@ -31,6 +33,8 @@ enum Cell {
     Text(String),
     Integer(i64),
     Null,
+    /// Such as text that is not UTF-8. Only whoever needs this column fails.
+    Unreadable(String),
 }
 
 impl Row {
@@ -54,6 +58,7 @@ impl Row {
         match self.0.get(column) {
             Some(Cell::Text(text)) => Ok(Some(text)),
             Some(Cell::Null) => Ok(None),
+            Some(Cell::Unreadable(reason)) => Err(StoreError::Unusable(reason.clone())),
             _ => Err(unexpected(column)),
         }
     }
@@ -69,9 +74,15 @@ pub(super) enum Pool {
     Sqlite {
         connections: SqlitePool,
         /// Writers of this process take turns here, so that none starves while SQLite lets them try again and again.
-        writer: std::sync::Arc<Mutex<()>>,
+        writer: Arc<Mutex<()>>,
     },
-    Postgres(PgPool),
+    Postgres {
+        connections: PgPool,
+        /// One connection, on which all that is followed is read, so that its end shows.
+        follower: PgPool,
+        /// How many connections that pool has made.
+        made: Arc<AtomicU64>,
+    },
 }
 
 impl Pool {
@@ -81,21 +92,31 @@ impl Pool {
             Self::Sqlite { connections, .. } => {
                 Connection::Sqlite(connections.acquire().await.map_err(|error| sqlite_failed(&error))?)
             }
-            Self::Postgres(connections) => {
+            Self::Postgres { connections, .. } => {
                 Connection::Postgres(connections.acquire().await.map_err(|error| postgres_failed(&error))?)
             }
         };
         Ok(Session { connection, open: false, turn: None })
     }
 
+    /// For reading what is followed; and the number of the connection, which is always the same for a file. Whoever waits
+    /// for another reader waits no longer than for a connection.
+    pub(super) async fn following(&self) -> Result<(Session, u64), StoreError> {
+        match self {
+            Self::Sqlite { .. } => Ok((self.reading().await?, 0)),
+            Self::Postgres { follower, made, .. } => {
+                let connection = follower.acquire().await.map_err(|error| postgres_failed(&error))?;
+                let session = Session { connection: Connection::Postgres(connection), open: false, turn: None };
+                // We have the only one, so none is being made.
+                Ok((session, made.load(Ordering::Acquire)))
+            }
+        }
+    }
+
     /// For several statements that read one moment's state.
     pub(super) async fn snapshot(&self) -> Result<Session, StoreError> {
         let mut session = self.reading().await?;
-        let begin = match self {
-            Self::Sqlite { .. } => "BEGIN",
-            Self::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        };
-        session.begin(begin).await?;
+        session.begin_snapshot().await?;
         Ok(session)
     }
 
@@ -103,7 +124,7 @@ impl Pool {
     pub(super) async fn writing(&self) -> Result<Session, StoreError> {
         let (begin, turn) = match self {
             Self::Sqlite { writer, .. } => ("BEGIN IMMEDIATE", Some(writer.clone().lock_owned().await)),
-            Self::Postgres(_) => ("BEGIN", None),
+            Self::Postgres { .. } => ("BEGIN", None),
         };
         let mut session = self.reading().await?;
         session.turn = turn;
@@ -177,6 +198,12 @@ impl Session {
         self.end("ROLLBACK").await
     }
 
+    /// From now on all statements read one moment's state.
+    pub(super) async fn begin_snapshot(&mut self) -> Result<(), StoreError> {
+        let postgres = self.is_postgres();
+        self.begin(if postgres { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" } else { "BEGIN" }).await
+    }
+
     async fn begin(&mut self, sql: &'static str) -> Result<(), StoreError> {
         self.run(sql, &[]).await?;
         self.open = true;
@@ -226,15 +253,15 @@ where
     String: Decode<'r, R::Database>,
     i64: Decode<'r, R::Database>,
 {
-    let unreadable = |error| StoreError::Unusable(format!("an answer cannot be read: {error}"));
+    let text = |error| format!("an answer cannot be read: {error}");
     let cell = |column| {
-        let value = row.try_get_raw(column).map_err(|error| unreadable(error.into()))?;
+        let value = row.try_get_raw(column).map_err(|error| StoreError::Unusable(text(error.into())))?;
         if value.is_null() {
             return Ok(Cell::Null);
         }
         let integer = matches!(value.type_info().name(), "INT8" | "INTEGER");
-        if integer { i64::decode(value).map(Cell::Integer) } else { String::decode(value).map(Cell::Text) }
-            .map_err(unreadable)
+        let cell = if integer { i64::decode(value).map(Cell::Integer) } else { String::decode(value).map(Cell::Text) };
+        Ok(cell.unwrap_or_else(|error| Cell::Unreadable(text(error))))
     };
     (0..row.len()).map(cell).collect::<Result<_, _>>().map(Row)
 }

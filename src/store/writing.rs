@@ -1,14 +1,14 @@
 //! Statements that change something, within a transaction that the caller began.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 
 use super::database::is_impossible;
 use super::rows::{integer, key_values, only, placeholders};
-use super::session::{Session, Value};
-use super::{Expected, LastUse, ObjectKey, Revision, StoreError, Write, body};
+use super::session::{Row, Session, Value};
+use super::{Expected, Kind, LastUse, Object, ObjectKey, Revision, StoreError, Write, body, former};
 use crate::clock::Timestamp;
 use crate::policy::credential::CredentialId;
 
@@ -22,7 +22,7 @@ const KEPT: i64 = 10_000;
 
 /// Whoever has done this is the only writer until its transaction ends: revisions are committed in their order.
 const NEXT_REVISION: &str = "UPDATE seawall_state SET revision = revision + 1 RETURNING revision";
-const FOUND: &str = "SELECT revision FROM seawall_objects
+const FOUND: &str = "SELECT revision, CASE WHEN kind IN ('registry', 'token') THEN body END FROM seawall_objects
     WHERE registry = $1 AND kind = $2 AND name = $3 AND body IS NOT NULL";
 const DELETE: &str = "UPDATE seawall_objects SET body = NULL, revision = $4, written_at = $5
     WHERE registry = $1 AND kind = $2 AND name = $3 AND body IS NOT NULL";
@@ -46,7 +46,8 @@ pub(super) fn check(write: &Write) -> Result<(), StoreError> {
 pub(super) async fn apply(session: &mut Session, batch: &[Write], now: Timestamp) -> Result<Revision, StoreError> {
     let revision = Revision(only(&session.fetch(NEXT_REVISION, &[]).await?)?.natural(0)?);
     for write in batch {
-        expect(session, write).await?;
+        let found = found(session, write).await?;
+        expect(write, found.as_ref().map(|found| found.revision))?;
         match &write.object {
             Some(object) => {
                 let row = NewRow { key: &write.key, body: body::encode(&write.key, object)?, written_at: now };
@@ -54,6 +55,9 @@ pub(super) async fn apply(session: &mut Session, batch: &[Write], now: Timestamp
             }
             None => delete(session, &write.key, revision, now).await?,
         }
+        let before = found.map(|found| found.credentials).unwrap_or_default();
+        let after = write.object.as_ref().map(Object::credentials).unwrap_or_default();
+        former::note(session, &before, &after, now).await?;
     }
     if revision.0.is_multiple_of(PURGE_EVERY) {
         purge(session, now).await?;
@@ -61,12 +65,29 @@ pub(super) async fn apply(session: &mut Session, batch: &[Write], now: Timestamp
     Ok(revision)
 }
 
-async fn expect(session: &mut Session, write: &Write) -> Result<(), StoreError> {
-    if write.expected == Expected::Anything {
-        return Ok(());
+/// A record that is there before a write.
+struct Found {
+    revision: Revision,
+    /// None when it cannot be read.
+    credentials: BTreeSet<CredentialId>,
+}
+
+/// `None` also where nobody needs to know.
+async fn found(session: &mut Session, write: &Write) -> Result<Option<Found>, StoreError> {
+    let Write { key, expected, .. } = write;
+    if *expected == Expected::Anything && matches!(key.kind, Kind::ScopeMap | Kind::Key) {
+        return Ok(None);
     }
-    let rows = session.fetch(FOUND, &key_values(&write.key)).await?;
-    let found = rows.first().map(|row| row.natural(0).map(Revision)).transpose()?;
+    let rows = session.fetch(FOUND, &key_values(key)).await?;
+    let found = |row: &Row| {
+        let object = row.optional_text(1)?.and_then(|text| body::decode(key, text).ok());
+        let credentials = object.as_ref().map(Object::credentials).unwrap_or_default();
+        Ok(Found { revision: Revision(row.natural(0)?), credentials })
+    };
+    rows.first().map(found).transpose()
+}
+
+fn expect(write: &Write, found: Option<Revision>) -> Result<(), StoreError> {
     let holds = match write.expected {
         Expected::Anything => true,
         Expected::Absent => found.is_none(),
@@ -106,10 +127,11 @@ async fn delete(session: &mut Session, key: &ObjectKey, revision: Revision, now:
     session.run(DELETE, &[registry, kind, name, integer(revision.0)?, micros(now)]).await
 }
 
-/// Removes what old and too many deleted records have left.
+/// Removes what old and too many deleted records have left, and old former credentials.
 async fn purge(session: &mut Session, now: Timestamp) -> Result<(), StoreError> {
     // Before the year -9999 nothing is old.
     let old = now.checked_sub(KEPT_FOR).unwrap_or(Timestamp::MIN);
+    former::purge(session, old).await?;
     let last_old = only(&session.fetch(LAST_OLD, &[micros(old)]).await?)?.natural(0)?;
     let too_many = session.fetch(LAST_TOO_MANY, &[Value::Integer(KEPT)]).await?;
     let last_too_many = too_many.first().map_or(Ok(0), |row| row.natural(0))?;
@@ -149,6 +171,6 @@ pub(super) async fn note_uses(session: &mut Session, uses: &[LastUse]) -> Result
     Ok(())
 }
 
-fn micros(time: Timestamp) -> Value<'static> {
+pub(super) fn micros(time: Timestamp) -> Value<'static> {
     Value::Integer(time.as_microsecond())
 }

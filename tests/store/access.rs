@@ -107,3 +107,34 @@ async fn a_password_is_asked_for_and_never_shown() {
         other => panic!("{other:?}"),
     }
 }
+
+/// Neither do writers fail that only have to wait, nor is a write acknowledged that a crash would undo.
+#[tokio::test(flavor = "multi_thread")]
+async fn defaults_of_the_server_do_not_count() {
+    let server = Postgres::start_with(|_| {
+        ["default_transaction_isolation=repeatable read", "synchronous_commit=off"].map(str::to_owned).into()
+    });
+    let store = open(&settings(&server.url(), None)).await.unwrap();
+    let mut owner = PgConnection::connect(&server.url()).await.unwrap();
+    // Every write notes what it was done under.
+    for sql in [
+        "CREATE TABLE noted AS SELECT '' AS isolation, '' AS durable WHERE false",
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           INSERT INTO noted SELECT current_setting('transaction_isolation'), current_setting('synchronous_commit');
+           RETURN NULL;
+         END $$",
+        "CREATE TRIGGER note AFTER INSERT ON seawall_objects EXECUTE FUNCTION note()",
+    ] {
+        sqlx::query(sql).execute(&mut owner).await.unwrap();
+    }
+    let writing = (0..40).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move { store.write(&[put(&format!("map-{number}"), "")], at(0)).await })
+    });
+    for one in writing.collect::<Vec<_>>() {
+        one.await.unwrap().unwrap();
+    }
+    let noted: Vec<(String, String)> =
+        sqlx::query_as("SELECT DISTINCT isolation, durable FROM noted").fetch_all(&mut owner).await.unwrap();
+    assert_eq!(noted, [("read committed".to_owned(), "on".to_owned())]);
+}

@@ -8,7 +8,8 @@ use seawall::policy::document::{NetworkAction, TokenStatus};
 use seawall::policy::stored::{StoredIpRule, StoredPassword, StoredRegistry, StoredToken};
 use seawall::secret::{EncryptionKey, Sealed, Secret};
 use seawall::store::{
-    Expected, KeyPurpose, Kind, LastUse, Object, ObjectKey, Record, Revision, Store, StoreError, StoredKey, Write, open,
+    Expected, KeyPurpose, Kind, LastUse, Object, ObjectKey, Position, Record, Revision, Store, StoreError, StoredKey,
+    Write, open,
 };
 
 use crate::place::{Place, at, delete, key, on_both, put, scope_map};
@@ -219,8 +220,12 @@ async fn takes_large_batches(place: Place) {
     let revision = store.write(&batch, at(0)).await.unwrap();
     assert_eq!(store.count("myregistry", Kind::ScopeMap).await.unwrap(), 5_000);
     let everything = store.changes(None).await.unwrap();
-    assert_eq!(everything.changes.len(), 5_000);
+    let written = || batch.iter().map(|write| &write.key);
+    assert!(everything.changes.iter().map(|change| &change.key).eq(written()), "each once, in the order of names");
     assert!(everything.changes.iter().all(|change| change.revision == revision));
+    let since = Position { revision: Revision(revision.0 - 1), ..everything.position };
+    let news = store.changes(Some(&since)).await.unwrap();
+    assert!(!news.everything && news.changes.iter().map(|change| &change.key).eq(written()));
 }
 
 /// Four writers of two processes add to one record; each reads it, and tries again on a conflict.

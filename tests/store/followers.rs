@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use seawall::store::{Database, Expected, Kind, Position, Revision, Store, Write};
+use seawall::policy::credential::CredentialId;
+use seawall::policy::document::TokenStatus;
+use seawall::policy::stored::{ReplacedPassword, StoredPassword, StoredRegistry, StoredToken};
+use seawall::store::{Database, Expected, Kind, LastUse, Object, Position, Revision, Store, Write};
 
 use crate::place::{Place, at, delete, key, on_both, put, scope_map, soon};
 
@@ -14,6 +17,7 @@ on_both!(
     a_reader_of_another_history_reads_everything,
     old_deletions_are_forgotten,
     too_many_deletions_are_forgotten,
+    last_uses_of_former_credentials_are_forgotten,
     own_writes_are_hinted,
 );
 
@@ -149,6 +153,80 @@ async fn too_many_deletions_are_forgotten(place: Place) {
     go_on_writing(&store, 0).await;
     let all = store.changes(Some(&before)).await.unwrap();
     assert!(all.everything && all.changes.len() == 1, "{}", all.changes.len());
+}
+
+fn credential(number: u64) -> CredentialId {
+    format!("{number:032x}").parse().unwrap()
+}
+
+fn password(number: u64, replaced: Option<u64>) -> StoredPassword {
+    let replaced =
+        replaced.map(|number| ReplacedPassword { id: credential(number), hash: String::new(), until: at(0) });
+    StoredPassword {
+        name: "password1".to_owned(),
+        id: credential(number),
+        hash: String::new(),
+        creation_time: at(0),
+        expiry: None,
+        sealed: None,
+        replaced,
+    }
+}
+
+fn token(name: &str, passwords: Vec<StoredPassword>) -> Write {
+    let token = StoredToken {
+        id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+        scope_map: "a".to_owned(),
+        additional_scope_maps: Vec::new(),
+        status: TokenStatus::Enabled,
+        passwords,
+        creation_date: at(0),
+    };
+    Write { key: key(Kind::Token, name), object: Some(Object::Token(token)), expected: Expected::Anything }
+}
+
+/// Of a token that is deleted, of passwords that are replaced; not of those that are there, nor of those of files.
+async fn last_uses_of_former_credentials_are_forgotten(place: Place) {
+    const DAY: i64 = 86_400;
+    let store = place.open().await;
+    let admin = StoredRegistry { admin_passwords: vec![password(6, None)], ..StoredRegistry::default() };
+    let registry = |admin| {
+        let (key, object) = (key(Kind::Registry, ""), Some(Object::Registry(admin)));
+        Write { key, object, expected: Expected::Anything }
+    };
+    let first = [
+        token("deleted", vec![password(1, Some(2))]),
+        token("replaced", vec![password(3, None)]),
+        token("moved", vec![password(5, None)]),
+        registry(admin),
+    ];
+    store.write(&first, at(0)).await.unwrap();
+    let address = "192.0.2.1".parse().unwrap();
+    let uses: Vec<LastUse> =
+        (1..=7).map(|number| LastUse { credential: credential(number), at: at(0), address }).collect();
+    store.note_uses(&uses).await.unwrap();
+    let known = async || {
+        let credentials: Vec<_> = (1..=8).map(credential).collect();
+        let known = store.last_uses(&credentials).await.unwrap();
+        (1..=8).filter(|number| known.iter().any(|one| one.credential == credential(*number))).collect::<Vec<_>>()
+    };
+    let second = [
+        Write { object: None, ..token("deleted", Vec::new()) },
+        token("replaced", vec![password(4, Some(3))]),
+        Write { object: None, ..token("moved", Vec::new()) },
+        token("here", vec![password(5, None)]),
+        registry(StoredRegistry::default()),
+    ];
+    store.write(&second, at(0)).await.unwrap();
+    // A replica that was slower than the end.
+    store.note_uses(&[LastUse { credential: credential(1), at: at(1), address }]).await.unwrap();
+    go_on_writing(&store, DAY - 1).await;
+    assert_eq!(known().await, [1, 2, 3, 4, 5, 6, 7]);
+    go_on_writing(&store, DAY + 1).await;
+    assert_eq!(known().await, [3, 4, 5, 7]);
+    store.write(&[token("replaced", vec![password(8, Some(4))])], at(DAY + 1)).await.unwrap();
+    go_on_writing(&store, 2 * DAY + 2).await;
+    assert_eq!(known().await, [4, 5, 7]);
 }
 
 async fn own_writes_are_hinted(place: Place) {

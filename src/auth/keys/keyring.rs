@@ -36,12 +36,17 @@ impl Keyring {
     }
 
     /// Puts these keys into force and no others, from the next request on. Those that cannot be used are left out and
-    /// named: one damaged key must not keep a revoked one in force.
+    /// named: one damaged key must not keep a revoked one in force. When none can be used everything stays as it is, which
+    /// [`KeysError::NoSigningKey`] tells: without a key nobody could log in any more.
     pub fn replace(&self, signing: &[KeyMaterial]) -> Vec<KeysError> {
         let mut refused = Vec::new();
         let keep = |key: Result<SigningKey, KeysError>| key.map_err(|error| refused.push(error)).ok();
-        let signing = signing.iter().map(SigningKey::new).filter_map(keep).collect();
-        self.signing.store(Arc::new(sorted(signing)));
+        let signing: Vec<_> = signing.iter().map(SigningKey::new).filter_map(keep).collect();
+        if signing.is_empty() {
+            refused.push(KeysError::NoSigningKey);
+        } else {
+            self.signing.store(Arc::new(sorted(signing)));
+        }
         refused
     }
 

@@ -47,8 +47,15 @@ impl StoredPolicy {
         let mut told = Told { what: format!("registry `{registry}`"), problems };
         let stored = self.layer(registry);
         let properties = set.map(|set| StoredProperties::compile(set, &stored.properties, &mut told));
-        stored.properties = Arc::new(properties.unwrap_or_default());
-        stored.note_slow(&Arc::clone(&stored.properties).admin_passwords);
+        stored.put_properties(Arc::new(properties.unwrap_or_default()));
+    }
+
+    /// The registry's properties cannot be read: they stay what they were in `before`. Where none were known nobody is
+    /// admitted to the registry, since they may have been restrictions.
+    pub fn keep_registry(&mut self, registry: &str, before: &Self) {
+        let known = Some(&before.registry(registry).properties).filter(|properties| properties.known != Known::Nothing);
+        let unreadable = || Arc::new(StoredProperties { known: Known::Unreadable, ..StoredProperties::default() });
+        self.layer(registry).put_properties(known.map_or_else(unreadable, Arc::clone));
     }
 
     /// The scope map `name` of the registry as it is now; `None`: it was deleted.
@@ -112,9 +119,21 @@ pub(in crate::policy) struct Stored {
 /// The registry's own properties and what was compiled of them.
 #[derive(Debug, Default)]
 pub(in crate::policy) struct StoredProperties {
+    known: Known,
     record: StoredRegistry,
     pub(in crate::policy) ip_rules: Option<StoredRules>,
     pub(in crate::policy) admin_passwords: Vec<Password>,
+}
+
+/// What is known of a registry's record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Known {
+    /// There was none.
+    #[default]
+    Nothing,
+    Record,
+    /// There is one, and none was ever read.
+    Unreadable,
 }
 
 /// IP rules as set and as compiled; `None` when any of them cannot be read.
@@ -165,7 +184,13 @@ impl Stored {
     }
 
     fn is_empty(&self) -> bool {
-        self.tokens.is_empty() && self.scope_maps.is_empty() && self.properties.record == StoredRegistry::default()
+        let says_nothing = !self.properties.are_unreadable() && self.properties.record == StoredRegistry::default();
+        self.tokens.is_empty() && self.scope_maps.is_empty() && says_nothing
+    }
+
+    fn put_properties(&mut self, properties: Arc<StoredProperties>) {
+        self.note_slow(&properties.admin_passwords);
+        self.properties = properties;
     }
 
     fn note_slow(&mut self, passwords: &[Password]) {
@@ -200,6 +225,11 @@ impl Stored {
 }
 
 impl StoredProperties {
+    /// Whether they are there and nothing is known of them.
+    pub(in crate::policy) fn are_unreadable(&self) -> bool {
+        self.known == Known::Unreadable
+    }
+
     /// Rules that did not change since `before` are not compiled again: there may be a hundred thousand.
     fn compile(set: &StoredRegistry, before: &Self, told: &mut Told<'_>) -> Self {
         let unchanged = set.ip_rules == before.record.ip_rules;
@@ -209,7 +239,7 @@ impl StoredProperties {
             None => None,
         };
         let admin_passwords = passwords(&set.admin_passwords, told);
-        Self { record: set.clone(), ip_rules, admin_passwords }
+        Self { known: Known::Record, record: set.clone(), ip_rules, admin_passwords }
     }
 }
 

@@ -96,7 +96,7 @@ impl fmt::Debug for MatchedRule {
 pub enum Reason {
     /// Public network access is switched off for this registry, so its IP rules do not count (S2-10).
     PublicAccessDisabled,
-    /// What the store has as rules cannot be read, so none of them may be left out.
+    /// What the store has as rules, or the whole registry's record, cannot be read; none of it may be left out.
     RulesUnreadable,
     /// This rule has the longest prefix that holds the address.
     Rule(MatchedRule),
@@ -108,7 +108,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PublicAccessDisabled => f.write_str("publicNetworkAccess is Disabled"),
-            Self::RulesUnreadable => f.write_str("the ip rules in the store cannot be read"),
+            Self::RulesUnreadable => f.write_str("what the store has as network rules cannot be read"),
             Self::Rule(rule) => rule.fmt(f),
             Self::DefaultAction(effect) => write!(f, "no ip rule matches and defaultAction is {effect}"),
         }

@@ -210,7 +210,10 @@ fn rules_of_the_store_that_cannot_be_read_admit_nobody() {
     assert_eq!(decision(&readable, "203.0.113.7"), (true, "ip rule (Allow 203.0.113.0/24) at store".to_owned()));
     let bad = [good[0].clone(), stored("203.0.113.300", Deny)];
     let unreadable = NetworkRules::new(PublicNetworkAccess::Enabled, Allow, rules(&bad).ok());
-    assert_eq!(decision(&unreadable, "203.0.113.7"), (false, "the ip rules in the store cannot be read".to_owned()));
+    assert_eq!(
+        decision(&unreadable, "203.0.113.7"),
+        (false, "what the store has as network rules cannot be read".to_owned())
+    );
 }
 
 /// The structure behind the promise that many rules cost no more than few: at most two ranges for a network, however

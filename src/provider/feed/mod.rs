@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::publish::{Applied, PolicyProvider};
 use crate::clock::Clock;
 use crate::current::Current;
-use crate::store::{Changes, Kind, Object, Position, Store, StoreError, StoredKey};
+use crate::store::{Changes, Kind, Object, ObjectKey, Position, Store, StoreError, StoredKey, Unreadable};
 
 /// How often the store is asked although it gave no hint.
 pub const POLL: Duration = Duration::from_millis(250);
@@ -23,6 +23,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub trait FeedEvents: Send + Sync {
     /// The shared keys changed: these are all there are now. Told before the policy of the same revision is published.
     fn keys(&self, all: &[StoredKey]);
+
+    /// Other records than before cannot be read: these are all there are now, by their keys. Told after [`FeedEvents::keys`].
+    fn unreadable(&self, all: &[Unreadable]);
 
     /// Changes were applied. `delays` has the time since each was written, by the clocks of writer and reader; it is
     /// empty where everything was read anew, and that says nothing.
@@ -41,6 +44,7 @@ pub struct Feed {
     clock: Arc<dyn Clock>,
     position: Option<Position>,
     keys: BTreeMap<String, StoredKey>,
+    unreadable: BTreeMap<ObjectKey, Unreadable>,
 }
 
 impl std::fmt::Debug for Feed {
@@ -58,7 +62,8 @@ impl Feed {
         current: Arc<Current>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, provider, events, current, clock, position: None, keys: BTreeMap::new() }
+        let (keys, unreadable) = (BTreeMap::new(), BTreeMap::new());
+        Self { store, provider, events, current, clock, position: None, keys, unreadable }
     }
 
     /// Reads once whatever is new, which is everything at first.
@@ -104,6 +109,10 @@ impl Feed {
             let all: Vec<_> = self.keys.values().cloned().collect();
             self.events.keys(&all);
         }
+        if self.note_unreadable(changes) {
+            let all: Vec<_> = self.unreadable.values().cloned().collect();
+            self.events.unreadable(&all);
+        }
         let applied = self.provider.apply(changes);
         let now = self.clock.now();
         let delay = |written| Duration::try_from(now.duration_since(written)).unwrap_or_default();
@@ -115,7 +124,8 @@ impl Feed {
     /// Brings our copy of the keys up to date; says whether it is another one now.
     fn note_keys(&mut self, changes: &Changes) -> bool {
         let written = || changes.changes.iter().filter(|change| change.key.kind == Kind::Key);
-        if !changes.everything && written().next().is_none() {
+        let lost = || changes.unreadable.iter().filter(|one| one.key.kind == Kind::Key);
+        if !changes.everything && written().next().is_none() && lost().next().is_none() {
             return false;
         }
         let mut keys = if changes.everything { BTreeMap::new() } else { self.keys.clone() };
@@ -127,8 +137,22 @@ impl Feed {
                 }
             };
         }
+        for one in lost() {
+            keys.remove(&one.key.name);
+        }
         let before = std::mem::replace(&mut self.keys, keys);
         before != self.keys
+    }
+
+    /// The same for what cannot be read.
+    fn note_unreadable(&mut self, changes: &Changes) -> bool {
+        let mut unreadable = if changes.everything { BTreeMap::new() } else { self.unreadable.clone() };
+        for change in &changes.changes {
+            unreadable.remove(&change.key);
+        }
+        unreadable.extend(changes.unreadable.iter().map(|one| (one.key.clone(), one.clone())));
+        let before = std::mem::replace(&mut self.unreadable, unreadable);
+        before != self.unreadable
     }
 }
 

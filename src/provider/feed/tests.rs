@@ -21,6 +21,7 @@ struct Scripted {
 #[derive(Debug, Default)]
 struct State {
     all: Vec<Change>,
+    unreadable: Vec<Unreadable>,
     generation: u64,
     down: bool,
     asked: usize,
@@ -59,6 +60,9 @@ impl Store for Scripted {
         let new = state.all.iter().filter(|change| change.revision.0 > after).cloned().collect();
         let mut changes = changes(revision, known.is_none(), new);
         changes.position.generation = generation;
+        changes.unreadable = state.unreadable.iter().filter(|one| one.revision.0 > after).cloned().collect();
+        let last = state.unreadable.iter().map(|one| one.revision).max().unwrap_or_default();
+        changes.position.revision = changes.position.revision.max(last);
         Ok(changes)
     }
 
@@ -115,6 +119,11 @@ impl FeedEvents for Heard {
         self.say(format!("keys {ids:?} before revision {published} is followed"));
     }
 
+    fn unreadable(&self, all: &[Unreadable]) {
+        let names: Vec<_> = all.iter().map(|one| format!("{:?} {}", one.key.kind, one.key.name)).collect();
+        self.say(format!("unreadable {names:?}"));
+    }
+
     fn published(&self, applied: &Applied, delays: &[Duration]) {
         self.say(format!("published {:?} revision {} delays {delays:?}", applied.version, applied.revision));
     }
@@ -168,6 +177,11 @@ fn key_write(revision: u64, id: &str) -> Change {
     change(revision, key("", Kind::Key, id), Some(Object::Key(stored)))
 }
 
+fn unreadable(revision: u64, kind: Kind, name: &str) -> Unreadable {
+    let registry = if kind == Kind::Key { "" } else { "myregistry" };
+    Unreadable { key: key(registry, kind, name), revision: Revision(revision), reason: "damaged".to_owned() }
+}
+
 /// Polls patiently: other tests may have the processor.
 async fn eventually(what: &str, holds: impl Fn() -> bool) {
     for _ in 0..500 {
@@ -210,6 +224,31 @@ async fn changes_are_told_with_their_delays_and_keys_only_when_they_changed() {
     house.store.write(change(5, key("", Kind::Key, "one"), None));
     feed.first().await.unwrap();
     assert_eq!(house.heard.taken()[0], "keys [\"two\"] before revision 3 is followed");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_once_and_keeps_nothing_else_back() {
+    let (house, mut feed) = House::new();
+    house.store.write(key_write(1, "one"));
+    house.store.write(key_write(2, "two"));
+    feed.first().await.unwrap();
+    house.heard.taken();
+    house.store.write(token_write(3));
+    let damaged = vec![unreadable(4, Kind::Registry, ""), unreadable(5, Kind::Key, "one")];
+    house.store.state.lock().unwrap().unreadable = damaged;
+    feed.first().await.unwrap();
+    let expected = [
+        "keys [\"two\"] before revision 2 is followed",
+        "unreadable [\"Key one\", \"Registry \"]",
+        "published Some(3) revision 5 delays [100s]",
+    ];
+    assert_eq!(house.heard.taken(), expected);
+    feed.first().await.unwrap();
+    assert_eq!(house.heard.taken(), Vec::<String>::new(), "told once");
+    house.store.write(key_write(6, "one"));
+    feed.first().await.unwrap();
+    let expected = ["keys [\"one\", \"two\"] before revision 5 is followed", "unreadable [\"Registry \"]"];
+    assert_eq!(house.heard.taken()[..2], expected);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::policy::document::RegistryDocuments;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::{Compiler, DeclaredPolicy, PolicySnapshot, StoredPolicy, compile};
 use crate::secret::HashKey;
-use crate::store::{Change, Changes, Kind, Object};
+use crate::store::{Change, Changes, Kind, Object, ObjectKey};
 
 /// The policy part of the configuration as read, and the files it was read from.
 #[derive(Debug)]
@@ -108,8 +108,10 @@ impl PolicyProvider {
         let before = layers.stored.revision();
         let mut stored = if changes.everything { StoredPolicy::default() } else { layers.stored.clone() };
         changes.changes.iter().for_each(|change| set(&mut stored, change, &mut warnings));
+        changes.unreadable.iter().for_each(|one| unread(&mut stored, &layers.stored, &one.key, &mut warnings));
         stored.set_revision(changes.position.revision.0);
-        let idle = !changes.everything && changes.changes.is_empty() && before == stored.revision();
+        let nothing = changes.changes.is_empty() && changes.unreadable.is_empty();
+        let idle = !changes.everything && nothing && before == stored.revision();
         layers.stored = stored;
         let version = if idle {
             layers.declared.as_ref().map(|_| layers.version)
@@ -171,6 +173,17 @@ fn set(stored: &mut StoredPolicy, change: &Change, problems: &mut Problems) {
         (Kind::ScopeMap, _) => stored.set_scope_map(registry, name, None, problems),
         (Kind::Token, _) => stored.set_token(registry, name, None, problems),
         (Kind::Key, _) => {}
+    }
+}
+
+/// The record `key` cannot be read. What would have granted something grants nothing; what may have restricted something
+/// stays what it was `before`.
+fn unread(stored: &mut StoredPolicy, before: &StoredPolicy, key: &ObjectKey, problems: &mut Problems) {
+    match key.kind {
+        Kind::Registry => stored.keep_registry(&key.registry, before),
+        Kind::ScopeMap => stored.set_scope_map(&key.registry, &key.name, None, problems),
+        Kind::Token => stored.set_token(&key.registry, &key.name, None, problems),
+        Kind::Key => {}
     }
 }
 

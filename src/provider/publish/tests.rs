@@ -1,9 +1,11 @@
 use super::*;
 use crate::clock::ManualClock;
-use crate::policy::stored::{StoredScopeMap, StoredToken};
+use crate::policy::document::NetworkAction;
+use crate::policy::stored::{StoredRegistry, StoredScopeMap, StoredToken};
 use crate::policy::{Principal, Registry};
 use crate::provider::testing::{change, changes, key, scope_map, token};
 use crate::provider::{reader, yaml};
+use crate::store::{Revision, Unreadable};
 
 const FILE: &str = "myregistry:
   loginServer: one.example.com
@@ -123,6 +125,72 @@ fn nothing_new_publishes_nothing_and_a_key_alone_moves_the_revision() {
     assert_eq!(house.provider.apply(&changes(1, false, vec![of_key])).version, Some(2));
     assert!(Arc::ptr_eq(&before, &house.one()), "the registry is the same one");
     assert_eq!(house.current.load().unwrap().stored_revision(), 1);
+}
+
+fn is_open(house: &House) -> bool {
+    house.one().network.admit("192.0.2.1".parse::<std::net::IpAddr>().unwrap().into()).is_ok()
+}
+
+fn unreadable(revision: u64, kind: Kind, name: &str) -> Changes {
+    let one = Unreadable {
+        key: key("myregistry", kind, name),
+        revision: Revision(revision),
+        reason: "unknown field `newer`".to_owned(),
+    };
+    Changes { unreadable: vec![one], ..changes(revision, false, Vec::new()) }
+}
+
+/// The last thing that was known of the registry is the best that there is, whether it is read anew or not.
+#[test]
+fn an_unreadable_registry_stays_as_it_was_and_everything_else_goes_on() {
+    let house = House::new(FILE);
+    house.provider.reload().unwrap();
+    let registry = |revision, action| {
+        let set = StoredRegistry { default_action: Some(action), ..StoredRegistry::default() };
+        change(revision, key("myregistry", Kind::Registry, ""), Some(Object::Registry(set)))
+    };
+    house.provider.apply(&changes(1, false, vec![registry(1, NetworkAction::Deny)]));
+    assert!(!is_open(&house));
+    house.provider.apply(&changes(2, false, vec![registry(2, NetworkAction::Allow)]));
+    assert!(is_open(&house));
+    for everything in [false, true] {
+        let others = vec![token_change(3, "ci-push", Some(token("_repositories_pull")))];
+        let news = Changes { everything, changes: others, ..unreadable(3, Kind::Registry, "") };
+        assert_eq!(house.provider.apply(&news).revision, 3);
+        assert!(is_open(&house) && house.knows("ci-push"), "everything: {everything}");
+    }
+    house.provider.apply(&changes(4, false, vec![registry(4, NetworkAction::Deny)]));
+    assert!(!is_open(&house));
+    house.provider.apply(&unreadable(5, Kind::Registry, ""));
+    assert!(!is_open(&house));
+}
+
+/// What the record says may be a restriction; the rest of the file's registry does not change that.
+#[test]
+fn an_unreadable_registry_of_which_nothing_was_known_admits_nobody() {
+    let house = House::new(&format!("{FILE}  networkRuleSet: {{ ipRules: [{{ value: 192.0.2.1 }}] }}\n"));
+    house.provider.apply(&Changes { everything: true, ..unreadable(1, Kind::Registry, "") });
+    house.provider.reload().unwrap();
+    assert!(!is_open(&house));
+    house.provider.apply(&Changes { everything: true, ..unreadable(1, Kind::Registry, "") });
+    assert!(!is_open(&house), "reading it anew makes nothing known");
+    house.provider.apply(&changes(2, false, vec![change(2, key("myregistry", Kind::Registry, ""), None)]));
+    assert!(is_open(&house), "it was deleted");
+}
+
+#[test]
+fn an_unreadable_token_or_scope_map_grants_nothing() {
+    let house = House::new(FILE);
+    house.provider.reload().unwrap();
+    let both = vec![
+        map_change(1, "team-a", Some(scope_map(&["repositories/a/content/read"]))),
+        token_change(1, "ci-push", Some(token("team-a"))),
+    ];
+    house.provider.apply(&changes(1, false, both));
+    house.provider.apply(&unreadable(2, Kind::ScopeMap, "team-a"));
+    assert!(house.knows("ci-push") && house.one().scope_map("team-a").is_none());
+    house.provider.apply(&unreadable(3, Kind::Token, "ci-push"));
+    assert!(!house.knows("ci-push"));
 }
 
 #[test]

@@ -15,11 +15,12 @@ use super::store::{self, OpenError};
 use crate::auth::keys::encryption_key;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, EncryptionKeySource, StoreLocation};
+use crate::management::key_records::HASH_KEY;
 use crate::policy::problem::Problems;
-use crate::secret::EncryptionKey;
+use crate::secret::{EncryptionKey, HashKey};
 pub use crate::store::Existing;
 use crate::store::backup::{self, BackupError};
-use crate::store::{Contents, Object, StoreError};
+use crate::store::{Contents, Kind, Object, ObjectKey, Record, Store, StoreError};
 
 /// Stands for standard output, or standard input.
 const STREAM: &str = "-";
@@ -28,6 +29,8 @@ const STREAM: &str = "-";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amount {
     pub records: usize,
+    /// The store had another hash key before: what runs on it must be restarted.
+    pub other_hash_key: bool,
 }
 
 /// Why nothing was backed up or restored.
@@ -77,7 +80,7 @@ pub fn backup(config: &Path, file: &Path) -> Result<Amount, TransferError> {
         store.contents().await.map_err(TransferError::from)
     })?;
     write(&contents, file).map_err(|source| TransferError::Write { path: file.to_owned(), source })?;
-    Ok(Amount { records: contents.records.len() })
+    Ok(Amount { records: contents.records.len(), other_hash_key: false })
 }
 
 /// Puts what [`fn@backup`] wrote to `file` into the store of the configuration at `config`, in one transaction.
@@ -90,12 +93,32 @@ pub fn backup(config: &Path, file: &Path) -> Result<Amount, TransferError> {
 pub fn restore(config: &Path, file: &Path, existing: Existing) -> Result<Amount, TransferError> {
     let config = read(config)?;
     let contents = contents(file).map_err(|source| TransferError::Backup { path: file.to_owned(), source })?;
-    openable(&contents, &config.encryption_key)?;
-    let restored = runtime()?.block_on(async {
+    let hash_key = hash_key(&contents, &config.encryption_key)?;
+    runtime()?.block_on(async {
         let store = store::open(&config.store).await?;
-        store.replace_contents(&contents, existing).await.map_err(TransferError::from)
-    })?;
-    restored.map(|_| Amount { records: contents.records.len() }).ok_or(TransferError::NotEmpty)
+        let other_hash_key = has_other_hash_key(store.as_ref(), hash_key.as_ref(), &config.encryption_key).await?;
+        let restored = store.replace_contents(&contents, existing).await?;
+        restored.map(|_| Amount { records: contents.records.len(), other_hash_key }).ok_or(TransferError::NotEmpty)
+    })
+}
+
+/// Whether a server that runs on `store` digests with another key than the one that is restored. A store without keys has
+/// none; a key that cannot be opened is another one.
+async fn has_other_hash_key(
+    store: &dyn Store,
+    restored: Option<&HashKey>,
+    source: &EncryptionKeySource,
+) -> Result<bool, TransferError> {
+    let key = ObjectKey { registry: String::new(), kind: Kind::Key, name: HASH_KEY.to_owned() };
+    let found = match store.get(&key).await {
+        Ok(None) => return Ok(false),
+        Ok(Some(Record { object: Object::Key(key), .. })) => Some(key),
+        Ok(Some(_)) | Err(StoreError::Unusable(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let encryption = own(source).ok();
+    let opened = found.zip(encryption).and_then(|(key, encryption)| keys::opened_hash_key(&key, &encryption).ok());
+    Ok(!opened.zip(restored).is_some_and(|(before, restored)| keys::are_alike(&before, restored)))
 }
 
 /// Registries with problems keep nobody from saving the store.
@@ -128,7 +151,8 @@ fn contents(file: &Path) -> Result<Contents, BackupError> {
     backup::read(BufReader::new(File::open(file)?))
 }
 
-fn openable(contents: &Contents, source: &EncryptionKeySource) -> Result<(), TransferError> {
+/// The hash key among the keys of `contents`, all of which are opened; `None` when there are no keys.
+fn hash_key(contents: &Contents, source: &EncryptionKeySource) -> Result<Option<HashKey>, TransferError> {
     let keys: Vec<_> = contents
         .records
         .iter()
@@ -138,10 +162,10 @@ fn openable(contents: &Contents, source: &EncryptionKeySource) -> Result<(), Tra
         })
         .collect();
     if keys.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let key = own(source)?;
-    keys::materials(keys, &key).map(drop).map_err(|error| TransferError::Key(error.to_string()))
+    let opened = keys::materials(keys, &own(source)?).map_err(|error| TransferError::Key(error.to_string()))?;
+    Ok(Some(opened.hash_key))
 }
 
 fn own(source: &EncryptionKeySource) -> Result<EncryptionKey, TransferError> {

@@ -95,8 +95,11 @@ fn what_is_there_is_replaced_only_when_that_is_said() {
     let before = objects(new.contents());
     assert!(matches!(restore(&new.config(), &file, Existing::Keep), Err(TransferError::NotEmpty)));
     assert_eq!(objects(new.contents()), before);
-    restore(&new.config(), &file, Existing::Replace).unwrap();
+    let amount = restore(&new.config(), &file, Existing::Replace).unwrap();
+    assert!(amount.other_hash_key, "a server that runs must be restarted");
     assert_eq!(objects(new.contents()), objects(old.contents()));
+    let again = restore(&new.config(), &file, Existing::Replace).unwrap();
+    assert_eq!(again, Amount { other_hash_key: false, ..amount }, "it is the same one now");
 }
 
 #[test]

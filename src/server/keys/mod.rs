@@ -37,6 +37,8 @@ pub enum StartKeysError {
         path.display()
     )]
     EncryptionKeyLost { path: PathBuf },
+    #[error("none of the signing keys of the store can be read: they are damaged, or a newer version wrote them")]
+    NoneReadable,
 }
 
 /// All keys, ready for use.
@@ -90,9 +92,18 @@ pub(super) async fn open(
         }
         Ok((succeeded(keys, &KeyMaterial::generate(algorithm, now)?, encryption, now)?.0, ()))
     };
+    // Counted first: another replica may add the keys of an empty store in between.
+    let count = store.count("", Kind::Key).await?;
+    check_readable(count, &key_records::all(store).await?)?;
     change(store, now, missing).await?;
     let keys = key_records::all(store).await?;
     Ok(materials(keys.iter().map(|record| &record.key), encryption)?)
+}
+
+/// Refuses to make keys beside those that cannot be read: other replicas may be able to. `count` is how many there are.
+fn check_readable(count: u64, readable: &[KeyRecord]) -> Result<(), StartKeysError> {
+    let signs = readable.iter().any(|record| record.key.purpose == KeyPurpose::Signing);
+    if signs || count <= readable.len() as u64 { Ok(()) } else { Err(StartKeysError::NoneReadable) }
 }
 
 /// The keys of an empty store.
@@ -156,9 +167,27 @@ pub(super) fn materials<'k>(
     })
 }
 
-fn opened_hash_key(key: &StoredKey, encryption: &EncryptionKey) -> Result<HashKey, KeyRecordsError> {
+/// Whether they digest alike.
+pub(super) fn are_alike(one: &HashKey, other: &HashKey) -> bool {
+    let digest = |key: &HashKey| key.digest("hash key", &[]);
+    digest(one) == digest(other)
+}
+
+pub(super) fn opened_hash_key(key: &StoredKey, encryption: &EncryptionKey) -> Result<HashKey, KeyRecordsError> {
     let damaged = || KeyRecordsError::Damaged { id: key.id.clone(), reason: "it is not the base64 text of 32 bytes" };
     parse_hash_key(&opened_secret(key, encryption)?).ok_or_else(damaged)
+}
+
+/// What keeps the keys of the store from being in force.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[must_use]
+pub(super) struct KeyTroubles {
+    /// None of its signing keys can be used: those before sign and verify on.
+    pub(super) no_signing_key: bool,
+    /// It has another hash key than this process, as after a restore: what was digested with the other one is refused.
+    pub(super) other_hash_key: bool,
+    /// One of its keys cannot be used, whatever it is for.
+    pub(super) unusable: bool,
 }
 
 /// The keys in force, kept as the store has them.
@@ -210,25 +239,30 @@ impl KeysInForce {
     }
 
     /// Puts the keys that the store has now into force, and no others. What cannot be used is left out and logged: it must
-    /// not keep a revoked key in force.
-    pub(super) fn replace(&self, all: &[StoredKey]) {
+    /// not keep a revoked key in force. Only where no signing key is left the former ones stay.
+    pub(super) fn replace(&self, all: &[StoredKey]) -> KeyTroubles {
+        let mut troubles = KeyTroubles::default();
         let mut signing = Vec::new();
         for key in all {
             let done = match key.purpose {
                 KeyPurpose::Signing => opened(key, &self.encryption).map(|key| signing.push(key)),
                 KeyPurpose::Management => self.replace_owner(key),
-                KeyPurpose::Hash => self.compare_hash_key(key),
+                KeyPurpose::Hash => self.is_our_hash_key(key).map(|is_ours| troubles.other_hash_key |= !is_ours),
             };
             if let Err(error) = done {
+                troubles.unusable = true;
                 tracing::error!(%error, id = key.id, "a key of the store cannot be used");
             }
         }
         for error in self.keyring.replace(&signing) {
+            troubles.unusable = true;
+            troubles.no_signing_key |= matches!(error, KeysError::NoSigningKey);
             tracing::error!(%error, "a signing key of the store cannot be used");
         }
         if let Err(error) = self.write_certificates() {
             tracing::error!(%error, "the certificates of the signing keys were not written");
         }
+        troubles
     }
 
     fn replace_owner(&self, key: &StoredKey) -> Result<(), KeyRecordsError> {
@@ -238,12 +272,12 @@ impl KeysInForce {
     }
 
     /// What the old one digested is everywhere: it cannot be replaced under a running process.
-    fn compare_hash_key(&self, key: &StoredKey) -> Result<(), KeyRecordsError> {
-        let digest = |key: &HashKey| key.digest("hash key", &[]);
-        if digest(&opened_hash_key(key, &self.encryption)?) != digest(self.keyring.hash_key()) {
+    fn is_our_hash_key(&self, key: &StoredKey) -> Result<bool, KeyRecordsError> {
+        let is_ours = are_alike(&opened_hash_key(key, &self.encryption)?, self.keyring.hash_key());
+        if !is_ours {
             tracing::error!("the store has another hash key now, as after a restore: restart seawall");
         }
-        Ok(())
+        Ok(is_ours)
     }
 
     fn write_credential(&self, credential: &Secret) -> Result<(), KeysError> {

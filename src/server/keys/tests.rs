@@ -212,6 +212,44 @@ async fn a_lost_key_is_not_silently_replaced() {
     }
 }
 
+/// A record that is left out of lists is one that cannot be read.
+#[tokio::test]
+async fn no_key_is_made_beside_signing_keys_that_cannot_be_read() {
+    let place = Place::new();
+    place.start(SigningAlgorithm::Es256, now()).await.unwrap();
+    let all = all(&*place.store().await).await.unwrap();
+    let others: Vec<_> = all.iter().filter(|record| record.key.purpose != KeyPurpose::Signing).cloned().collect();
+    assert_eq!((all.len(), others.len()), (3, 2));
+    assert!(matches!(check_readable(3, &others), Err(StartKeysError::NoneReadable)));
+    assert!(matches!(check_readable(3, &[]), Err(StartKeysError::NoneReadable)));
+    assert!(check_readable(4, &all).is_ok(), "another one is enough");
+    assert!(check_readable(0, &all).is_ok(), "another replica has made them meanwhile");
+    assert!(check_readable(0, &[]).is_ok());
+}
+
+#[tokio::test]
+async fn a_process_whose_keys_become_unusable_stays_on_the_former_ones_and_says_so() {
+    let place = Place::new();
+    let keys = place.in_force().await;
+    let token = mint(keys.keyring(), now()).await;
+    let readable = place.keys().await.into_iter().filter(|key| key.purpose != KeyPurpose::Signing).collect::<Vec<_>>();
+    assert_eq!(keys.replace(&readable), KeyTroubles { no_signing_key: true, unusable: true, other_hash_key: false });
+    assert!(is_good(keys.keyring(), &token, now()));
+    assert_eq!(keys.replace(&place.keys().await), KeyTroubles::default());
+}
+
+/// As a restore does: nothing but a restart helps, and until then it shows.
+#[tokio::test]
+async fn another_hash_key_under_a_running_process_shows() {
+    let place = Place::new();
+    let keys = place.in_force().await;
+    let ours = place.keys().await;
+    let other = sealed_secret(HASH_KEY, KeyPurpose::Hash, &random_key().unwrap(), &encryption("one"), now()).unwrap();
+    let theirs: Vec<_> = ours.iter().map(|key| if key.id == HASH_KEY { other.clone() } else { key.clone() }).collect();
+    assert_eq!(keys.replace(&theirs), KeyTroubles { other_hash_key: true, ..KeyTroubles::default() });
+    assert_eq!(keys.replace(&ours), KeyTroubles::default(), "it was put back");
+}
+
 #[tokio::test]
 async fn the_own_encryption_key_is_made_for_an_empty_store_only() {
     let place = Place::new();
@@ -248,14 +286,14 @@ async fn what_changes_in_the_store_is_in_force_after_it_was_read() {
     let (token, first) = (mint(keys.keyring(), now()).await, credential());
     let (new, _) = rotate_signing(&*store, &encryption("one"), SigningAlgorithm::Es256, now()).await.unwrap();
     rotate_management(&*store, &encryption("one"), now()).await.unwrap();
-    keys.replace(&place.keys().await);
+    assert_eq!(keys.replace(&place.keys().await), KeyTroubles::default());
     assert!(is_good(keys.keyring(), &token, after(1)));
     assert_eq!(fs::read_to_string(place.directory().join("certificates.pem")).unwrap().matches("BEGIN").count(), 2);
     assert_ne!(credential(), first);
     let second = credential();
     let old = place.keys().await.into_iter().find(|key| key.purpose == KeyPurpose::Signing && key.id != new.id);
     revoke(&*store, &old.unwrap().id, after(6)).await.unwrap();
-    keys.replace(&place.keys().await);
+    assert_eq!(keys.replace(&place.keys().await), KeyTroubles::default());
     assert!(!is_good(keys.keyring(), &token, after(7)));
     assert!(is_good(keys.keyring(), &mint(keys.keyring(), after(7)).await, after(7)));
     assert_eq!(credential(), second, "untouched");
@@ -273,7 +311,8 @@ async fn a_damaged_key_does_not_keep_a_revoked_one_in_force() {
     let secret = |id, purpose| sealed_secret(id, purpose, &Secret::new("x"), &encryption("two"), now()).unwrap();
     let others =
         [secret(MANAGEMENT_KEY, KeyPurpose::Management), secret(HASH_KEY, KeyPurpose::Hash), nonsense, foreign];
-    keys.replace(&[others.as_slice(), std::slice::from_ref(&good)].concat());
+    let troubles = keys.replace(&[others.as_slice(), std::slice::from_ref(&good)].concat());
+    assert_eq!(troubles, KeyTroubles { unusable: true, ..KeyTroubles::default() });
     assert!(!is_good(keys.keyring(), &token, now()));
     assert_eq!(keys.keyring().jwks(now())["keys"].as_array().unwrap().len(), 1);
     assert!(is_good(keys.keyring(), &mint(keys.keyring(), now()).await, now()));

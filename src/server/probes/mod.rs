@@ -26,7 +26,7 @@ pub(super) enum Status {
     Starting,
     /// All is well.
     Ready,
-    /// Requests are answered by the last policy that was read: the store is lost, so no change arrives.
+    /// Requests are answered, but something of the store is not in force: it is lost, or not all of it can be used.
     Degraded,
     /// On the way out.
     Draining,
