@@ -20,7 +20,7 @@ use seawall::provider::feed::{Feed, FeedEvents};
 use seawall::provider::reader::Draft;
 use seawall::provider::{Applied, Described, PolicyProvider, Refused};
 use seawall::secret::{EncryptionKey, HashKey, Secret};
-use seawall::store::{self, KeyPurpose, Store, StoreError, StoreUrl, StoredKey, Write};
+use seawall::store::{self, KeyPurpose, Store, StoreError, StoreUrl, StoredKey, Unreadable, Write};
 use seawall::telemetry::audit::{AuditLog, AuditSink};
 use seawall::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
@@ -297,6 +297,8 @@ impl FeedEvents for OwnerFollows {
             self.0.replace(&key_records::opened_secret(key, &self.1).unwrap());
         }
     }
+
+    fn unreadable(&self, _: &[Unreadable]) {}
 
     fn published(&self, _: &Applied, _: &[Duration]) {}
 
