@@ -67,6 +67,8 @@ impl Operation for Generate {
         let expiry = self.expiration.expiry(SystemClock.now())?;
         let generation = Generation { name: chosen, expiry, overlap: self.overlap };
         let generated = generate(session, &self.named.of.registry, &self.named.name, generation).await?;
+        // S0-8.
+        session.warn("Please store your generated credentials safely.");
         Ok(Outcome::table(generated, columns::credentials))
     }
 }
