@@ -10,7 +10,7 @@ use super::error::{ApiError, ErrorDetail};
 use super::limits::{self, Countable};
 use super::lists::{self, Item};
 use super::models::{Ids, List, Moment, SUCCEEDED, ScopeMapProperties, ScopeMapResource, ScopeMapUpdate};
-use super::write::{Change, Changed, modify, read};
+use super::write::{self, Change, Changed, modify, read};
 use crate::policy::names::{self, SYSTEM_PREFIX};
 use crate::policy::principal::Token;
 use crate::policy::stored::StoredScopeMap;
@@ -95,18 +95,17 @@ pub(super) async fn delete(call: &Call) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("scopeMapName"));
     refuse_declared(&registry, name)?;
     let forced = call.query("force").is_some_and(|force| force.eq_ignore_ascii_case("true"));
-    let change = |before: Option<StoredScopeMap>| {
-        if before.is_some() && !forced {
-            refuse_used(&registry, name, |tokens| {
-                format!(
-                    "scope map '{name}' is used by {tokens}; give those tokens another scope map or delete them first, or \
-                     force it"
-                )
-            })?;
+    let may = |before: Option<&StoredScopeMap>| {
+        if before.is_none() || forced {
+            return Ok(());
         }
-        Ok(Change::Delete)
+        refuse_used(&registry, name, |tokens| {
+            format!(
+                "scope map '{name}' is used by {tokens}; give those tokens another scope map or delete them first, or force it"
+            )
+        })
     };
-    let changed = modify::<StoredScopeMap>(call, key(&registry, Kind::ScopeMap, name), change).await?;
+    let changed = write::delete(call, key(&registry, Kind::ScopeMap, name), may).await?;
     deleted(call, &changed).await
 }
 

@@ -16,7 +16,7 @@ use super::models::{
 use super::passwords;
 use super::scope_maps::{deleted, exists, refuse_other_case};
 use super::uses::Uses;
-use super::write::{Change, Changed, modify, read};
+use super::write::{self, Change, Changed, modify, read};
 use crate::policy::Registry;
 use crate::policy::credential::{CredentialId, MalformedId};
 use crate::policy::document::TokenStatus;
@@ -100,7 +100,7 @@ pub(super) async fn delete(call: &Call) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("tokenName"));
     refuse_declared(&registry, name)?;
     let place = key(&registry, Kind::Token, name);
-    deleted(call, &modify::<StoredToken>(call, place, |_| Ok(Change::Delete)).await?).await
+    deleted(call, &write::delete::<StoredToken>(call, place, |_| Ok(())).await?).await
 }
 
 /// What a request says about a token, its scope maps looked up.

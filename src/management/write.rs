@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::call::Call;
+use super::call::{Call, Condition};
 use super::error::ApiError;
 use crate::policy::stored::{StoredRegistry, StoredScopeMap, StoredToken};
 use crate::store::{Expected, Kind, Object, ObjectKey, Revision, StoreError, Write};
@@ -104,6 +104,25 @@ pub(super) async fn modify<T: Contents>(
         }
     }
     Err(conflict.map_or_else(|| ApiError::internal(&"no attempt was made"), ApiError::from))
+}
+
+/// Deletes the record `key` if it `may` be. One that nobody can read, because it is damaged or a newer version wrote it, is
+/// deleted as it is: there is no other way to be rid of it.
+///
+/// # Errors
+/// As [`modify`].
+pub(super) async fn delete<T: Contents>(
+    call: &Call,
+    key: ObjectKey,
+    may: impl Fn(Option<&T>) -> Result<(), ApiError> + Send + Sync,
+) -> Result<Changed<T>, ApiError> {
+    if call.condition == Condition::None && matches!(call.parts.store.get(&key).await, Err(StoreError::Unusable(_))) {
+        let write = Write { key, object: None, expected: Expected::Anything };
+        let revision = call.parts.store.write(&[write], call.now).await.map_err(write_failed)?;
+        return Ok(Changed { contents: None, revision: Some(revision), existed: true, names: Vec::new() });
+    }
+    let change = |before: Option<T>| may(before.as_ref()).map(|()| Change::Delete);
+    modify(call, key, change).await
 }
 
 /// What a write that failed, for another reason than a conflict, is answered.

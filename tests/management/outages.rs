@@ -21,6 +21,8 @@ pub(crate) struct Moody {
     writes_lost: AtomicUsize,
     /// How many of the next writes come too late.
     conflicts: AtomicUsize,
+    /// How many of the next reads find a damaged record.
+    unreadable: AtomicUsize,
     /// How many of the next reads of last uses find it gone.
     reads_of_uses_lost: AtomicUsize,
     /// How many of the next writes take their time.
@@ -30,7 +32,15 @@ pub(crate) struct Moody {
 impl Moody {
     pub(crate) fn over(inner: Arc<dyn Store>) -> Self {
         let none = || AtomicUsize::new(0);
-        Self { inner, gone: none(), writes_lost: none(), conflicts: none(), reads_of_uses_lost: none(), slow: none() }
+        Self {
+            inner,
+            gone: none(),
+            writes_lost: none(),
+            conflicts: none(),
+            unreadable: none(),
+            reads_of_uses_lost: none(),
+            slow: none(),
+        }
     }
 
     fn answers(&self) -> Result<(), StoreError> {
@@ -46,6 +56,9 @@ fn one_less(left: &AtomicUsize) -> bool {
 impl Store for Moody {
     async fn get(&self, key: &ObjectKey) -> Result<Option<Record>, StoreError> {
         self.answers()?;
+        if one_less(&self.unreadable) {
+            return Err(StoreError::Unusable("the record is damaged".to_owned()));
+        }
         self.inner.get(key).await
     }
 
@@ -152,6 +165,17 @@ async fn what_was_written_is_answered_although_the_store_has_gone_since() {
     desk.patch(REGISTRY, json!({ "adminUserEnabled": true })).await.expect(200);
     desk.store.reads_of_uses_lost.store(1, Ordering::SeqCst);
     desk.post(&format!("{REGISTRY}/regenerateCredential"), json!({ "name": "password" })).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_nobody_can_read_can_be_deleted() {
+    let desk = Desk::start().await;
+    desk.make_token("MyToken").await;
+    desk.store.unreadable.store(1, Ordering::SeqCst);
+    desk.get(&token("MyToken")).await.expect(500);
+    desk.store.unreadable.store(1, Ordering::SeqCst);
+    desk.delete(&token("MyToken")).await.expect(200);
+    assert!(desk.principal("MyToken").is_none());
 }
 
 #[tokio::test]
