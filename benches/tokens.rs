@@ -27,7 +27,9 @@ use seawall::policy::stored::{StoredPassword, StoredScopeMap, StoredToken};
 use seawall::policy::{Caller, Granted, Operation, authorize};
 use seawall::provider::{Described, PolicyProvider, reader, yaml};
 use seawall::secret::{HashKey, Secret};
-use seawall::store::{Change, Changes, Kind, Object, ObjectKey, Position, Revision};
+use seawall::store::{
+    self, Change, Changes, Expected, Kind, Object, ObjectKey, Position, Revision, Settings, Store, StoreUrl, Write,
+};
 
 const TOKENS: u64 = 50_000;
 const SCOPE_MAPS: u64 = 50_000;
@@ -81,6 +83,29 @@ fn main() {
         rounds.print("  a decision meanwhile");
     }
     println!("  {:<34} {} MiB", "resident memory after the changes", mebibytes(resident()));
+    line("all of it read from SQLite", &[("time", read_from_sqlite(house.everything().changes, &clock))]);
+}
+
+/// What a start adds to the first build: reading everything from the store.
+fn read_from_sqlite(everything: Vec<Change>, clock: &SystemClock) -> Duration {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::at(StoreUrl::Sqlite(folder.path().join("seawall.db")));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = store::open(&settings).await.unwrap();
+        let write = |change: &Change| Write {
+            key: change.key.clone(),
+            object: change.object.clone(),
+            expected: Expected::Absent,
+        };
+        for batch in everything.chunks(1000) {
+            store.write(&batch.iter().map(write).collect::<Vec<_>>(), Timestamp::UNIX_EPOCH).await.unwrap();
+        }
+        let begun = clock.ticks();
+        let read = store.changes(None).await.unwrap();
+        assert_eq!(read.changes.len(), everything.len());
+        clock.ticks().saturating_sub(begun)
+    })
 }
 
 const CHANGED: [(&str, What); 4] = [
