@@ -83,11 +83,11 @@ fn main() {
         rounds.print("  a decision meanwhile");
     }
     println!("  {:<34} {} MiB", "resident memory after the changes", mebibytes(resident()));
-    line("all of it read from SQLite", &[("time", read_from_sqlite(house.everything().changes, &clock))]);
+    line("all of it read from SQLite", &[("time", read_from_sqlite(&house.everything().changes, clock))]);
 }
 
 /// What a start adds to the first build: reading everything from the store.
-fn read_from_sqlite(everything: Vec<Change>, clock: &SystemClock) -> Duration {
+fn read_from_sqlite(everything: &[Change], clock: SystemClock) -> Duration {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::at(StoreUrl::Sqlite(folder.path().join("seawall.db")));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
