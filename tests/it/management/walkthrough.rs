@@ -179,6 +179,11 @@ fn the_admin_account_by_commands() {
     for password in [&first, &second] {
         docker.log_in(&login_server, &Account::new("myregistry", password)).expect_success();
     }
+    // S1-48: whichever password it is, and whoever used it.
+    let admin = |record: &&Value| record["principal"]["kind"] == "admin";
+    let records = server.audit();
+    let principals: Vec<&Value> = records.iter().filter(admin).map(|record| &record["principal"]).collect();
+    assert!(principals.len() >= 2 && principals.iter().all(|one| *one == principals[0]), "{principals:?}");
     let renewed = seawall(&server, "credential renew -n myregistry --password-name password").ok().json();
     assert_ne!(password(&renewed, "password"), first);
     assert_eq!(password(&renewed, "password2"), second, "S1-52: the other one stays");
