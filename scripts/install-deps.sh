@@ -22,7 +22,7 @@ readonly quickstart_parts="docker-registry:docker-registry skopeo:skopeo
   busybox:busybox-static curl:curl jq:jq"
 readonly test_parts="htpasswd:apache2-utils podman:podman crun:crun conmon:conmon buildah:buildah
   containerd:containerd ctr:containerd dockerd:docker.io umoci:umoci
-  haproxy:haproxy nginx:nginx-light initdb:postgresql python3:python3"
+  haproxy:haproxy nginx:nginx-light initdb:postgresql python3:python3 node:nodejs npm:npm"
 # Packages that only some releases have, or need, apart from those above.
 readonly optional_parts="docker:docker-cli /usr/lib/podman/netavark:netavark"
 
@@ -127,6 +127,19 @@ management_client() {
   fi
 }
 
+# A certified OpenID provider, of the versions in the committed lock file.
+identity_provider() {
+  local folder=$tools/idp from=tests/support/idp
+  if cmp -s "$from/package-lock.json" "$folder/package-lock.json" && [ -d "$folder/node_modules/oidc-provider" ]; then return; fi
+  say "installing oidc-provider by npm"
+  mkdir -p "$folder"
+  cp "$from/package.json" "$from/package-lock.json" "$folder/"
+  if ! npm ci --prefix "$folder" --no-audit --no-fund --silent; then
+    rm -f "$folder/package-lock.json"
+    echo "not checked: oidc-provider (npm could not install it)" | tee -a "$not_checked"
+  fi
+}
+
 deny() {
   if [ -x "$tools/bin/cargo-deny" ] || [ -n "${CARGO_DENY:-}" ] || command -v cargo-deny >/dev/null; then return; fi
   say "installing cargo-deny $cargo_deny by cargo (some minutes, once)"
@@ -137,7 +150,7 @@ case "${1:-}" in
   build) packages $build_parts ;;
   quickstart) packages $build_parts $quickstart_parts ;;
   lint) packages $build_parts; deny ;;
-  test) packages $build_parts $quickstart_parts $test_parts; optional_packages $optional_parts; distribution; management_client ;;
+  test) packages $build_parts $quickstart_parts $test_parts; optional_packages $optional_parts; distribution; management_client; identity_provider ;;
   all) "$0" test; "$0" lint ;;
   *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

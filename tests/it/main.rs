@@ -18,6 +18,8 @@ mod distribution_verifies;
 #[cfg(test)]
 mod firewall;
 #[cfg(test)]
+mod identities;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod logins;

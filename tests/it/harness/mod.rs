@@ -13,6 +13,7 @@ pub(crate) mod nearby;
 pub(crate) mod operator;
 pub(crate) mod ports;
 pub(crate) mod process;
+pub(crate) mod provider;
 pub(crate) mod proxies;
 pub(crate) mod raw;
 pub(crate) mod records;

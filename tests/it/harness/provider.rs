@@ -1,0 +1,83 @@
+//! A real OpenID provider (`tests/support/idp`), which can go away and change its keys.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::process::{Process, Stop};
+use super::session::Account;
+use super::{http, ports, wait_until};
+
+/// For whom its tokens are: what Microsoft's clients ask for.
+pub(crate) const AUDIENCE: &str = "https://containerregistry.azure.net";
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/idp/idp.mjs");
+const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/idp/node_modules/oidc-provider/lib/index.js");
+
+pub(crate) struct Provider {
+    process: Option<Process>,
+    directory: TempDir,
+    address: SocketAddr,
+    keys: u32,
+}
+
+impl Provider {
+    /// Returns when it answers.
+    pub(crate) fn start() -> Self {
+        assert!(Path::new(MODULE).exists(), "no {MODULE}: `make deps` installs it");
+        let directory = TempDir::new().unwrap();
+        let mut provider = Self { process: None, directory, address: ports::free(), keys: 0 };
+        provider.new_key();
+        provider.start_again();
+        provider
+    }
+
+    /// Its `iss`.
+    pub(crate) fn issuer(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// An access token for [`AUDIENCE`], by the client's own credentials.
+    pub(crate) fn token(&self, client: &str) -> String {
+        let authorization = Account::new(client, &format!("{client}-secret")).basic();
+        let form = format!("grant_type=client_credentials&scope=registry&resource={AUDIENCE}");
+        let headers =
+            [("Authorization", authorization.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
+        let answer = http::request(self.address, "POST", "/token", &headers, form.as_bytes()).unwrap();
+        answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Signs with a new key from now on, and publishes the former ones too.
+    pub(crate) fn rotate(&mut self) {
+        self.new_key();
+        self.stop();
+        self.start_again();
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        let mut command = Command::new("node");
+        command.args([SCRIPT, "serve"]).arg(self.file()).args([&self.address.port().to_string(), AUDIENCE]);
+        command.env("OIDC_PROVIDER", MODULE);
+        let mut process = Process::start("provider", &mut command, self.directory.path(), Stop::Kill);
+        wait_until("the provider answers", || {
+            process.expect_running();
+            http::get(self.address, "/jwks").is_some_and(|response| response.status == 200)
+        });
+        self.process = Some(process);
+    }
+
+    fn new_key(&mut self) {
+        self.keys += 1;
+        let made = Command::new("node").args([SCRIPT, "key"]).arg(self.file()).arg(format!("key{}", self.keys)).status();
+        assert!(made.unwrap().success());
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("jwks.json")
+    }
+}

@@ -1,0 +1,5 @@
+//! Identities of a real OpenID provider at the real seawall: exchanged, refused, revoked, across two registries.
+
+mod exchange;
+mod provider_trouble;
+mod world;
