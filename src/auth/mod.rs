@@ -5,6 +5,7 @@ mod authenticator;
 pub mod keys;
 pub mod off_thread;
 pub mod password;
+pub mod provider;
 pub mod refresh_token;
 mod signed_token;
 
