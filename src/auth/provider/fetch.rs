@@ -140,9 +140,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     if text.len() > MAX_BYTES { Err(failed("it is larger than 1 MiB".to_owned())) } else { Ok(text) }
 }
 
-async fn off_thread<T: Send + 'static>(
-    job: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, String> {
+async fn off_thread<T: Send + 'static>(job: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
     spawn_blocking(job).await.map_err(|_| "the process is ending".to_owned())?
 }
 

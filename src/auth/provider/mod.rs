@@ -142,7 +142,8 @@ impl Providers {
         now: Timestamp,
     ) -> Option<Remembered> {
         let remembered = self.verified.get(digest)?;
-        let is_its = |one: &&Arc<IdentityProvider>| Arc::ptr_eq(one, &remembered.provider) || ***one == *remembered.provider;
+        let is_its =
+            |one: &&Arc<IdentityProvider>| Arc::ptr_eq(one, &remembered.provider) || ***one == *remembered.provider;
         let provider = providers.iter().find(is_its)?;
         let keys = self.source(provider, providers).keys(now).await.ok()?;
         keys.has(&remembered.key).then_some(remembered)
