@@ -51,7 +51,7 @@ pub struct Authenticator {
     access_tokens: AccessTokens,
     refresh_tokens: RefreshTokens,
     providers: Providers,
-    mapping: Box<dyn Mapping>,
+    mapping: Arc<dyn Mapping>,
     metrics: Arc<Metrics>,
 }
 
@@ -69,7 +69,7 @@ impl Authenticator {
             access_tokens: AccessTokens::new(Arc::clone(&keys), issuer),
             refresh_tokens: RefreshTokens::new(Arc::clone(&keys), issuer),
             providers: Providers::new(keys.hash_key().clone(), Arc::clone(&metrics)),
-            mapping: Box::new(Unmapped),
+            mapping: Arc::new(Unmapped),
             keys,
             metrics,
         }
@@ -77,8 +77,8 @@ impl Authenticator {
 
     /// With somebody who knows who an asserted subject is.
     #[must_use]
-    pub fn with_mapping(mut self, mapping: impl Mapping + 'static) -> Self {
-        self.mapping = Box::new(mapping);
+    pub fn with_mapping(mut self, mapping: Arc<dyn Mapping>) -> Self {
+        self.mapping = mapping;
         self
     }
 

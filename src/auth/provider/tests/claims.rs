@@ -1,8 +1,5 @@
 //! What the claims say: issuer, audience, times, subject.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::*;
 
 #[tokio::test]

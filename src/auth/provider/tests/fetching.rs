@@ -2,6 +2,8 @@
 
 use super::*;
 
+type Misbehaviour = Box<dyn Fn(&Issuer)>;
+
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 struct House {
@@ -207,13 +209,13 @@ async fn a_provider_that_misbehaves_has_no_keys() {
     let error = format!("HTTP/1.1 500 Oops\r\ncontent-length: {}\r\n\r\n{set}", set.len());
     let huge = with(&json!({ "keys": [key.jwk()] }), &json!({ "padding": "x".repeat(1024 * 1024) })).to_string();
     let doubled = set.replacen('{', "{\"keys\":[],", 1);
-    let at_keys = |reply: Reply| -> Box<dyn Fn(&Issuer)> {
+    let at_keys = |reply: Reply| -> Misbehaviour {
         Box::new(move |issuer| {
             let (document, reply) = (issuer.document(&format!("{}/keys", issuer.url)), reply.clone());
             issuer.behave(move |path| if path == "/keys" { reply.clone() } else { Reply::Json(document.clone()) });
         })
     };
-    let cases: Vec<(&str, Box<dyn Fn(&Issuer)>, &str)> = vec![
+    let cases: Vec<(&str, Misbehaviour, &str)> = vec![
         ("redirected keys", at_keys(Reply::Raw(redirect.clone())), "302"),
         ("an error with keys", at_keys(Reply::Raw(error)), "500"),
         ("huge keys", at_keys(Reply::Json(huge)), "larger than 1 MiB"),

@@ -68,7 +68,7 @@ async fn a_key_verifies_by_its_own_algorithm_only() {
     assert_eq!(house.rejection(&confused).await, Some(Rejection::Signature));
 
     // RS256 and PS256 are both declared; the set says that the key is for RS256.
-    let pss = Key { name: "rsa", algorithm: Algorithm::PS256, signing: rsa.signing.clone() };
+    let pss = Key { name: "rsa", algorithm: Algorithm::PS256, signing: rsa.signing.clone(), public: Vec::new() };
     let both = |set: Value| {
         Static::changed(&set, |provider| {
             provider.algorithms = [ProviderAlgorithm::Rs256, ProviderAlgorithm::Ps256].into();
@@ -174,7 +174,7 @@ async fn what_is_not_for_signatures_in_a_set_is_passed_over() {
 /// A short RSA key verifies nothing, even where a provider publishes one.
 #[tokio::test]
 async fn a_weak_key_verifies_nothing() {
-    let n = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, [0xff; 128]);
+    let n = URL_SAFE_NO_PAD.encode([0xff; 128]);
     let house = Static::new(&json!({ "keys": [{ "kty": "RSA", "n": n, "e": "AQAB", "kid": "one" }] }));
     let message = unsigned(&json!({ "alg": "RS256", "kid": "one" }), &claims(STATIC_ISSUER));
     let token = Secret::new(format!("{message}.{}", "A".repeat(171)));

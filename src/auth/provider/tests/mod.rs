@@ -8,6 +8,8 @@ mod mutations;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use rcgen::KeyPair;
@@ -27,6 +29,8 @@ struct Key {
     name: &'static str,
     algorithm: Algorithm,
     signing: EncodingKey,
+    /// For Ed25519, whose public half the library does not take out of a private key in this form.
+    public: Vec<u8>,
 }
 
 impl Key {
@@ -37,18 +41,23 @@ impl Key {
             Algorithm::EdDSA => &rcgen::PKCS_ED25519,
             _ => &rcgen::PKCS_RSA_SHA256,
         };
-        let pem = KeyPair::generate_for(kind).expect("a key pair").serialize_pem();
+        let pair = KeyPair::generate_for(kind).expect("a key pair");
+        let pem = pair.serialize_pem();
         let signing = match algorithm {
             Algorithm::ES256 | Algorithm::ES384 => EncodingKey::from_ec_pem(pem.as_bytes()),
             Algorithm::EdDSA => EncodingKey::from_ed_pem(pem.as_bytes()),
             _ => EncodingKey::from_rsa_pem(pem.as_bytes()),
         };
-        Self { name, algorithm, signing: signing.expect("a signing key") }
+        Self { name, algorithm, signing: signing.expect("a signing key"), public: pair.public_key_raw().to_vec() }
     }
 
     fn jwk(&self) -> Value {
-        let jwk = Jwk::from_encoding_key(&self.signing, self.algorithm).expect("a public key");
-        let mut jwk = serde_json::to_value(jwk.algorithm).expect("json");
+        let mut jwk = if self.algorithm == Algorithm::EdDSA {
+            json!({ "kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(&self.public) })
+        } else {
+            let jwk = Jwk::from_encoding_key(&self.signing, self.algorithm).expect("a public key");
+            serde_json::to_value(jwk.algorithm).expect("json")
+        };
         for (member, value) in [("kid", json!(self.name)), ("use", json!("sig")), ("alg", json!(self.algorithm))] {
             jwk[member] = value;
         }
@@ -169,7 +178,7 @@ impl Reply {
             Self::Hang => return std::future::pending().await,
             Self::Endless => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
-                while stream.write_all(&[b' '; 64 * 1024]).await.is_ok() {}
+                while stream.write_all(&[b' '; 16 * 1024]).await.is_ok() {}
                 return;
             }
         };
