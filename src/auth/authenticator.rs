@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use super::CacheOutcome;
 use super::access_token::{Access, AccessClaims, AccessTokens, VerifiedAccess};
+use super::asserted::{Mapping, SignIn, Unmapped, kept, subject_id};
 use super::keys::Keyring;
 use super::password::{Attempt, PasswordLimits, Passwords};
-use super::refresh_token::RefreshTokens;
+use super::provider::{ProviderFailure, Providers};
+use super::refresh_token::{RefreshClaims, RefreshTokens};
 use super::signed_token::{MintError, Minted, TokenRejection};
 use crate::clock::Timestamp;
 use crate::oci::Scope;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
+use crate::policy::identity::{Assertion, IdentityProvider};
 use crate::policy::principal::Password;
 use crate::policy::{AccessList, Caller, Denial, Granted, Principal, Registry};
 use crate::secret::{HashKey, Secret};
@@ -24,6 +27,8 @@ pub enum Failure {
     Denied(Denial),
     /// Not decided: too many passwords are being checked.
     Busy,
+    /// Not decided: the identity provider does not answer, for this reason.
+    Unavailable(String),
 }
 
 impl From<Denial> for Failure {
@@ -45,6 +50,8 @@ pub struct Authenticator {
     passwords: Passwords,
     access_tokens: AccessTokens,
     refresh_tokens: RefreshTokens,
+    providers: Providers,
+    mapping: Arc<dyn Mapping>,
     metrics: Arc<Metrics>,
 }
 
@@ -61,9 +68,23 @@ impl Authenticator {
             passwords: Passwords::new(keys.hash_key().clone(), PasswordLimits::default()),
             access_tokens: AccessTokens::new(Arc::clone(&keys), issuer),
             refresh_tokens: RefreshTokens::new(Arc::clone(&keys), issuer),
+            providers: Providers::new(keys.hash_key().clone(), Arc::clone(&metrics)),
+            mapping: Arc::new(Unmapped),
             keys,
             metrics,
         }
+    }
+
+    /// With somebody who knows who an asserted subject is.
+    #[must_use]
+    pub fn with_mapping(mut self, mapping: Arc<dyn Mapping>) -> Self {
+        self.mapping = mapping;
+        self
+    }
+
+    /// The keys of identity providers, which a server keeps fresh.
+    pub fn providers(&self) -> &Providers {
+        &self.providers
     }
 
     /// The key under which secrets and upload locations are digested.
@@ -122,7 +143,8 @@ impl Authenticator {
             Err(TokenRejection::Expired { .. }) => return Err(Denial::AccessTokenExpired.into()),
             Err(TokenRejection::Invalid(_)) => return Err(Denial::AccessTokenInvalid.into()),
         };
-        let principal = self.principal(registry, verified.principal, verified.credential)?;
+        let principal =
+            self.principal(registry, verified.principal, verified.credential, verified.identity.as_deref())?;
         Ok(Caller {
             principal,
             credential: verified.credential,
@@ -130,12 +152,38 @@ impl Authenticator {
         })
     }
 
-    /// Who holds this refresh token.
-    pub fn by_refresh_token(&self, registry: &Registry, presented: &Secret, now: Timestamp) -> Result<Caller, Failure> {
+    /// Who holds this refresh token. Whom a provider vouched for is mapped anew.
+    pub fn by_refresh_token(&self, registry: &Registry, presented: &Secret, now: Timestamp) -> Result<SignIn, Failure> {
         let verified = self.refresh_tokens.verify(presented, registry.login_server.as_str(), now);
         let verified = verified.map_err(|_| Denial::RefreshTokenInvalid)?;
-        let principal = self.principal(registry, verified.principal, verified.credential)?;
-        accepted(principal, verified.credential, Granted::Everything, now)
+        let assertion = verified.identity.clone();
+        let principal = self.principal(registry, verified.principal, verified.credential, assertion.as_deref())?;
+        let caller = accepted(principal, verified.credential, Granted::Everything, now)?;
+        Ok(SignIn { caller, assertion })
+    }
+
+    /// Who presents this token of one of `providers`.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] when the provider's keys were never obtained; that is never a permission.
+    pub async fn by_provider_token(
+        &self,
+        registry: &Registry,
+        providers: &[Arc<IdentityProvider>],
+        presented: &Secret,
+        now: Timestamp,
+    ) -> Result<SignIn, Failure> {
+        let assertion = self.providers.verify(providers, presented, now).await.map_err(|failure| match failure {
+            ProviderFailure::Rejected(rejection) => Denial::IdentityTokenInvalid(rejection.code()).into(),
+            unavailable @ ProviderFailure::Unavailable { .. } => Failure::Unavailable(unavailable.to_string()),
+        })?;
+        let provider = providers.iter().find(|one| one.name == assertion.provider);
+        let provider = provider.ok_or(Denial::IdentityUnknown)?;
+        // Only what is kept is mapped, so that the tokens that follow map to the same.
+        let assertion = kept(&assertion, &self.mapping.claims(registry, &provider.name), provider);
+        let principal = self.asserted(registry, &assertion).ok_or(Denial::IdentityUnknown)?;
+        let caller = Caller { principal, credential: None, granted: Granted::Everything };
+        Ok(SignIn { caller, assertion: Some(Arc::new(assertion)) })
     }
 
     /// Who presents an access token as a password, and that token again: it is the answer to its own login, so that it
@@ -164,10 +212,11 @@ impl Authenticator {
     pub async fn issue(
         &self,
         registry: &Registry,
-        caller: &Caller,
+        sign_in: &SignIn,
         granted: &[Scope],
         now: Timestamp,
     ) -> Result<Minted, MintError> {
+        let SignIn { caller, assertion } = sign_in;
         let access = granted
             .iter()
             .map(|scope| Access { kind: scope.kind.clone(), name: scope.name.clone(), actions: scope.actions.clone() })
@@ -178,8 +227,38 @@ impl Authenticator {
             principal: caller.principal.id().unwrap_or_else(|| self.nobody(registry)),
             credential: caller.credential,
             access,
+            identity: assertion.clone(),
         };
         self.access_tokens.mint(claims, now).await
+    }
+
+    /// A refresh token for whoever signed in, for three hours and a quarter; `None` for the anonymous principal.
+    ///
+    /// # Errors
+    /// See [`MintError`].
+    pub async fn issue_refresh(
+        &self,
+        registry: &Registry,
+        sign_in: &SignIn,
+        now: Timestamp,
+    ) -> Result<Option<Minted>, MintError> {
+        let SignIn { caller, assertion } = sign_in;
+        let Some(principal) = caller.principal.id() else {
+            return Ok(None);
+        };
+        let claims = RefreshClaims {
+            subject: caller.principal.name().to_owned(),
+            audience: registry.login_server.to_string(),
+            principal,
+            credential: caller.credential,
+            identity: assertion.clone(),
+        };
+        self.refresh_tokens.mint(claims, now).await.map(Some)
+    }
+
+    /// Who the subject of `assertion` is now, by the id that it has always had.
+    fn asserted(&self, registry: &Registry, assertion: &Assertion) -> Option<Principal> {
+        self.mapping.asserted(registry, assertion, subject_id(self.hash_key(), assertion))
     }
 
     fn principal(
@@ -187,7 +266,14 @@ impl Authenticator {
         registry: &Registry,
         id: PrincipalId,
         credential: Option<CredentialId>,
+        assertion: Option<&Assertion>,
     ) -> Result<Principal, Failure> {
+        if let Some(assertion) = assertion {
+            // The id must be the subject's, as it is in everything that we sign, and the sign-in had no password.
+            let is_its = credential.is_none() && id == subject_id(self.hash_key(), assertion);
+            let principal = is_its.then(|| self.asserted(registry, assertion)).flatten();
+            return principal.ok_or(Failure::Denied(Denial::PrincipalGone));
+        }
         if credential.is_none() && id == self.nobody(registry) {
             let anonymous = registry.anonymous_pull().then_some(Principal::Anonymous);
             return anonymous.ok_or(Failure::Denied(Denial::AnonymousNotAllowed));

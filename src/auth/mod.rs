@@ -1,13 +1,16 @@
 //! From a credential to a principal: passwords, access and refresh tokens, signing keys.
 
 pub mod access_token;
+mod asserted;
 mod authenticator;
 pub mod keys;
 pub mod off_thread;
 pub mod password;
+pub mod provider;
 pub mod refresh_token;
 mod signed_token;
 
+pub use asserted::{Mapping, SignIn, Unmapped};
 pub use authenticator::{Authenticator, Failure, OwnToken};
 pub use signed_token::{InvalidToken, MintError, Minted, TokenRejection, Validity};
 

@@ -129,6 +129,11 @@ pub enum Denial {
     AccessTokenExpired,
     #[error("the refresh token is not valid here, or has expired")]
     RefreshTokenInvalid,
+    /// With the reason's code.
+    #[error("the token of the identity provider is not accepted: {0}")]
+    IdentityTokenInvalid(&'static str),
+    #[error("no identity is declared for the subject that the identity provider names")]
+    IdentityUnknown,
     #[error("the principal that this access or refresh token was issued to does not exist any more")]
     PrincipalGone,
     #[error("the principal is not accepted: {}", not_accepted(*.0))]
@@ -153,6 +158,8 @@ impl Denial {
             Self::AccessTokenInvalid => "access_token_invalid",
             Self::AccessTokenExpired => "access_token_expired",
             Self::RefreshTokenInvalid => "refresh_token_invalid",
+            Self::IdentityTokenInvalid(_) => "identity_token_invalid",
+            Self::IdentityUnknown => "identity_unknown",
             Self::PrincipalGone => "principal_gone",
             Self::NotAccepted(NotAccepted::AdminDisabled) => "admin_disabled",
             Self::NotAccepted(NotAccepted::TokenDisabled) => "token_disabled",

@@ -182,6 +182,7 @@ pub(crate) fn failed(failure: Failure, deny: impl FnOnce(Denial) -> Refusal) -> 
     match failure {
         Failure::Denied(denial) => deny(denial),
         Failure::Busy => Refusal::Busy,
+        Failure::Unavailable(cause) => Refusal::ProviderUnavailable(cause),
     }
 }
 

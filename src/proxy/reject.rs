@@ -33,6 +33,8 @@ pub(crate) enum Refusal {
     /// The work of checking passwords is piling up.
     #[error("too many passwords are being checked")]
     Busy,
+    #[error("{0}")]
+    ProviderUnavailable(String),
     #[error("no policy has been published yet")]
     NotReady,
     /// The operator has set how old a policy may get (`store.maximumAge`).
@@ -81,6 +83,7 @@ impl Refusal {
             Self::UnknownHost => "unknown_host",
             Self::NoSource => "no_source",
             Self::Busy => "busy",
+            Self::ProviderUnavailable(_) => "identity_provider_unavailable",
             Self::NotReady => "not_ready",
             Self::Outdated => "policy_outdated",
             Self::Upstream(UpstreamFailure::Unreachable) => "upstream_unreachable",
@@ -132,7 +135,7 @@ impl Refusal {
             Self::BadRequest { code, status, .. } => error(*status, &ErrorBody::new(*code)),
             Self::UnknownHost => error(421, &ErrorBody::with_message(ErrorCode::NameUnknown, "no such registry")),
             Self::NoSource => error(403, &ErrorBody::new(ErrorCode::Denied)),
-            Self::Busy | Self::NotReady | Self::Outdated => {
+            Self::Busy | Self::ProviderUnavailable(_) | Self::NotReady | Self::Outdated => {
                 error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1")
             }
             Self::Upstream(failure) => upstream(*failure),
@@ -152,7 +155,12 @@ const fn challenge_error(denial: &Denial, by_access_token: bool) -> Option<Chall
         Denial::ActionNotGranted { .. } | Denial::ScopeNotGranted { .. } | Denial::CatalogNotGranted => {
             Some(ChallengeError::InsufficientScope)
         }
-        Denial::AccessTokenInvalid | Denial::AccessTokenExpired | Denial::PrincipalGone | Denial::NotAccepted(_)
+        Denial::AccessTokenInvalid
+        | Denial::AccessTokenExpired
+        | Denial::IdentityTokenInvalid(_)
+        | Denial::IdentityUnknown
+        | Denial::PrincipalGone
+        | Denial::NotAccepted(_)
             if by_access_token =>
         {
             Some(ChallengeError::InvalidToken)
@@ -231,6 +239,12 @@ mod tests {
                 format!("403\n{}", body("DENIED", "requested access to the resource is denied")),
             ),
             (Refusal::Busy, "busy", false, format!("503\n{}", retry(&unavailable))),
+            (
+                Refusal::ProviderUnavailable("secret".to_owned()),
+                "identity_provider_unavailable",
+                false,
+                format!("503\n{}", retry(&unavailable)),
+            ),
             (Refusal::NotReady, "not_ready", false, format!("503\n{}", retry(&unavailable))),
             (
                 Refusal::Upstream(UpstreamFailure::Unreachable),
@@ -271,6 +285,8 @@ mod tests {
             Denial::AccessTokenInvalid,
             Denial::AccessTokenExpired,
             Denial::RefreshTokenInvalid,
+            Denial::IdentityTokenInvalid("expired"),
+            Denial::IdentityUnknown,
             Denial::PrincipalGone,
             Denial::NotAccepted(NotAccepted::AdminDisabled),
             Denial::NotAccepted(NotAccepted::TokenDisabled),
@@ -293,6 +309,8 @@ mod tests {
             | Denial::AnonymousNotAllowed => "",
             Denial::AccessTokenInvalid
             | Denial::AccessTokenExpired
+            | Denial::IdentityTokenInvalid(_)
+            | Denial::IdentityUnknown
             | Denial::PrincipalGone
             | Denial::NotAccepted(_) => {
                 if by_access_token {

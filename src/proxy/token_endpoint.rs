@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::journey::{denied, failed};
 use super::reject::Refusal;
 use super::trail::Trail;
-use crate::auth::{Authenticator, Failure, MintError, Minted, OwnToken};
+use crate::auth::{Authenticator, Failure, MintError, Minted, OwnToken, SignIn};
 use crate::clock::Timestamp;
 use crate::oci::{self, Credential, ErrorCode, Method, Scope, query};
 use crate::policy::{Caller, Denial, Registry, grant};
@@ -69,15 +69,16 @@ pub(crate) async fn answer(
     if let Login::Password { user, .. } = &login {
         trail.claimed_user = Some(user.clone());
     }
-    let (caller, own) = caller(authenticator, request, login).await?;
-    trail.caller = Some(caller.clone());
+    let (sign_in, own) = sign_in(authenticator, request, login).await?;
+    trail.caller = Some(sign_in.caller.clone());
     if let Some(OwnToken { minted, scopes }) = own {
         return respond(&minted, &scopes);
     }
-    let granted = grant(&caller.principal, &fields.scopes);
-    let issued = authenticator.issue(request.registry, &caller, &granted, request.now).await;
+    let granted = grant(&sign_in.caller.principal, &fields.scopes);
+    let issued = authenticator.issue(request.registry, &sign_in, &granted, request.now).await;
     let issued = issued.map_err(|error| match error {
         MintError::TooLarge => bad_request("so many scopes that the access token would be too large"),
+        MintError::IdentityTooLarge => bad_request("so many claims that the access token would be too large"),
         MintError::Overloaded(_) => Refusal::Busy,
         MintError::NoKey | MintError::Random(_) | MintError::Claims(_) | MintError::Signing(_) => {
             Refusal::Internal("the access token could not be signed")
@@ -160,22 +161,24 @@ fn form_login(request: &TokenRequest<'_>, fields: &Fields) -> Result<Login, Refu
 }
 
 /// Who logs in; and the access token to answer with, where it was presented as a password.
-async fn caller(
+async fn sign_in(
     authenticator: &Authenticator,
     request: &TokenRequest<'_>,
     login: Login,
-) -> Result<(Caller, Option<OwnToken>), Refusal> {
+) -> Result<(SignIn, Option<OwnToken>), Refusal> {
     let (registry, now) = (request.registry, request.now);
-    let caller = match login {
-        Login::Anonymous if registry.anonymous_pull() => Ok(Caller::anonymous()),
+    let sign_in = match login {
+        Login::Anonymous if registry.anonymous_pull() => Ok(Caller::anonymous().into()),
         Login::Anonymous => Err(Failure::Denied(Denial::CredentialRequired)),
         Login::Password { user, password } if user == NULL_GUID => {
             return own_token(authenticator, request, &password);
         }
-        Login::Password { user, password } => authenticator.by_password(registry, &user, &password, now).await,
+        Login::Password { user, password } => {
+            authenticator.by_password(registry, &user, &password, now).await.map(SignIn::from)
+        }
         Login::RefreshToken(token) => authenticator.by_refresh_token(registry, &token, now),
     };
-    caller.map(|caller| (caller, None)).map_err(|failure| fail(request, failure))
+    sign_in.map(|sign_in| (sign_in, None)).map_err(|failure| fail(request, failure))
 }
 
 /// Under the null GUID the password is a token of ours: a refresh token, or an access token.
@@ -183,14 +186,14 @@ fn own_token(
     authenticator: &Authenticator,
     request: &TokenRequest<'_>,
     token: &Secret,
-) -> Result<(Caller, Option<OwnToken>), Refusal> {
-    if let Ok(caller) = authenticator.by_refresh_token(request.registry, token, request.now) {
-        return Ok((caller, None));
+) -> Result<(SignIn, Option<OwnToken>), Refusal> {
+    if let Ok(sign_in) = authenticator.by_refresh_token(request.registry, token, request.now) {
+        return Ok((sign_in, None));
     }
     let (caller, own) = authenticator
         .by_access_token_as_password(request.registry, token, request.now)
         .map_err(|failure| fail(request, failure))?;
-    Ok((caller, Some(own)))
+    Ok((caller.into(), Some(own)))
 }
 
 fn fail(request: &TokenRequest<'_>, failure: Failure) -> Refusal {

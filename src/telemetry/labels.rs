@@ -79,6 +79,7 @@ labels! {
     Cache {
         Password => "password",
         AccessToken => "access_token",
+        IdentityToken => "identity_token",
     }
 
     /// How a reload of the policy ended.

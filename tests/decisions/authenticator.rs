@@ -151,7 +151,7 @@ async fn what_does_not_count_any_more_is_told_apart_only_where_the_password_is_r
 
 async fn token(house: &House, registry: &Registry, caller: &Caller) -> Secret {
     let scopes = [Scope::new("repository", "team/app", ["pull", "push"])];
-    house.authenticator.issue(registry, caller, &scopes, now()).await.unwrap().token
+    house.authenticator.issue(registry, &caller.clone().into(), &scopes, now()).await.unwrap().token
 }
 
 fn permitted(registry: &Registry, caller: &Caller) -> bool {

@@ -14,3 +14,5 @@ mod matrix;
 mod policy;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod sign_in;

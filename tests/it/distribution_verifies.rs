@@ -93,6 +93,7 @@ async fn mint(tokens: &AccessTokens, audience: &str, access: &[(&str, &str, &str
         principal: "00112233445566778899aabbccddeeff".parse::<PrincipalId>().expect("an id"),
         credential: None,
         access: access.collect(),
+        identity: None,
     };
     tokens.mint(claims, SystemClock.now()).await.expect("minted").token.expose().to_owned()
 }

@@ -20,6 +20,7 @@ use super::signed_token::{
     check_size,
 };
 use crate::policy::credential::{CredentialId, PrincipalId};
+use crate::policy::identity::Assertion;
 use crate::secret::{HashKey, KeyedDigest, Secret};
 
 pub use super::signed_token::Access;
@@ -41,10 +42,12 @@ pub struct AccessClaims {
     pub credential: Option<CredentialId>,
     /// What was granted; may be empty.
     pub access: Vec<Access>,
+    /// What an identity provider said, kept so that it can be mapped anew whenever the token is used.
+    pub identity: Option<Arc<Assertion>>,
 }
 
 /// What a verified access token says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VerifiedAccess {
     /// `jti`, for the audit record.
     pub id: String,
@@ -52,6 +55,7 @@ pub struct VerifiedAccess {
     pub principal: PrincipalId,
     pub credential: Option<CredentialId>,
     pub access: Vec<Access>,
+    pub identity: Option<Arc<Assertion>>,
     pub validity: Validity,
 }
 
@@ -99,7 +103,7 @@ impl AccessTokens {
             principal: claims.principal,
             credential: claims.credential,
             access: Some(claims.access),
-            identity: None,
+            identity: claims.identity,
         };
         self.tokens.mint(subject, now).await
     }
@@ -151,6 +155,7 @@ impl TryFrom<Payload> for VerifiedAccess {
             principal: payload.pid,
             credential: payload.cid,
             access: payload.access.ok_or(InvalidToken::Malformed)?,
+            identity: payload.identity.map(|said| Arc::new(said.into())),
             validity,
         })
     }

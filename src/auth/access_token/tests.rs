@@ -19,6 +19,7 @@ fn claims() -> AccessClaims {
             access("repository", "samples/hello-world", &["pull", "push"]),
             access("registry", "catalog", &["*"]),
         ],
+        identity: None,
     }
 }
 
@@ -324,7 +325,7 @@ async fn a_refresh_token_is_no_access_token_and_the_reverse() {
     let (tokens, refresh_tokens) =
         (AccessTokens::new(Arc::clone(&keys), ISSUER), RefreshTokens::new(Arc::clone(&keys), ISSUER));
     let AccessClaims { subject, audience, principal, credential, .. } = claims();
-    let refresh_claims = RefreshClaims { subject, audience, principal, credential, identity: serde_json::Map::new() };
+    let refresh_claims = RefreshClaims { subject, audience, principal, credential, identity: None };
     let refresh = refresh_tokens.mint(refresh_claims, now()).await.expect("minted").token;
     let access = tokens.mint(claims(), now()).await.expect("minted").token;
     assert_eq!(refusal(&tokens, &refresh), Some(InvalidToken::Kind));

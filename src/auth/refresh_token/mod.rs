@@ -9,13 +9,13 @@ mod tests;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use super::keys::Keyring;
 use super::signed_token::{
     Kind, MintError, Minted, Payload, SignedTokens, Standing, Subject, TokenRejection, Validity, check_size,
 };
 use crate::policy::credential::{CredentialId, PrincipalId};
+use crate::policy::identity::Assertion;
 use crate::secret::Secret;
 
 /// 3 hours and 15 minutes, as in ACR (requirements B.1).
@@ -31,19 +31,19 @@ pub struct RefreshClaims {
     pub principal: PrincipalId,
     /// The credential that obtained it, where the principal has several.
     pub credential: Option<CredentialId>,
-    /// What the identity provider said, kept so that it can be mapped anew whenever the token is used.
-    pub identity: Map<String, Value>,
+    /// What an identity provider said, kept so that it can be mapped anew whenever the token is used.
+    pub identity: Option<Arc<Assertion>>,
 }
 
 /// What a verified refresh token says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VerifiedRefresh {
     /// `jti`, for the audit record.
     pub id: String,
     pub subject: String,
     pub principal: PrincipalId,
     pub credential: Option<CredentialId>,
-    pub identity: Map<String, Value>,
+    pub identity: Option<Arc<Assertion>>,
     pub validity: Validity,
 }
 
@@ -70,7 +70,7 @@ impl RefreshTokens {
             principal: claims.principal,
             credential: claims.credential,
             access: None,
-            identity: Some(claims.identity),
+            identity: claims.identity,
         };
         self.tokens.mint(subject, now).await
     }
@@ -103,7 +103,7 @@ impl From<Payload> for VerifiedRefresh {
             subject: payload.sub,
             principal: payload.pid,
             credential: payload.cid,
-            identity: payload.identity.unwrap_or_default(),
+            identity: payload.identity.map(|said| Arc::new(said.into())),
             validity,
         }
     }

@@ -15,12 +15,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::asserted::{IdentityClaim, MAX_IDENTITY_BYTES};
 use super::keys::{Keyring, SigningAlgorithm};
 use super::off_thread::{OffThread, Overloaded};
 use crate::policy::credential::{CredentialId, PrincipalId};
+use crate::policy::identity::Assertion;
 use crate::secret::Secret;
 
 /// The longest token that is read, and so the longest that is made.
@@ -72,6 +73,9 @@ pub enum MintError {
     /// So many scopes that nobody, this process included, would read the token.
     #[error("the token would be larger than 16 KiB")]
     TooLarge,
+    /// So many claims that every request would carry them.
+    #[error("what the identity provider said is larger than 4 KiB")]
+    IdentityTooLarge,
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
     #[error("there is no key to sign it with")]
@@ -136,7 +140,7 @@ pub(super) struct Payload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cid: Option<CredentialId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) identity: Option<Map<String, Value>>,
+    pub(super) identity: Option<IdentityClaim>,
 }
 
 /// Whom and what a token is about: what the two kinds do not share is `None` in the other.
@@ -146,7 +150,8 @@ pub(super) struct Subject {
     pub(super) principal: PrincipalId,
     pub(super) credential: Option<CredentialId>,
     pub(super) access: Option<Vec<Access>>,
-    pub(super) identity: Option<Map<String, Value>>,
+    /// What a provider said, kept so that it can be mapped anew whenever the token is used.
+    pub(super) identity: Option<Arc<Assertion>>,
 }
 
 /// Signs and reads the tokens of one kind.
@@ -167,6 +172,10 @@ impl SignedTokens {
 
     pub(super) async fn mint(&self, subject: Subject, now: Timestamp) -> Result<Minted, MintError> {
         let issued_at = whole_second(now);
+        let identity = subject.identity.as_deref().map(IdentityClaim::from);
+        if identity.is_some() && ascii::to_vec(&identity)?.len() > MAX_IDENTITY_BYTES {
+            return Err(MintError::IdentityTooLarge);
+        }
         let payload = ascii::to_vec(&Payload {
             jti: random_id()?,
             sub: subject.name,
@@ -181,7 +190,7 @@ impl SignedTokens {
             grant_type: self.kind,
             pid: subject.principal,
             cid: subject.credential,
-            identity: subject.identity,
+            identity,
         })?;
         // Before signing: what is too large as it is need not be signed.
         if payload.len() > MAX_TOKEN_BYTES {

@@ -86,6 +86,7 @@ async fn mint(keys: &Arc<Keyring>, now: Timestamp) -> Secret {
         principal: "00112233445566778899aabbccddeeff".parse::<PrincipalId>().unwrap(),
         credential: None,
         access: Vec::new(),
+        identity: None,
     };
     AccessTokens::new(Arc::clone(keys), ISSUER).mint(claims, now).await.unwrap().token
 }

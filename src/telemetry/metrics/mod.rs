@@ -6,6 +6,7 @@
 
 mod control;
 mod family;
+mod identity;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::labels::{Cache, Direction, OperationClass, Outcome, RefusedConnection
 use crate::clock::Timestamp;
 use control::Control;
 use family::Family;
+use identity::Identity;
 
 /// From a cached answer to a slow upload's last byte.
 const REQUEST_SECONDS: &[f64] =
@@ -70,6 +72,7 @@ pub struct Metrics {
     malformed_requests: IntCounter,
     panics: IntCounter,
     control: Control,
+    identity: Identity,
 }
 
 impl Metrics {
@@ -153,6 +156,7 @@ impl Metrics {
             )?,
             panics: counter(r, "seawall_panics_total", "Defects that stopped a task: please report them.")?,
             control: Control::new(r)?,
+            identity: Identity::new(r)?,
             registry,
         })
     }

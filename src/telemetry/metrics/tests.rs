@@ -88,6 +88,9 @@ fn every_other_event_moves_its_own_series() {
     metrics.store_answered();
     metrics.store_changes_applied(&[Duration::from_millis(3), Duration::from_millis(300)]);
     metrics.passwords_expiring("myregistry", "7d", 2);
+    metrics.identity_provider_answered("corp", true);
+    metrics.identity_token_refused(Some("corp"), "expired");
+    metrics.identity_token_refused(None, "unknown_issuer");
     assert_lines(
         &metrics,
         &[
@@ -111,8 +114,19 @@ fn every_other_event_moves_its_own_series() {
             "seawall_policy_delay_seconds_bucket{le=\"0.005\"} 1",
             "seawall_policy_delay_seconds_bucket{le=\"0.5\"} 2",
             "seawall_passwords_expiring{registry=\"myregistry\",within=\"7d\"} 2",
+            "seawall_identity_provider_up{provider=\"corp\"} 1",
+            "seawall_identity_tokens_refused_total{provider=\"corp\",reason=\"expired\"} 1",
+            "seawall_identity_tokens_refused_total{provider=\"none\",reason=\"unknown_issuer\"} 1",
         ],
     );
+}
+
+#[test]
+fn a_provider_that_is_gone_is_neither_up_nor_down() {
+    let metrics = Metrics::new().unwrap();
+    metrics.identity_provider_answered("gone", false);
+    metrics.forget_identity_provider("gone");
+    assert!(!metrics.render().unwrap().contains("gone"));
 }
 
 #[test]
@@ -142,10 +156,12 @@ fn every_metric_has_help_and_our_prefix() {
     metrics.decided(None, Outcome::Error, "x");
     metrics.management_request("tokens/read", 200);
     metrics.passwords_expiring("myregistry", "7d", 2);
+    metrics.identity_provider_answered("corp", true);
+    metrics.identity_token_refused(None, "unknown_issuer");
     let text = metrics.render().unwrap();
     let (help, types): (Vec<_>, Vec<_>) =
         text.lines().filter_map(|line| line.strip_prefix("# ")).partition(|line| line.starts_with("HELP "));
-    assert_eq!(help.len(), 23, "{text}");
+    assert_eq!(help.len(), 25, "{text}");
     assert_eq!(types.len(), help.len());
     assert!(help.iter().all(|line| line.starts_with("HELP seawall_") && line.ends_with('.')), "{text}");
 }

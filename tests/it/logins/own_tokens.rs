@@ -10,7 +10,6 @@ use seawall::auth::refresh_token::{RefreshClaims, RefreshTokens};
 use seawall::clock::{Clock, SystemClock, Timestamp};
 use seawall::policy::credential::{CredentialId, PrincipalId, Verifier};
 use seawall::secret::{HashKey, Secret};
-use serde_json::Map;
 
 use super::desk::{Desk, Document, NULL_GUID, PASSWORD, access, builder, desk, read, token};
 use crate::harness::http::Response;
@@ -56,7 +55,7 @@ impl Wanted {
             audience: self.audience.clone(),
             principal: PrincipalId::derive(key, "principal", &[b"myregistry", b"token", b"builder"]),
             credential: Some(CredentialId::derive(key, "credential", &credential)),
-            identity: Map::new(),
+            identity: None,
         };
         let tokens = RefreshTokens::new(Arc::clone(&self.keys), self.issuer);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

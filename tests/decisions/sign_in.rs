@@ -1,0 +1,261 @@
+//! Whom an identity provider vouches for: from its token to a caller, to our tokens, and to a caller again.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use jiff::SignedDuration;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use seawall::auth::keys::{KeyMaterial, Keyring, SigningAlgorithm};
+use seawall::auth::{Authenticator, Failure, Mapping, SignIn};
+use seawall::oci::Scope;
+use seawall::policy::credential::PrincipalId;
+use seawall::policy::identity::{Assertion, IdentityProvider, ProviderAlgorithm, ProviderKeys};
+use seawall::policy::origin::Origin;
+use seawall::policy::principal::{ResolvedToken, Token};
+use seawall::policy::{Denial, PolicySnapshot, Principal, Registry};
+use seawall::secret::Secret;
+use seawall::telemetry::metrics::Metrics;
+use serde_json::{Map, Value, json};
+
+use super::policy::{compiled, hash_key, now};
+
+const ISSUER: &str = "https://login.example.com";
+const DOCUMENT: &str = "
+one:
+  loginServer: one.example.com
+  upstream: { url: http://localhost:5000 }
+  scopeMaps:
+    app: { repositories: { team/app: [content/read] } }
+  tokens:
+    builder: { scopeMap: app }
+two: { loginServer: two.example.com, upstream: { url: http://localhost:5001 } }
+";
+
+/// Whoever is in the group `builders` is as good as the token `builder`, as long as that is said.
+#[derive(Default)]
+struct Groups {
+    off: AtomicBool,
+    seen: Mutex<Vec<Assertion>>,
+}
+
+impl Mapping for Groups {
+    fn asserted(&self, registry: &Registry, assertion: &Assertion, id: PrincipalId) -> Option<Principal> {
+        self.seen.lock().unwrap().push(assertion.clone());
+        let in_group = assertion.claims.get("groups")?.as_array()?.iter().any(|group| group == "builders");
+        if !in_group || self.off.load(Ordering::SeqCst) {
+            return None;
+        }
+        let Some(Principal::Token(ResolvedToken { token, scope_maps })) = registry.principal_named("builder") else {
+            return None;
+        };
+        let (name, token) = (assertion.subject.as_str().into(), (*token).clone());
+        Some(Principal::Token(ResolvedToken { token: Arc::new(Token { id, name, ..token }), scope_maps }))
+    }
+
+    fn claims<'a>(&self, _: &'a Registry, provider: &str) -> Vec<&'a str> {
+        assert_eq!(provider, "corp");
+        vec!["groups", "/kubernetes.io/namespace"]
+    }
+}
+
+struct House {
+    authenticator: Authenticator,
+    groups: Arc<Groups>,
+    providers: Vec<Arc<IdentityProvider>>,
+    signing: EncodingKey,
+    policy: PolicySnapshot,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    fn new() -> Self {
+        let key = || KeyMaterial::generate(SigningAlgorithm::Es256, now()).unwrap();
+        let keys = Arc::new(Keyring::new(&[key()], hash_key()).unwrap());
+        let theirs = key();
+        let signing = EncodingKey::from_ec_pem(theirs.private_key_pem.expose().as_bytes()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        fs::write(&path, Keyring::new(&[theirs], hash_key()).unwrap().jwks(now()).to_string()).unwrap();
+        let groups = Arc::new(Groups::default());
+        let authenticator = Authenticator::new(keys, "seawall", Arc::new(Metrics::new().unwrap()));
+        Self {
+            authenticator: authenticator.with_mapping(Arc::<Groups>::clone(&groups)),
+            groups,
+            providers: vec![Arc::new(provider(ProviderKeys::File(path)))],
+            signing,
+            policy: compiled(DOCUMENT).0.unwrap(),
+            _folder: folder,
+        }
+    }
+
+    fn one(&self) -> &Registry {
+        self.policy.registry_for_host("one.example.com").unwrap()
+    }
+
+    /// A token of the provider.
+    fn said(&self, changes: &Value) -> Secret {
+        let time = now().as_second();
+        let mut claims = json!({
+            "iss": ISSUER, "sub": "alice", "aud": "seawall", "exp": time + 600, "email": "alice@example.com",
+            "groups": ["staff", "builders"], "kubernetes.io": { "namespace": "ci", "pod": "p" }, "noise": "x".repeat(5000),
+        });
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        Secret::new(jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &self.signing).unwrap())
+    }
+
+    async fn sign_in(&self, changes: &Value) -> Result<SignIn, Failure> {
+        self.authenticator.by_provider_token(self.one(), &self.providers, &self.said(changes), now()).await
+    }
+
+    async fn tokens(&self, sign_in: &SignIn) -> (Secret, Secret) {
+        let scopes = [Scope::new("repository", "team/app", ["pull"])];
+        let access = self.authenticator.issue(self.one(), sign_in, &scopes, now()).await.unwrap().token;
+        let refresh = self.authenticator.issue_refresh(self.one(), sign_in, now()).await.unwrap().unwrap().token;
+        (access, refresh)
+    }
+}
+
+fn provider(keys: ProviderKeys) -> IdentityProvider {
+    IdentityProvider {
+        name: "corp".into(),
+        issuer: ISSUER.into(),
+        audiences: ["seawall".into()].into(),
+        algorithms: ProviderAlgorithm::DEFAULT.into(),
+        keys,
+        ca: None,
+        clock_skew: Duration::from_mins(1),
+        subject_claim: "sub".into(),
+        name_claim: Some("email".into()),
+        origin: Origin::built_in(),
+    }
+}
+
+fn payload(token: &Secret) -> Value {
+    let payload = token.expose().split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_provider_token_leads_to_tokens_that_keep_what_rules_look_at() {
+    let house = House::new();
+    let sign_in = house.sign_in(&json!({})).await.unwrap();
+    assert_eq!((sign_in.caller.principal.name(), sign_in.caller.credential), ("alice", None));
+    let (access, refresh) = house.tokens(&sign_in).await;
+    let identity = json!({
+        "provider": "corp", "issuer": ISSUER, "subject": "alice",
+        "claims": {
+            "sub": "alice", "email": "alice@example.com", "groups": ["staff", "builders"],
+            "kubernetes.io": { "namespace": "ci" },
+        },
+    });
+    let id = PrincipalId::derive(&hash_key(), "subject", &[b"corp", b"alice"]).to_string();
+    for token in [&access, &refresh] {
+        let payload = payload(token);
+        assert_eq!((&payload["identity"], &payload["pid"], payload.get("cid")), (&identity, &json!(id), None));
+    }
+    let by_access = house.authenticator.by_access_token(house.one(), &access, now(), 0).unwrap();
+    assert_eq!((by_access.principal.name(), by_access.credential), ("alice", None));
+    let again = house.authenticator.by_refresh_token(house.one(), &refresh, now()).unwrap();
+    assert_eq!(again.assertion, sign_in.assertion);
+    let (access, _) = house.tokens(&again).await;
+    assert_eq!(payload(&access)["identity"], identity, "refreshed tokens keep it, too");
+
+    let first = house.groups.seen.lock().unwrap()[0].clone();
+    assert!(house.groups.seen.lock().unwrap().iter().all(|seen| *seen == first), "every use maps the same");
+}
+
+/// Threat class I: nothing of the first mapping is remembered, neither by us nor by the tokens.
+#[tokio::test]
+async fn who_it_is_is_decided_anew_at_each_use() {
+    let house = House::new();
+    let (access, refresh) = house.tokens(&house.sign_in(&json!({})).await.unwrap()).await;
+    let by_access = || house.authenticator.by_access_token(house.one(), &access, now(), 0).map(|_| ());
+    let by_refresh = || house.authenticator.by_refresh_token(house.one(), &refresh, now()).map(|_| ());
+    assert_eq!((by_access(), by_refresh()), (Ok(()), Ok(())));
+    house.groups.off.store(true, Ordering::SeqCst);
+    let gone = || Err(Failure::Denied(Denial::PrincipalGone));
+    assert_eq!((by_access(), by_refresh()), (gone(), gone()));
+    let as_password = house.authenticator.by_access_token_as_password(house.one(), &access, now());
+    assert_eq!(as_password.map(|_| ()), gone());
+    assert_eq!(house.sign_in(&json!({})).await.unwrap_err(), Failure::Denied(Denial::IdentityUnknown));
+    house.groups.off.store(false, Ordering::SeqCst);
+    assert_eq!((by_access(), by_refresh()), (Ok(()), Ok(())));
+}
+
+#[tokio::test]
+async fn what_proves_nothing_is_no_caller() {
+    let house = House::new();
+    let time = now().as_second();
+    for (changes, expected) in [
+        (json!({ "groups": ["staff"] }), Denial::IdentityUnknown),
+        (json!({ "groups": null }), Denial::IdentityUnknown),
+        (json!({ "aud": "other" }), Denial::IdentityTokenInvalid("audience")),
+        (json!({ "exp": time - 60 }), Denial::IdentityTokenInvalid("expired")),
+        (json!({ "iss": "https://LOGIN.example.com" }), Denial::IdentityTokenInvalid("unknown_issuer")),
+    ] {
+        assert_eq!(house.sign_in(&changes).await.unwrap_err(), Failure::Denied(expected), "{changes}");
+    }
+    let nowhere = [Arc::new(provider(ProviderKeys::File("/nonexistent".into())))];
+    let undecided =
+        house.authenticator.by_provider_token(house.one(), &nowhere, &house.said(&json!({})), now()).await.unwrap_err();
+    assert!(matches!(undecided, Failure::Unavailable(_)), "{undecided:?}");
+}
+
+/// Without a policy that knows identities, nobody is one.
+#[tokio::test]
+async fn without_identities_nobody_signs_in() {
+    let mut house = House::new();
+    house.authenticator = house.authenticator.with_mapping(Arc::new(seawall::auth::Unmapped));
+    assert_eq!(house.sign_in(&json!({})).await.unwrap_err(), Failure::Denied(Denial::IdentityUnknown));
+}
+
+/// Threat classes E and H: the tokens of one registry are worth nothing at another, whoever the subject is there.
+#[tokio::test]
+async fn tokens_are_for_one_registry_and_for_their_time() {
+    let house = House::new();
+    let (access, refresh) = house.tokens(&house.sign_in(&json!({})).await.unwrap()).await;
+    let two = house.policy.registry_for_host("two.example.com").unwrap();
+    let denied = |denial| Some(Failure::Denied(denial));
+    let authenticator = &house.authenticator;
+    assert_eq!(authenticator.by_access_token(two, &access, now(), 0).err(), denied(Denial::AccessTokenInvalid));
+    assert_eq!(authenticator.by_refresh_token(two, &refresh, now()).err(), denied(Denial::RefreshTokenInvalid));
+    assert_eq!(
+        authenticator.by_access_token(house.one(), &refresh, now(), 0).err(),
+        denied(Denial::AccessTokenInvalid)
+    );
+    assert_eq!(authenticator.by_refresh_token(house.one(), &access, now()).err(), denied(Denial::RefreshTokenInvalid));
+    let later = now() + SignedDuration::from_secs(11_700);
+    assert_eq!(authenticator.by_refresh_token(house.one(), &refresh, later).err(), denied(Denial::RefreshTokenInvalid));
+    // Our own tokens are no provider's.
+    for own in [access, refresh] {
+        let found = authenticator.by_provider_token(house.one(), &house.providers, &own, now()).await.err();
+        assert_eq!(found, denied(Denial::IdentityTokenInvalid("own_token")));
+    }
+}
+
+/// Rule R6 of the clients' ways to look into refresh tokens, with claims that are not ours to choose.
+#[tokio::test]
+async fn payloads_can_be_read_as_standard_base64_whatever_a_provider_says() {
+    let house = House::new();
+    for text in ["a>b?c~d", "\u{7f}\u{7f}\u{7f}", "äöü ÿÿÿ", "日本語 😀", "\"\\\n\u{0}"] {
+        let groups = json!({ "sub": format!("x{text}"), "groups": ["builders", text], "email": format!("é{text}") });
+        let (access, refresh) = house.tokens(&house.sign_in(&groups).await.unwrap()).await;
+        for token in [access, refresh] {
+            let payload = token.expose().split('.').nth(1).unwrap();
+            assert!(!payload.contains(['-', '_']), "{text:?}");
+            let read: Map<String, Value> = serde_json::from_slice(&STANDARD_NO_PAD.decode(payload).unwrap()).unwrap();
+            assert_eq!(read["identity"]["claims"]["groups"][1], json!(text));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_anonymous_caller_has_no_refresh_token() {
+    let house = House::new();
+    let anonymous = SignIn::from(seawall::policy::Caller::anonymous());
+    assert!(house.authenticator.issue_refresh(house.one(), &anonymous, now()).await.unwrap().is_none());
+}
