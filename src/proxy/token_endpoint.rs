@@ -17,23 +17,8 @@ use crate::oci::{self, Credential, ErrorCode, Method, Scope, query};
 use crate::policy::{Caller, Denial, Registry, grant};
 use crate::secret::Secret;
 
-/// Largest form, in bytes.
-pub(crate) const FORM_LIMIT: usize = 64 * 1024;
-
 /// The user name that says that the password is a token of ours (S1-31).
 const NULL_GUID: &str = "00000000-0000-0000-0000-000000000000";
-
-/// A request to the token endpoint.
-#[derive(Debug)]
-pub(crate) struct TokenRequest<'a> {
-    pub(crate) registry: &'a Registry,
-    pub(crate) method: Method,
-    pub(crate) query: &'a str,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) form: &'a [u8],
-    pub(crate) tls: bool,
-    pub(crate) now: Timestamp,
-}
 
 /// How the caller proves itself.
 enum Login {
@@ -42,27 +27,13 @@ enum Login {
     RefreshToken(Secret),
 }
 
-/// The fields that matter, wherever they stood.
-#[derive(Default)]
-struct Fields {
-    service: Option<String>,
-    scopes: Vec<Scope>,
-    grant_type: Option<String>,
-    username: Option<String>,
-    password: Option<Secret>,
-    refresh_token: Option<Secret>,
-}
-
 /// Answers one request.
 pub(crate) async fn answer(
     authenticator: &Authenticator,
-    request: &TokenRequest<'_>,
+    request: &OAuthRequest<'_>,
     trail: &mut Trail,
 ) -> Result<Answer, Refusal> {
     let fields = fields(request)?;
-    if fields.service.as_ref().is_some_and(|service| service != request.registry.login_server.as_str()) {
-        return Err(bad_request("the service is not this registry"));
-    }
     let lines = request.headers.get_all(header::AUTHORIZATION).iter().map(http::HeaderValue::as_bytes);
     let header = oci::credential(lines).map_err(|_| deny(request, Denial::CredentialMalformed))?;
     let login = login(request, header, &fields)?;
@@ -87,50 +58,9 @@ pub(crate) async fn answer(
     respond(&issued, &granted)
 }
 
-fn fields(request: &TokenRequest<'_>) -> Result<Fields, Refusal> {
-    let text = match request.method {
-        Method::Post if is_form(request.headers) => {
-            std::str::from_utf8(request.form).map_err(|_| bad_request("the form is not text"))?
-        }
-        Method::Post => return Err(bad_request("the body is not a form")),
-        Method::Get | Method::Head | Method::Put | Method::Patch | Method::Delete => request.query,
-    };
-    let mut fields = Fields::default();
-    let mut scopes = Vec::new();
-    for (key, value) in query::pairs(text)? {
-        match key.as_str() {
-            "service" => once(&mut fields.service, value)?,
-            "grant_type" => once(&mut fields.grant_type, value)?,
-            "username" => once(&mut fields.username, value)?,
-            "password" => once(&mut fields.password, Secret::new(value))?,
-            "refresh_token" => once(&mut fields.refresh_token, Secret::new(value))?,
-            "scope" => scopes.push(value),
-            _ => {}
-        }
-    }
-    // Together, so that the limits of a list hold for all of them.
-    let scopes = Scope::parse_list(&scopes.join(" ")).map_err(|_| bad_request("a scope is malformed"))?;
-    fields.scopes = Scope::merge(scopes);
-    Ok(fields)
-}
-
-/// Two values for one field would be read differently by different readers: refused.
-fn once<T>(field: &mut Option<T>, value: T) -> Result<(), Refusal> {
-    match field.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(bad_request("a field is given twice")),
-    }
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-}
-
 /// Which login the request means. No user name and no password is anonymous in each of the three shapes that SDKs send
 /// it (wire contract 2.3); an empty user name with a password is not (BuildKit sends that first).
-fn login(request: &TokenRequest<'_>, header: Option<Credential>, fields: &Fields) -> Result<Login, Refusal> {
+fn login(request: &OAuthRequest<'_>, header: Option<Credential>, fields: &Fields) -> Result<Login, Refusal> {
     let form = form_login(request, fields)?;
     match (header, form) {
         (None, login) => Ok(login),
@@ -140,7 +70,7 @@ fn login(request: &TokenRequest<'_>, header: Option<Credential>, fields: &Fields
     }
 }
 
-fn form_login(request: &TokenRequest<'_>, fields: &Fields) -> Result<Login, Refusal> {
+fn form_login(request: &OAuthRequest<'_>, fields: &Fields) -> Result<Login, Refusal> {
     if request.method != Method::Post {
         return Ok(Login::Anonymous);
     }
@@ -163,7 +93,7 @@ fn form_login(request: &TokenRequest<'_>, fields: &Fields) -> Result<Login, Refu
 /// Who logs in; and the access token to answer with, where it was presented as a password.
 async fn sign_in(
     authenticator: &Authenticator,
-    request: &TokenRequest<'_>,
+    request: &OAuthRequest<'_>,
     login: Login,
 ) -> Result<(SignIn, Option<OwnToken>), Refusal> {
     let (registry, now) = (request.registry, request.now);
@@ -184,7 +114,7 @@ async fn sign_in(
 /// Under the null GUID the password is a token of ours: a refresh token, or an access token.
 fn own_token(
     authenticator: &Authenticator,
-    request: &TokenRequest<'_>,
+    request: &OAuthRequest<'_>,
     token: &Secret,
 ) -> Result<(SignIn, Option<OwnToken>), Refusal> {
     if let Ok(sign_in) = authenticator.by_refresh_token(request.registry, token, request.now) {
@@ -194,18 +124,6 @@ fn own_token(
         .by_access_token_as_password(request.registry, token, request.now)
         .map_err(|failure| fail(request, failure))?;
     Ok((caller.into(), Some(own)))
-}
-
-fn fail(request: &TokenRequest<'_>, failure: Failure) -> Refusal {
-    failed(failure, |denial| deny(request, denial))
-}
-
-fn deny(request: &TokenRequest<'_>, denial: Denial) -> Refusal {
-    denied(request.registry, request.tls, denial, Vec::new(), false)
-}
-
-const fn bad_request(reason: &'static str) -> Refusal {
-    Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason }
 }
 
 /// The answer that every client family can read: both names of the token, and when it ends.

@@ -103,6 +103,8 @@ pub enum Endpoint {
     Registry(Route),
     /// Our `GET`, `POST` `/oauth2/token`.
     Token,
+    /// Our `POST` `/oauth2/exchange`.
+    Exchange,
     /// Our `GET`, `HEAD` `/.well-known/jwks.json`.
     SigningKeys,
 }

@@ -56,6 +56,7 @@ pub fn parse(method: &str, raw_path_and_query: &str) -> Result<Parsed, RouteErro
 fn ours(path: &str) -> Option<(Endpoint, &'static str)> {
     match path {
         "/oauth2/token" => Some((Endpoint::Token, "GET, POST")),
+        "/oauth2/exchange" => Some((Endpoint::Exchange, "POST")),
         "/.well-known/jwks.json" => Some((Endpoint::SigningKeys, "GET, HEAD")),
         _ => None,
     }
