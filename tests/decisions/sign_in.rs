@@ -25,14 +25,14 @@ use super::policy::{compiled, hash_key, now};
 
 const ISSUER: &str = "https://login.example.com";
 const DOCUMENT: &str = "
-one:
+myregistry:
   loginServer: one.example.com
   upstream: { url: http://localhost:5000 }
   scopeMaps:
-    app: { repositories: { team/app: [content/read] } }
+    team-app: { repositories: { team/app: [content/read] } }
   tokens:
-    builder: { scopeMap: app }
-two: { loginServer: two.example.com, upstream: { url: http://localhost:5001 } }
+    builder: { scopeMap: team-app }
+other: { loginServer: two.example.com, upstream: { url: http://localhost:5001 } }
 ";
 
 /// Whoever is in the group `builders` is as good as the token `builder`, as long as that is said.
@@ -87,7 +87,10 @@ impl House {
             groups,
             providers: vec![Arc::new(provider(ProviderKeys::File(path)))],
             signing,
-            policy: compiled(DOCUMENT).0.unwrap(),
+            policy: {
+                let (policy, problems) = compiled(DOCUMENT);
+                policy.unwrap_or_else(|| panic!("{problems}"))
+            },
             _folder: folder,
         }
     }
