@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::policy::credential::PrincipalId;
-use crate::policy::identity::{Assertion, IdentityProvider};
+use crate::policy::identity::Assertion;
 use crate::policy::{Caller, Principal, Registry};
 use crate::secret::HashKey;
 
@@ -22,8 +22,9 @@ pub trait Mapping: Send + Sync {
     /// the provider is not declared any more under this name with this issuer.
     fn asserted(&self, registry: &Registry, assertion: &Assertion, id: PrincipalId) -> Option<Principal>;
 
-    /// The claims that rules of `registry` look at in assertions of `provider`: names, or JSON pointers.
-    fn claims<'a>(&self, registry: &'a Registry, provider: &str) -> Vec<&'a str>;
+    /// What of the claims the policy looks at, for `registry` or for the audit log: tokens are sent with every request, and
+    /// have room for 4 KiB of it.
+    fn kept(&self, registry: &Registry, assertion: &Assertion) -> Map<String, Value>;
 }
 
 /// Where there are no identities: nobody is anyone.
@@ -35,8 +36,8 @@ impl Mapping for Unmapped {
         None
     }
 
-    fn claims<'a>(&self, _: &'a Registry, _: &str) -> Vec<&'a str> {
-        Vec::new()
+    fn kept(&self, _: &Registry, _: &Assertion) -> Map<String, Value> {
+        Map::new()
     }
 }
 
@@ -57,47 +58,6 @@ impl From<Caller> for SignIn {
 /// The id of an asserted subject: the same at every use, whatever identities it maps to.
 pub(super) fn subject_id(hash_key: &HashKey, assertion: &Assertion) -> PrincipalId {
     PrincipalId::derive(hash_key, "subject", &[assertion.provider.as_bytes(), assertion.subject.as_bytes()])
-}
-
-/// `assertion` with those claims only that rules or the audit log look at: tokens are sent with every request.
-pub(super) fn kept(assertion: &Assertion, named: &[&str], provider: &IdentityProvider) -> Assertion {
-    let mut claims = Map::new();
-    for name in named.iter().copied().chain([&*provider.subject_claim]).chain(provider.name_claim.as_deref()) {
-        keep(&assertion.claims, name, &mut claims);
-    }
-    Assertion { claims, ..assertion.clone() }
-}
-
-/// Copies the claim `name`, a name or a JSON pointer, to the same place in `kept`.
-fn keep(claims: &Map<String, Value>, name: &str, kept: &mut Map<String, Value>) {
-    match name.strip_prefix('/').map(|path| path.split('/').map(unescaped).collect::<Vec<_>>()) {
-        Some(path) => keep_at(claims, &path, kept),
-        None => keep_at(claims, &[name.to_owned()], kept),
-    }
-}
-
-/// Places are kept within objects; an array that a pointer goes into is kept as a whole.
-fn keep_at(from: &Map<String, Value>, path: &[String], to: &mut Map<String, Value>) {
-    let Some((step, rest)) = path.split_first() else {
-        return;
-    };
-    match (from.get(step), rest.is_empty()) {
-        (Some(Value::Object(inner)), false) => {
-            let place = to.entry(step.clone()).or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(place) = place {
-                keep_at(inner, rest, place);
-            }
-        }
-        (Some(value), true) | (Some(value @ Value::Array(_)), false) => {
-            to.insert(step.clone(), value.clone());
-        }
-        _ => {}
-    }
-}
-
-/// RFC 6901 section 4.
-fn unescaped(step: &str) -> String {
-    step.replace("~1", "/").replace("~0", "~")
 }
 
 /// An assertion as the claim `identity` of our tokens has it.
@@ -125,42 +85,7 @@ impl From<IdentityClaim> for Assertion {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    fn kept_of(claims: &Value, named: &[&str]) -> Value {
-        let mut kept = Map::new();
-        for name in named {
-            keep(claims.as_object().expect("an object"), name, &mut kept);
-        }
-        Value::Object(kept)
-    }
-
-    #[test]
-    fn only_what_is_named_is_kept_and_where_it_was() {
-        let claims = json!({
-            "sub": "a", "groups": ["x", "y"], "email": "a@b", "a/b": 1,
-            "kubernetes.io": { "namespace": "ci", "pod": { "name": "p" }, "serviceaccount": { "name": "s", "uid": "u" } },
-        });
-        let cases = [
-            (vec![], json!({})),
-            (vec!["sub", "groups", "absent"], json!({ "sub": "a", "groups": ["x", "y"] })),
-            (vec!["/kubernetes.io/namespace"], json!({ "kubernetes.io": { "namespace": "ci" } })),
-            (
-                vec!["/kubernetes.io/namespace", "/kubernetes.io/serviceaccount/name", "/a~1b"],
-                json!({ "a/b": 1, "kubernetes.io": { "namespace": "ci", "serviceaccount": { "name": "s" } } }),
-            ),
-            (
-                vec!["/kubernetes.io/namespace", "kubernetes.io", "/kubernetes.io/namespace"],
-                json!({ "kubernetes.io": claims["kubernetes.io"] }),
-            ),
-            (vec!["/groups/1", "/sub/x", "/", ""], json!({ "groups": ["x", "y"] })),
-        ];
-        for (named, expected) in cases {
-            assert_eq!(kept_of(&claims, &named), expected, "{named:?}");
-        }
-    }
 
     #[test]
     fn an_id_is_of_one_subject_of_one_provider() {

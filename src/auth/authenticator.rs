@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::CacheOutcome;
 use super::access_token::{Access, AccessClaims, AccessTokens, VerifiedAccess};
-use super::asserted::{Mapping, SignIn, Unmapped, kept, subject_id};
+use super::asserted::{Mapping, SignIn, Unmapped, subject_id};
 use super::keys::Keyring;
 use super::password::{Attempt, PasswordLimits, Passwords};
 use super::provider::{ProviderFailure, Providers};
@@ -177,10 +177,9 @@ impl Authenticator {
             ProviderFailure::Rejected(rejection) => Denial::IdentityTokenInvalid(rejection.code()).into(),
             unavailable @ ProviderFailure::Unavailable { .. } => Failure::Unavailable(unavailable.to_string()),
         })?;
-        let provider = providers.iter().find(|one| one.name == assertion.provider);
-        let provider = provider.ok_or(Denial::IdentityUnknown)?;
         // Only what is kept is mapped, so that the tokens that follow map to the same.
-        let assertion = kept(&assertion, &self.mapping.claims(registry, &provider.name), provider);
+        let claims = self.mapping.kept(registry, &assertion);
+        let assertion = Assertion { claims, ..Assertion::clone(&assertion) };
         let principal = self.asserted(registry, &assertion).ok_or(Denial::IdentityUnknown)?;
         let caller = Caller { principal, credential: None, granted: Granted::Everything };
         Ok(SignIn { caller, assertion: Some(Arc::new(assertion)) })

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use seawall::auth::keys::{KeyMaterial, Keyring, SigningAlgorithm};
-use seawall::auth::{Authenticator, Failure, Mapping, SignIn};
+use seawall::auth::{Authenticator, Failure, Mapping, MintError, SignIn};
 use seawall::oci::Scope;
 use seawall::policy::credential::PrincipalId;
 use seawall::policy::identity::{Assertion, IdentityProvider, ProviderAlgorithm, ProviderKeys};
@@ -25,14 +25,14 @@ use super::policy::{compiled, hash_key, now};
 
 const ISSUER: &str = "https://login.example.com";
 const DOCUMENT: &str = "
-one:
+myregistry:
   loginServer: one.example.com
   upstream: { url: http://localhost:5000 }
   scopeMaps:
-    app: { repositories: { team/app: [content/read] } }
+    team-app: { repositories: { team/app: [content/read] } }
   tokens:
-    builder: { scopeMap: app }
-two: { loginServer: two.example.com, upstream: { url: http://localhost:5001 } }
+    builder: { scopeMap: team-app }
+other: { loginServer: two.example.com, upstream: { url: http://localhost:5001 } }
 ";
 
 /// Whoever is in the group `builders` is as good as the token `builder`, as long as that is said.
@@ -56,9 +56,10 @@ impl Mapping for Groups {
         Some(Principal::Token(ResolvedToken { token: Arc::new(Token { id, name, ..token }), scope_maps }))
     }
 
-    fn claims<'a>(&self, _: &'a Registry, provider: &str) -> Vec<&'a str> {
-        assert_eq!(provider, "corp");
-        vec!["groups", "/kubernetes.io/namespace"]
+    fn kept(&self, _: &Registry, assertion: &Assertion) -> Map<String, Value> {
+        let mut claims = assertion.claims.clone();
+        claims.retain(|name, _| ["sub", "email", "groups"].contains(&name.as_str()));
+        claims
     }
 }
 
@@ -87,7 +88,10 @@ impl House {
             groups,
             providers: vec![Arc::new(provider(ProviderKeys::File(path)))],
             signing,
-            policy: compiled(DOCUMENT).0.unwrap(),
+            policy: {
+                let (policy, problems) = compiled(DOCUMENT);
+                policy.unwrap_or_else(|| panic!("{problems}"))
+            },
             _folder: folder,
         }
     }
@@ -101,7 +105,7 @@ impl House {
         let time = now().as_second();
         let mut claims = json!({
             "iss": ISSUER, "sub": "alice", "aud": "seawall", "exp": time + 600, "email": "alice@example.com",
-            "groups": ["staff", "builders"], "kubernetes.io": { "namespace": "ci", "pod": "p" }, "noise": "x".repeat(5000),
+            "groups": ["staff", "builders"], "noise": "x".repeat(5000),
         });
         claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         Secret::new(jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &self.signing).unwrap())
@@ -149,7 +153,6 @@ async fn a_provider_token_leads_to_tokens_that_keep_what_rules_look_at() {
         "provider": "corp", "issuer": ISSUER, "subject": "alice",
         "claims": {
             "sub": "alice", "email": "alice@example.com", "groups": ["staff", "builders"],
-            "kubernetes.io": { "namespace": "ci" },
         },
     });
     let id = PrincipalId::derive(&hash_key(), "subject", &[b"corp", b"alice"]).to_string();
@@ -251,6 +254,17 @@ async fn payloads_can_be_read_as_standard_base64_whatever_a_provider_says() {
             assert_eq!(read["identity"]["claims"]["groups"][1], json!(text));
         }
     }
+}
+
+/// A provider that says too much cannot make every request large.
+#[tokio::test]
+async fn what_has_no_room_in_a_token_ends_the_sign_in() {
+    let house = House::new();
+    let sign_in = house.sign_in(&json!({ "groups": ["builders", "x".repeat(4096)] })).await.unwrap();
+    let access = house.authenticator.issue(house.one(), &sign_in, &[], now()).await;
+    assert!(matches!(access, Err(MintError::IdentityTooLarge)));
+    let refresh = house.authenticator.issue_refresh(house.one(), &sign_in, now()).await;
+    assert!(matches!(refresh, Err(MintError::IdentityTooLarge)));
 }
 
 #[tokio::test]

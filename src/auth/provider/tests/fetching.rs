@@ -117,6 +117,21 @@ async fn a_new_key_is_found_by_one_refresh_and_an_old_one_ends_with_it() {
     assert_eq!(house.verify(&by_new, 11 + 30 * 60).await, Ok("alice".to_owned()));
 }
 
+/// Some providers give their only key no name, or every key the same.
+#[tokio::test]
+async fn a_key_that_is_replaced_under_its_name_is_found_too() {
+    let (old, new) = (Key::new("key", Algorithm::ES256), Key::new("key", Algorithm::ES256));
+    let house = House::new(&[&old]).await;
+    assert_eq!(house.verify(&house.token(&old), 0).await, Ok("alice".to_owned()));
+    house.issuer.publish(&[&new]);
+    let unnamed = new.sign_as(&json!({ "alg": "ES256" }), &house.issuer.claims());
+    assert_eq!(house.verify(&unnamed, 5).await, Err(Rejection::Signature.into()), "too soon after the last time");
+    assert_eq!(house.verify(&unnamed, 10).await, Ok("alice".to_owned()));
+    assert_eq!(house.verify(&house.token(&new), 10).await, Ok("alice".to_owned()));
+    assert_eq!(house.verify(&house.token(&old), 10).await, Err(Rejection::Signature.into()));
+    assert_eq!(house.issuer.key_requests(), 2);
+}
+
 /// PyJWT's CVE-2026-48524, and a provider that is asked as often as anybody likes.
 #[tokio::test]
 async fn unknown_keys_neither_flood_the_provider_nor_empty_the_set() {
@@ -337,6 +352,47 @@ async fn a_file_that_cannot_be_used_is_no_set_of_keys() {
         let verified = all().verify(&declared, &key.sign(&claims(STATIC_ISSUER)), now()).await;
         assert!(matches!(verified, Err(ProviderFailure::Unavailable { .. })), "{path:?} {verified:?}");
     }
+}
+
+/// A way to serve TLS, and the PEM file of the only authority that trusts it.
+fn tls(folder: &std::path::Path) -> (TlsAcceptor, PathBuf) {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+    let path = folder.join("ca.pem");
+    std::fs::write(&path, made.cert.pem()).expect("written");
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a configuration");
+    (TlsAcceptor::from(Arc::new(server)), path)
+}
+
+#[tokio::test]
+async fn a_provider_with_an_authority_of_its_own_is_trusted_by_that_only() {
+    let key = Key::new("one", Algorithm::ES256);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (acceptor, ca) = tls(folder.path());
+    let issuer = Issuer::serve(&[&key], Some(acceptor)).await;
+    let mut house = House { declared: vec![Arc::new(issuer.provider())], issuer, providers: all() };
+    let token = house.token(&key);
+    let cause = house.unavailable(&token, 0).await;
+    assert!(cause.contains("certificate"), "{cause}");
+    assert_eq!(house.issuer.requests(DISCOVERY), 0);
+    let with_ca = IdentityProvider { ca: Some(ca), ..house.issuer.provider() };
+    house.declared = vec![Arc::new(with_ca)];
+    assert_eq!(house.verify(&token, 0).await, Ok("alice".to_owned()), "another authority is another source of keys");
+
+    // From https there is no way down, not even on this machine.
+    let plain = Issuer::start(&[&key]).await;
+    let document = house.issuer.document(&format!("{}/keys", plain.url));
+    house.issuer.behave(move |_| Reply::Json(document.clone()));
+    house.providers = all();
+    let cause = house.unavailable(&token, 1).await;
+    assert!(cause.contains("not an https URL"), "{cause}");
+    assert_eq!(plain.key_requests(), 0);
 }
 
 #[tokio::test]

@@ -14,8 +14,9 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use rcgen::KeyPair;
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::auth::signed_token::forge::{now, unsigned};
@@ -110,20 +111,29 @@ struct Issuer {
 impl Issuer {
     /// One that publishes `keys` as it should.
     async fn start(keys: &[&Key]) -> Self {
+        Self::serve(keys, None).await
+    }
+
+    /// The same with TLS, if there is a way to.
+    async fn serve(keys: &[&Key], tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().expect("an address"));
         let script: Arc<Mutex<Box<Script>>> = Arc::new(Mutex::new(Box::new(|_| Reply::Close)));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let issuer = Self { url, script: Arc::clone(&script), asked: Arc::clone(&asked) };
         issuer.publish(keys);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (script, asked) = (Arc::clone(&script), Arc::clone(&asked));
+                let (script, asked, tls) = (Arc::clone(&script), Arc::clone(&asked), tls.clone());
                 tokio::spawn(async move {
-                    if let Some((mut stream, path)) = read_head(stream).await {
-                        asked.lock().expect("a lock").push(path.clone());
-                        let reply = script.lock().expect("a lock")(&path);
-                        reply.send(&mut stream).await;
+                    match tls {
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                answer(stream, &script, &asked).await;
+                            }
+                        }
+                        None => answer(stream, &script, &asked).await,
                     }
                 });
             }
@@ -168,7 +178,7 @@ impl Issuer {
 }
 
 impl Reply {
-    async fn send(self, stream: &mut TcpStream) {
+    async fn send(self, stream: &mut (impl AsyncWrite + Unpin)) {
         let text = match self {
             Self::Json(body) => {
                 format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
@@ -187,13 +197,26 @@ impl Reply {
     }
 }
 
-async fn read_head(mut stream: TcpStream) -> Option<(TcpStream, String)> {
+async fn answer(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    script: &Mutex<Box<Script>>,
+    asked: &Mutex<Vec<String>>,
+) {
+    if let Some(path) = read_head(&mut stream).await {
+        asked.lock().expect("a lock").push(path.clone());
+        let reply = script.lock().expect("a lock")(&path);
+        reply.send(&mut stream).await;
+    }
+}
+
+/// The path that is asked for.
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).ok()?;
-    Some((stream, head.split(' ').nth(1)?.to_owned()))
+    Some(head.split(' ').nth(1)?.to_owned())
 }
 
 fn provider(name: &str, issuer: &str, keys: ProviderKeys) -> IdentityProvider {
