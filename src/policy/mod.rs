@@ -14,6 +14,7 @@ pub mod credential;
 mod decide;
 pub mod document;
 pub mod expiry;
+pub mod identity;
 mod layers;
 pub mod names;
 pub mod nearest;
