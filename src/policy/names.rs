@@ -39,6 +39,8 @@ pub(super) const DECLARED_TOKEN: Form = Form {
     alphabet: "letters, digits, `.`, `_`, `-` and `@`, not marks alone",
     acr: false,
 };
+pub(super) const IDENTITY: Form = Form { what: "identity", ..DECLARED_TOKEN };
+pub(super) const PROVIDER: Form = Form { what: "identity provider", ..PASSWORD };
 const PASSWORD: Form = Form {
     what: "password",
     least: 1,

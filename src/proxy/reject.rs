@@ -152,7 +152,11 @@ const fn challenge_error(denial: &Denial, by_access_token: bool) -> Option<Chall
         Denial::ActionNotGranted { .. } | Denial::ScopeNotGranted { .. } | Denial::CatalogNotGranted => {
             Some(ChallengeError::InsufficientScope)
         }
-        Denial::AccessTokenInvalid | Denial::AccessTokenExpired | Denial::PrincipalGone | Denial::NotAccepted(_)
+        Denial::AccessTokenInvalid
+        | Denial::AccessTokenExpired
+        | Denial::PrincipalGone
+        | Denial::NotAccepted(_)
+        | Denial::NoRole
             if by_access_token =>
         {
             Some(ChallengeError::InvalidToken)
@@ -274,8 +278,10 @@ mod tests {
             Denial::PrincipalGone,
             Denial::NotAccepted(NotAccepted::AdminDisabled),
             Denial::NotAccepted(NotAccepted::TokenDisabled),
+            Denial::NotAccepted(NotAccepted::IdentityDisabled),
             Denial::NotAccepted(NotAccepted::PasswordReplaced),
             Denial::NotAccepted(NotAccepted::PasswordExpired),
+            Denial::NoRole,
             Denial::AnonymousNotAllowed,
             Denial::ActionNotGranted { repository: repository.clone(), wanted },
             Denial::ScopeNotGranted { repository, wanted },
@@ -294,7 +300,8 @@ mod tests {
             Denial::AccessTokenInvalid
             | Denial::AccessTokenExpired
             | Denial::PrincipalGone
-            | Denial::NotAccepted(_) => {
+            | Denial::NotAccepted(_)
+            | Denial::NoRole => {
                 if by_access_token {
                     ",error=\"invalid_token\""
                 } else {
