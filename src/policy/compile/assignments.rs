@@ -104,6 +104,7 @@ fn condition(
     if let Some(Grants::Role(Role::RepositoryCatalogLister)) = grants {
         let what = format!("`{}` takes no condition: it shows all repositories or none", Role::RepositoryCatalogLister);
         problems.push(Problem::new(&patterns.origin, what).hint("remove `repositories`"));
+        return None;
     }
     let pattern = |text: &At<String>| {
         let refuse = |error| Problem::new(&text.origin, format!("`{}`: {error}", text.value));

@@ -245,7 +245,7 @@ fn check_name(name: &At<String>, form: Form, problems: &mut Problems) -> Option<
     if form.allows(name) {
         return Some(name.as_str().into());
     }
-    let problem = format!("`{}` is not a {} name", name.value, form.what);
+    let problem = format!("`{}` is not {} name", name.value, form.what);
     problems.push(Problem::new(&name.origin, problem).hint(form.hint()));
     None
 }
