@@ -93,8 +93,8 @@ impl Identities {
         let provider = self.provider(assertion);
         let identities = provider.and_then(|provider| self.by_provider.get(&provider.name));
         let rules = identities.into_iter().flatten().flat_map(|identity| &identity.rules);
-        let of_provider = rules.filter(|rule| *rule.provider == *assertion.provider);
-        let mut kept = looked_at(of_provider, &assertion.claims);
+        let of_provider: Vec<_> = rules.filter(|rule| *rule.provider == *assertion.provider).collect();
+        let mut kept = looked_at(&of_provider, &assertion.claims);
         let name = provider.and_then(|provider| ClaimName::parse(provider.name_claim.as_deref()?).ok());
         if let Some((name, value)) =
             name.and_then(|name| name.find(&assertion.claims).cloned().map(|value| (name, value)))

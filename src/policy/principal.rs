@@ -186,11 +186,10 @@ impl Principal {
     /// The passwords by which this principal may prove itself.
     pub fn passwords(&self) -> &[Password] {
         match self {
-            Self::Anonymous => &[],
+            Self::Anonymous | Self::Identity(ResolvedIdentity { proof: Proof::Assertion, .. }) => &[],
             Self::Admin(admin) => &admin.passwords,
             Self::Token(held) => &held.token.passwords,
             Self::Identity(ResolvedIdentity { proof: Proof::Secret(identity), .. }) => &identity.secrets,
-            Self::Identity(ResolvedIdentity { proof: Proof::Assertion, .. }) => &[],
         }
     }
 

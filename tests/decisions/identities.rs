@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use seawall::clock::Timestamp;
 use seawall::oci::{RepositoryName, Scope};
-use seawall::policy::action::ActionSet;
+use seawall::policy::action::{Action, ActionSet};
 use seawall::policy::credential::PrincipalId;
 use seawall::policy::expiry::endings;
 use seawall::policy::identity::Assertion;
@@ -87,7 +87,7 @@ fn registry<'p>(policy: &'p PolicySnapshot, name: &str) -> &'p Registry {
 
 fn actions(principal: &Principal, repository: &str) -> String {
     let actions = principal.actions(&RepositoryName::parse(repository).unwrap());
-    actions.iter().map(|action| action.scope_name()).collect::<Vec<_>>().join(",")
+    actions.iter().map(Action::scope_name).collect::<Vec<_>>().join(",")
 }
 
 fn may(registry: &Registry, caller: &Caller, line: &str) -> Result<String, Denial> {
@@ -432,7 +432,7 @@ proptest! {
 
         // The decision agrees, and what allowed it is an assignment of one of them.
         let pulled = authorize(one, &caller, &operation(&format!("GET /v2/{name}/manifests/v1")), now());
-        prop_assert_eq!(pulled.is_ok(), expected.contains(seawall::policy::action::Action::ContentRead));
+        prop_assert_eq!(pulled.is_ok(), expected.contains(Action::ContentRead));
         if let Ok(permit) = pulled {
             let PermitRule::Role(assignment) = permit.rule() else { panic!("{:?}", permit.rule()) };
             let mine = groups.iter().any(|number| *assignment.identity == *format!("i{number}"));

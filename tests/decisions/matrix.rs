@@ -229,7 +229,9 @@ fn with_identities(registries: &str) -> PolicySnapshot {
         writeln!(text, "  {line}").unwrap();
         if line == "myregistry:" {
             text.push_str("    roleAssignments:\n");
-            ROLES.iter().for_each(|(name, held)| writeln!(text, "      - {{ identity: {name}, {held} }}").unwrap());
+            for (name, held) in ROLES {
+                writeln!(text, "      - {{ identity: {name}, {held} }}").unwrap();
+            }
         }
     }
     let (snapshot, problems) = compiled(&text);

@@ -35,11 +35,13 @@ impl StandIn {
             "no-keys.json" => Ok(Secret::new(r#"{"keys":[]}"#)),
             "discovery.json" => Ok(Secret::new(r#"{"issuer":"https://corp.example"}"#)),
             "broken.pem" => Ok(Secret::new("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")),
-            _ if name.ends_with(".json") => Ok(Secret::new(r#"{"keys":[{"kty":"EC"}]}"#)),
-            _ if what == "file" && Path::new(name).extension().is_some_and(|extension| extension == "pem") => {
-                Ok(Secret::new(CERTIFICATE))
+            _ => {
+                match Path::new(name).extension().and_then(|extension| extension.to_str()).filter(|_| what == "file") {
+                    Some("json") => Ok(Secret::new(r#"{"keys":[{"kty":"EC"}]}"#)),
+                    Some("pem") => Ok(Secret::new(CERTIFICATE)),
+                    _ => Ok(Secret::new(format!("the secret in {name}\n"))),
+                }
             }
-            _ => Ok(Secret::new(format!("the secret in {name}\n"))),
         }
     }
 }
