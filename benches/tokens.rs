@@ -21,7 +21,7 @@ use seawall::clock::{Clock, SystemClock, Timestamp};
 use seawall::current::Current;
 use seawall::oci::{Endpoint, parse};
 use seawall::policy::credential::{CredentialId, PrincipalId, Verifier};
-use seawall::policy::document::{RegistryDocuments, TokenStatus};
+use seawall::policy::document::{PolicyDocument, RegistryDocuments, TokenStatus};
 use seawall::policy::problem::Problems;
 use seawall::policy::stored::{StoredPassword, StoredScopeMap, StoredToken};
 use seawall::policy::{Caller, Granted, Operation, authorize};
@@ -136,7 +136,8 @@ impl House {
             let mut problems = Problems::new();
             let tree = yaml::parse("policy.yaml", FILE, &mut problems).unwrap();
             let draft = reader::draft::<RegistryDocuments>(tree, &mut problems).unwrap();
-            Ok(Described { registries: draft.whole().unwrap(), files: Vec::new() })
+            let document = PolicyDocument { registries: draft.whole().unwrap(), ..PolicyDocument::default() };
+            Ok(Described { document, files: Vec::new() })
         };
         let clock = Arc::new(SystemClock);
         let provider = PolicyProvider::new(Box::new(read), hash_key.clone(), Arc::clone(&current), clock);

@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
-    use crate::policy::document::RegistryDocuments;
+    use crate::policy::document::PolicyDocument;
     use crate::policy::origin::At;
     use crate::policy::{Compiler, References, StoredPolicy, compile};
     use crate::secret::{HashKey, Secret};
@@ -88,7 +88,7 @@ mod tests {
     fn snapshot(revision: u64) -> PolicySnapshot {
         let key = HashKey::from_bytes([0; 32]);
         let compiler = Compiler { hash_key: &key, references: &Nothing, now: Timestamp::UNIX_EPOCH };
-        let declared = compile(&RegistryDocuments::new(), compiler).0.unwrap();
+        let declared = compile(&PolicyDocument::default(), compiler).0.unwrap();
         let mut stored = StoredPolicy::default();
         stored.set_revision(revision);
         PolicySnapshot::assemble(1, &declared, &stored, None)

@@ -1,10 +1,10 @@
-//! What stands under `registries:`, from YAML to a snapshot; every file and variable that it names answers.
+//! A whole policy, from YAML to its compiled form; every file and variable that it names answers.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use seawall::clock::Timestamp;
-use seawall::policy::document::RegistryDocuments;
+use seawall::policy::document::PolicyDocument;
 use seawall::policy::origin::At;
 use seawall::policy::problem::Problems;
 use seawall::policy::{Compiler, References, compile};
@@ -26,16 +26,15 @@ impl References for Answering {
 fuzz_target!(|text: &str| {
     let mut problems = Problems::new();
     let tree = yaml::parse("policy.yaml", text, &mut problems);
-    let draft = tree.and_then(|tree| reader::draft::<RegistryDocuments>(tree, &mut problems));
+    let draft = tree.and_then(|tree| reader::draft::<PolicyDocument>(tree, &mut problems));
     let Some(draft) = draft else {
         assert!(problems.are_fatal(), "nothing was read and nothing is wrong");
         return;
     };
     let hash_key = HashKey::from_bytes([0; 32]);
     let compiler = Compiler { hash_key: &hash_key, references: &Answering, now: Timestamp::UNIX_EPOCH };
-    let (snapshot, further) = compile(draft.examine(), compiler, 1);
-    assert_eq!(snapshot.is_none(), further.are_fatal(), "a snapshot and a problem, or neither");
-    assert_eq!(snapshot.map(|snapshot| snapshot.version()), (!further.are_fatal()).then_some(1));
+    let (declared, further) = compile(draft.examine(), compiler);
+    assert_eq!(declared.is_none(), further.are_fatal(), "a policy and a problem, or neither");
     problems.extend_elsewhere(further);
     let lines = u32::try_from(text.split(['\n', '\r']).count()).unwrap_or(u32::MAX);
     for problem in problems.sorted() {

@@ -15,7 +15,7 @@ use crate::oci::Scope;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
 use crate::policy::identity::{Assertion, IdentityProvider};
 use crate::policy::principal::Password;
-use crate::policy::{AccessList, Caller, Denial, Granted, Principal, Registry};
+use crate::policy::{self, AccessList, Caller, Denial, Granted, Principal, Registry};
 use crate::secret::{HashKey, Secret};
 use crate::telemetry::Cache;
 use crate::telemetry::metrics::Metrics;
@@ -119,7 +119,7 @@ impl Authenticator {
         let (Some(principal), Some(credential)) = (principal, verdict.credential) else {
             return Err(Denial::CredentialInvalid.into());
         };
-        principal.accepts(credential, now).map_err(Denial::NotAccepted)?;
+        policy::accepted(&principal, Some(credential), now)?;
         Ok(Caller { principal, credential: Some(credential), granted: Granted::Everything })
     }
 
@@ -293,8 +293,8 @@ fn accepted(
     granted: Granted,
     now: Timestamp,
 ) -> Result<Caller, Failure> {
-    if let Some(credential) = credential {
-        principal.accepts(credential, now).map_err(Denial::NotAccepted)?;
+    if !matches!(principal, Principal::Anonymous) {
+        policy::accepted(&principal, credential, now)?;
     }
     Ok(Caller { principal, credential, granted })
 }

@@ -1,27 +1,29 @@
 //! What an operator writes in the root file: the process configuration as described, before it is resolved.
 //!
 //! These types are the single source of the YAML's shape: the reader, the JSON Schema and `config/reference.yaml` all
-//! follow them. What is under `registries` is the policy's ([`crate::policy::document`]).
+//! follow them. The policy's keys are [`crate::policy::document`]'s.
 
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::auth::keys::SigningAlgorithm;
-use crate::policy::document::RegistryDocuments;
+use crate::policy::document::{IdentityDocuments, IdentityProviderDocuments, RegistryDocuments};
 use crate::policy::origin::At;
 use crate::policy::tier::Tier;
 use crate::proxy::source::ForwardedHeader;
 use crate::telemetry::log::{LogFormat, LogLevel};
 
-/// The file that starts seawall. A change under `registries` is applied while it runs; everything else needs a restart.
+/// The file that starts seawall. A change under `registries`, `identities` and `identityProviders` is applied while it
+/// runs; everything else needs a restart.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct File {
     /// The version of this file's format: 1.
     #[schemars(range(min = 1, max = 1))]
     pub version: At<u16>,
-    /// Files, or directories whose `*.yaml` files, hold further `registries`. Relative to this file.
+    /// Files, or directories whose `*.yaml` files, hold further `registries`, `identities` and `identityProviders`.
+    /// Relative to this file.
     #[serde(default)]
     pub include: Vec<At<String>>,
     /// The addresses that registry clients connect to.
@@ -52,7 +54,13 @@ pub struct File {
     /// characters. Default: a file that the first start makes in `signing.directory`. Required with PostgreSQL.
     #[serde(default)]
     pub encryption_key: Option<At<SecretDocument>>,
-    /// The registries, by name: the policy.
+    /// Whose word is taken about who somebody is: `OpenID` Connect providers and Kubernetes clusters, by name.
+    #[serde(default)]
+    pub identity_providers: IdentityProviderDocuments,
+    /// People, groups and machines, by name: whom registries can assign roles to.
+    #[serde(default)]
+    pub identities: IdentityDocuments,
+    /// The registries, by name.
     #[serde(default)]
     pub registries: RegistryDocuments,
 }

@@ -1,12 +1,12 @@
 //! The process configuration: what is read once at start.
 //!
-//! The file is the only place that configures seawall; no environment variable or flag overrides a key. Registries are
-//! read from the same files and handed on as documents, to be compiled by `policy`. Nothing is printed here:
+//! The file is the only place that configures seawall; no environment variable or flag overrides a key. The policy is
+//! read from the same files and handed on as a document, to be compiled by `policy`. Nothing is printed here:
 //! whoever asked gets every problem that was found.
 
 use std::path::{Path, PathBuf};
 
-use crate::policy::document::RegistryDocuments;
+use crate::policy::document::PolicyDocument;
 use crate::policy::problem::Problems;
 use crate::provider::include;
 use crate::provider::reader::{self, Draft};
@@ -35,7 +35,7 @@ pub use settings::{
 #[derive(Debug, Clone)]
 pub struct Loaded {
     pub config: Config,
-    pub registries: RegistryDocuments,
+    pub policy: PolicyDocument,
     /// Every file and directory that was read: the policy may have changed when one of them has.
     pub files: Vec<PathBuf>,
 }
@@ -45,8 +45,8 @@ pub struct Loaded {
 pub struct Reading {
     /// `Some` when all of the process configuration is understood.
     pub config: Option<Config>,
-    /// `None` when nothing can be said about them, such as when an included file cannot be read.
-    pub registries: Option<Draft<RegistryDocuments>>,
+    /// `None` when nothing can be said about it, such as when an included file cannot be read.
+    pub policy: Option<Draft<PolicyDocument>>,
     /// Every file and directory that was read or should have been.
     pub files: Vec<PathBuf>,
     pub problems: Problems,
@@ -57,9 +57,9 @@ pub struct Reading {
 /// # Errors
 /// Every problem, when there is one; a file that cannot be read is one too.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
-    let Reading { config, registries, files, problems } = read(path);
-    match (config, registries.and_then(Draft::whole)) {
-        (Some(config), Some(registries)) if problems.is_empty() => Ok(Loaded { config, registries, files }),
+    let Reading { config, policy, files, problems } = read(path);
+    match (config, policy.and_then(Draft::whole)) {
+        (Some(config), Some(policy)) if problems.is_empty() => Ok(Loaded { config, policy, files }),
         _ => Err(problems),
     }
 }
@@ -71,8 +71,8 @@ pub fn read(path: &Path) -> Reading {
     let sources = include::gather(path, &mut problems);
     let file = sources.process.and_then(|tree| reader::draft(tree, &mut problems));
     let config = file.and_then(|file| config(file, &mut problems));
-    let registries = sources.registries.and_then(|tree| reader::draft(tree, &mut problems));
-    Reading { config, registries, files: sources.files, problems }
+    let policy = sources.policy.and_then(|tree| reader::draft(tree, &mut problems));
+    Reading { config, policy, files: sources.files, problems }
 }
 
 /// Resolves as much of `file` as there is, to find the problems of all of it.

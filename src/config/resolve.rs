@@ -14,7 +14,6 @@ use super::{management, store};
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::quantity;
-use crate::provider::include::beside;
 use crate::telemetry::audit::AuditSink;
 
 const VERSION: u16 = 1;
@@ -139,7 +138,7 @@ pub(super) fn path(written: &At<String>, problems: &mut Problems) -> PathBuf {
     if written.is_empty() {
         problems.push(Problem::new(&written.origin, "the path is empty"));
     }
-    beside(&written.origin, written)
+    written.origin.beside(written)
 }
 
 /// A text that ends up in logs, metrics or tokens: it must say something, in printable characters.

@@ -8,7 +8,6 @@ use super::resolve::{duration, path};
 use super::settings::{EncryptionKeySource, SecretSource, StoreLocation, StoreSettings};
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
-use crate::provider::include::beside;
 use crate::store::{MalformedStoreUrl, StoreUrl};
 
 const SQLITE_FILE: &str = "/var/lib/seawall/seawall.db";
@@ -32,7 +31,7 @@ fn location(document: &StoreDocument, problems: &mut Problems) -> Option<StoreLo
         for (key, origin) in written.into_iter().filter_map(|(key, origin)| Some((key, origin?))) {
             problems.push(Problem::new(origin, format!("SQLite takes no {key}")).hint(format!("remove {key}")));
         }
-        return Some(StoreLocation::Sqlite(beside(&url.origin, &file.to_string_lossy())));
+        return Some(StoreLocation::Sqlite(url.origin.beside(&file.to_string_lossy())));
     }
     let password = password.as_ref().and_then(|document| secret(document, problems));
     let ca = ca.as_ref().map(|ca| At::new(path(ca, problems), ca.origin.clone()));

@@ -44,7 +44,7 @@ fn every_example_loads_without_a_problem() {
     for file in files {
         let loaded = load(&file).map_err(|problems| shown(problems, Path::new(HERE)));
         let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
-        assert!(!loaded.registries.is_empty(), "{}", file.display());
+        assert!(!loaded.policy.registries.is_empty(), "{}", file.display());
         assert_eq!(loaded.files, [file]);
     }
 }
@@ -339,7 +339,7 @@ fn registries_are_understood_although_the_process_part_is_not_and_the_other_way_
         fs::write(&path, &text).unwrap();
         let reading = read(&path);
         assert_eq!(
-            (reading.config.is_some(), reading.registries.and_then(Draft::whole).is_some()),
+            (reading.config.is_some(), reading.policy.and_then(Draft::whole).is_some()),
             (process, registries),
             "{text}"
         );

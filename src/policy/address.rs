@@ -139,8 +139,34 @@ impl UpstreamTarget {
 
     /// Whether only processes on this machine reach the upstream without passing seawall.
     pub fn is_loopback(&self) -> bool {
-        &*self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        is_loopback(&self.host)
     }
+}
+
+/// Checks the URL of an identity provider: https, or http to this machine only.
+///
+/// # Errors
+/// A phrase that says what is wrong.
+pub fn check_provider_url(url: &str, may_have_query: bool) -> Result<(), &'static str> {
+    let uri: Uri = url.parse().map_err(|_| "not a URL")?;
+    let origin = match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme), Some(authority)) => format!("{scheme}://{authority}"),
+        _ => return Err("the URL must begin with https://"),
+    };
+    let (tls, authority) = origin_of(&origin)?;
+    let host = authority.host().trim_matches(['[', ']']);
+    if !tls && !is_loopback(host) {
+        return Err("the URL must begin with https://: whoever can change an answer on its way could be anybody");
+    }
+    // A fragment is never sent, and `Uri` drops it.
+    if url.contains('#') || (uri.query().is_some() && !may_have_query) {
+        return Err("a query or a fragment has no place in this URL");
+    }
+    Ok(())
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether the URL is TLS, and its authority; nothing else may be in it.
@@ -216,6 +242,37 @@ mod tests {
         for url in ["registry:5000", "ftp://x", "http://x/v2", "http://u:p@x", "http://x?y=1", "http://"] {
             assert!(UpstreamTarget::parse(url).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_provider_is_asked_over_tls_or_on_this_machine() {
+        for url in [
+            "https://login.example.com",
+            "https://login.example.com/tenant/v2.0",
+            "https://login.example.com:8443/",
+            "http://127.0.0.1:9000/dex",
+            "http://[::1]:9000",
+            "http://localhost",
+        ] {
+            assert_eq!(check_provider_url(url, false), Ok(()), "{url}");
+        }
+        for url in [
+            "",
+            "login.example.com",
+            "http://login.example.com",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example.com",
+            "http://127.0.0.1@login.example.com",
+            "https://user@login.example.com",
+            "ftp://127.0.0.1",
+            "https://login.example.com?x=y",
+            "https://login.example.com/#x",
+            "https:///x",
+            "https://-x",
+        ] {
+            assert!(check_provider_url(url, false).is_err(), "{url}");
+        }
+        assert_eq!(check_provider_url("https://login.example.com/keys?p=policy", true), Ok(()));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::operation::{Need, Operation};
 use super::origin::Origin;
 use super::principal::{NotAccepted, Principal};
 use super::registry::Registry;
+use super::role::RoleAssignment;
 use super::scope_map::ScopeMap;
 use crate::clock::Timestamp;
 use crate::oci::{RepositoryName, Scope};
@@ -19,7 +20,8 @@ use crate::oci::{RepositoryName, Scope};
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub principal: Principal,
-    /// The password that was presented, or by which the access token was obtained; `None` for anonymous.
+    /// The password that was presented, or by which the access token was obtained; `None` for anonymous, and for those
+    /// whom an identity provider vouches for.
     pub credential: Option<CredentialId>,
     pub granted: Granted,
 }
@@ -98,6 +100,7 @@ pub enum PermitRule {
     Admin(Origin),
     AnonymousPull(Origin),
     ScopeMap { map: Arc<ScopeMap>, repository: RepositoryName, usable: ActionSet },
+    Role(Arc<RoleAssignment>),
 }
 
 impl fmt::Display for PermitRule {
@@ -110,6 +113,7 @@ impl fmt::Display for PermitRule {
                 Some(rule) => write!(f, "scope map {} ({})", map.name, rule.origin),
                 None => write!(f, "scope map {}", map.name),
             },
+            Self::Role(assignment) => assignment.fmt(f),
         }
     }
 }
@@ -138,6 +142,8 @@ pub enum Denial {
     PrincipalGone,
     #[error("the principal is not accepted: {}", not_accepted(*.0))]
     NotAccepted(NotAccepted),
+    #[error("no role on this registry is assigned to the identity")]
+    NoRole,
     #[error("anonymous pull is not enabled")]
     AnonymousNotAllowed,
     #[error("the principal may not {} on repository {repository}", names(*.wanted))]
@@ -163,8 +169,10 @@ impl Denial {
             Self::PrincipalGone => "principal_gone",
             Self::NotAccepted(NotAccepted::AdminDisabled) => "admin_disabled",
             Self::NotAccepted(NotAccepted::TokenDisabled) => "token_disabled",
+            Self::NotAccepted(NotAccepted::IdentityDisabled) => "identity_disabled",
             Self::NotAccepted(NotAccepted::PasswordReplaced) => "password_replaced",
             Self::NotAccepted(NotAccepted::PasswordExpired) => "password_expired",
+            Self::NoRole => "no_role",
             Self::AnonymousNotAllowed => "anonymous_not_allowed",
             Self::ActionNotGranted { .. } => "action_not_granted",
             Self::ScopeNotGranted { .. } => "scope_not_granted",
@@ -177,6 +185,7 @@ const fn not_accepted(reason: NotAccepted) -> &'static str {
     match reason {
         NotAccepted::AdminDisabled => "the admin account is disabled",
         NotAccepted::TokenDisabled => "the token is disabled",
+        NotAccepted::IdentityDisabled => "the service principal is disabled",
         NotAccepted::PasswordReplaced => "the password was replaced or deleted",
         NotAccepted::PasswordExpired => "the password has expired",
     }
@@ -205,13 +214,31 @@ pub fn authorize(
 }
 
 fn still_accepted(registry: &Registry, caller: &Caller, now: Timestamp) -> Result<(), Denial> {
-    match (&caller.principal, caller.credential) {
-        (Principal::Anonymous, _) if registry.anonymous_pull() => Ok(()),
-        (Principal::Anonymous, _) => Err(Denial::AnonymousNotAllowed),
-        (Principal::Admin(_) | Principal::Token(_), Some(credential)) => {
-            caller.principal.accepts(credential, now).map(|_| ()).map_err(Denial::NotAccepted)
+    match &caller.principal {
+        Principal::Anonymous if registry.anonymous_pull() => Ok(()),
+        Principal::Anonymous => Err(Denial::AnonymousNotAllowed),
+        known @ (Principal::Admin(_) | Principal::Token(_) | Principal::Identity(_)) => {
+            accepted(known, caller.credential, now)
         }
-        (Principal::Admin(_) | Principal::Token(_), None) => Err(Denial::NotAccepted(NotAccepted::PasswordReplaced)),
+    }
+}
+
+/// Whether `principal`, who is not anonymous, may log in at `now` by the password `credential`; `None` is accepted only
+/// of those whom an identity provider vouches for, and only as [`Registry::asserted`] has just made them.
+///
+/// # Errors
+/// Also for an identity that has no role on the registry (S2-32): it has nothing to log in for.
+pub fn accepted(principal: &Principal, credential: Option<CredentialId>, now: Timestamp) -> Result<(), Denial> {
+    match (principal, credential) {
+        (Principal::Identity(held), None) if held.is_asserted() => {}
+        (_, Some(credential)) => {
+            principal.accepts(credential, now).map_err(Denial::NotAccepted)?;
+        }
+        (_, None) => return Err(Denial::NotAccepted(NotAccepted::PasswordReplaced)),
+    }
+    match principal {
+        Principal::Identity(held) if !held.has_role() => Err(Denial::NoRole),
+        Principal::Anonymous | Principal::Admin(_) | Principal::Token(_) | Principal::Identity(_) => Ok(()),
     }
 }
 
@@ -246,7 +273,7 @@ fn satisfy(registry: &Registry, caller: &Caller, need: &Need) -> Result<PermitRu
     }
 }
 
-/// What gives `principal` the `usable` actions; of several scope maps the first that gives one.
+/// What gives `principal` the `usable` actions, or the catalogue; of several scope maps or roles the first that does.
 fn rule(registry: &Registry, principal: &Principal, on: Option<(&RepositoryName, ActionSet)>) -> PermitRule {
     match (principal, on) {
         (Principal::Token(held), Some((repository, usable))) => {
@@ -258,6 +285,14 @@ fn rule(registry: &Registry, principal: &Principal, on: Option<(&RepositoryName,
             })
         }
         (Principal::Token(_), None) => PermitRule::LoggedIn,
+        (Principal::Identity(held), _) => {
+            let gives = |assignment: &&Arc<RoleAssignment>| match on {
+                Some((repository, usable)) => assignment.actions(repository).intersects(usable),
+                None => assignment.lists_catalog(),
+            };
+            let found = held.assignments.iter().find(gives);
+            found.map_or(PermitRule::LoggedIn, |assignment| PermitRule::Role(Arc::clone(assignment)))
+        }
         (Principal::Admin(admin), _) => PermitRule::Admin(admin.origin.clone()),
         (Principal::Anonymous, _) => PermitRule::AnonymousPull(registry.properties().anonymous_pull_enabled.origin()),
     }

@@ -1,4 +1,5 @@
-//! What an operator writes under `registries`: the policy as described, before it is compiled.
+//! What an operator writes under `registries`, `identities` and `identityProviders`: the policy as described, before it is
+//! compiled.
 //!
 //! These types are the single source of the YAML's shape: the reader, the JSON Schema and the reference page all come
 //! from them. Names are ARM's (`Microsoft.ContainerRegistry`). Texts keep their positions, so that `compile` can
@@ -9,8 +10,30 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::identity::{IdentityKind, ProviderAlgorithm};
 use super::origin::At;
 
+/// All that one policy is made of, wherever it was written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyDocument {
+    #[serde(default)]
+    pub identity_providers: IdentityProviderDocuments,
+    #[serde(default)]
+    pub identities: IdentityDocuments,
+    #[serde(default)]
+    pub registries: RegistryDocuments,
+}
+
+impl PolicyDocument {
+    /// Its keys, which may stand in included files.
+    pub const KEYS: [&'static str; 3] = ["identityProviders", "identities", "registries"];
+}
+
+/// All identity providers, by name.
+pub type IdentityProviderDocuments = BTreeMap<At<String>, IdentityProviderDocument>;
+/// All identities, by name.
+pub type IdentityDocuments = BTreeMap<At<String>, IdentityDocument>;
 /// All registries, by name.
 pub type RegistryDocuments = BTreeMap<At<String>, RegistryDocument>;
 
@@ -58,9 +81,9 @@ pub struct RegistryDocument {
     /// and `@`.
     #[serde(default)]
     pub tokens: BTreeMap<At<String>, TokenDocument>,
-    /// Not built yet: must be empty.
+    /// What identities may do here.
     #[serde(default)]
-    pub role_assignments: Vec<At<NotYet>>,
+    pub role_assignments: Vec<At<RoleAssignmentDocument>>,
 }
 
 /// A place for something that a later version understands; anything written there is refused.
@@ -136,7 +159,7 @@ pub struct AdminDocument {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PasswordDocument {
-    /// `password1` or `password2` for tokens, `password` or `password2` for the admin account; any other under
+    /// `password1` or `password2` for tokens and service principals, `password` or `password2` for the admin account; any other under
     /// `additionalPasswords`.
     pub name: At<String>,
     /// A file that holds the password; a final line break is not part of it.
@@ -238,4 +261,100 @@ pub struct TokenDocument {
     /// Any number, with names of their own: 1 to 50 letters, digits, `.`, `_` and `-`.
     #[serde(default)]
     pub additional_passwords: Vec<At<PasswordDocument>>,
+}
+
+/// An `OpenID` Connect provider, a Kubernetes cluster, or whatever else signs JWTs about its subjects.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IdentityProviderDocument {
+    /// The `iss` claim of its tokens, to the letter: an `https://` URL.
+    pub issuer: At<String>,
+    /// A token is accepted when its `aud` claim has one of these.
+    #[schemars(length(min = 1))]
+    pub audiences: At<Vec<At<String>>>,
+    /// How it may sign. Default: `RS256` and `ES256`.
+    #[serde(default)]
+    pub algorithms: Option<At<Vec<At<ProviderAlgorithm>>>>,
+    /// Where its keys are. Default: where `/.well-known/openid-configuration` below the issuer says.
+    #[serde(default)]
+    pub jwks: Option<At<JwksDocument>>,
+    /// A PEM file with the certificate authorities to trust for it, instead of the system's.
+    #[serde(default)]
+    pub ca: Option<At<String>>,
+    /// By how much its clock may differ. Default 60s, at most 5m.
+    #[serde(default)]
+    pub clock_skew: Option<At<String>>,
+    /// The claim that names the subject. Default `sub`.
+    #[serde(default)]
+    pub subject_claim: Option<At<String>>,
+    /// The claim that names the subject in the audit log, such as `email`. Default: the subject itself.
+    #[serde(default)]
+    pub name_claim: Option<At<String>>,
+}
+
+/// A JWK set: exactly one of `url` and `file`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JwksDocument {
+    /// An `https://` URL.
+    #[serde(default)]
+    pub url: Option<At<String>>,
+    /// Relative to this file.
+    #[serde(default)]
+    pub file: Option<At<String>>,
+}
+
+/// Somebody to whom roles are assigned.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IdentityDocument {
+    #[serde(rename = "type")]
+    pub kind: At<IdentityKind>,
+    /// A GUID. A service principal's user name, and required for it.
+    #[serde(default)]
+    pub client_id: Option<At<String>>,
+    /// A GUID; ARM's id.
+    #[serde(default)]
+    pub principal_id: Option<At<String>>,
+    /// A GUID; for your own information.
+    #[serde(default)]
+    pub tenant_id: Option<At<String>>,
+    /// Whom a provider describes so is this identity. One rule is enough.
+    #[serde(default)]
+    pub matches: Vec<ClaimRuleDocument>,
+    #[serde(default)]
+    pub status: TokenStatus,
+    /// A service principal's secrets: at most two, named `password1` and `password2`.
+    #[serde(default)]
+    pub secrets: Vec<At<PasswordDocument>>,
+}
+
+/// What a provider must say.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClaimRuleDocument {
+    /// One of `identityProviders`.
+    pub provider: At<String>,
+    /// Claim (`sub`, or a JSON pointer such as `/kubernetes.io/namespace`) to its text, in which `*` stands for any run of
+    /// characters. All of them must hold; of a claim that is a list, one element.
+    #[schemars(extend("minProperties" = 1))]
+    pub claims: At<BTreeMap<At<String>, At<String>>>,
+}
+
+/// What an identity may do on a registry: exactly one of `role` and `scopeMap`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoleAssignmentDocument {
+    /// One of `identities`.
+    pub identity: At<String>,
+    /// A role of ACR, such as `AcrPull`, `AcrPush`, `AcrDelete`, `Reader`, `Contributor` or `Owner`.
+    #[serde(default)]
+    pub role: Option<At<String>>,
+    /// One of `scopeMaps`, or a system-defined one.
+    #[serde(default)]
+    pub scope_map: Option<At<String>>,
+    /// The condition: only these repositories (`team/app`, `team/*` or `*`), and not the catalogue. Default: all.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub repositories: Option<At<Vec<At<String>>>>,
 }

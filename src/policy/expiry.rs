@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::credential::CredentialId;
 use super::document::TokenStatus;
+use super::identity::Identity;
 use super::principal::Password;
 use super::registry::Registry;
 use crate::clock::Timestamp;
@@ -53,7 +54,7 @@ impl Nearness {
 pub struct Ending {
     /// As [`Principal::kind`](super::Principal::kind) names it.
     pub kind: &'static str,
-    /// The user name.
+    /// The user name; a service principal's own name.
     pub user: Arc<str>,
     /// The password's name.
     pub password: Arc<str>,
@@ -75,6 +76,12 @@ pub fn endings(registry: &Registry, now: Timestamp) -> Vec<Ending> {
     }
     for token in registry.tokens().filter(|token| token.status == TokenStatus::Enabled) {
         add(&mut found, "token", &token.name, &token.passwords, now);
+    }
+    // A service principal is told of by every registry on which it has a role.
+    let assigned =
+        |identity: &&Arc<Identity>| identity.is_enabled() && !registry.assignments(&identity.name).is_empty();
+    for identity in registry.identities().iter().filter(assigned) {
+        add(&mut found, "servicePrincipal", &identity.name, &identity.secrets, now);
     }
     found
 }

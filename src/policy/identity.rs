@@ -1,4 +1,4 @@
-//! Who says who somebody is: identity providers, and what one of them said about a caller.
+//! Who says who somebody is, and whom we know: identity providers, what one of them said about a caller, identities.
 //!
 //! Data only: fetching keys and verifying signatures is `auth`'s. What an [`Assertion`] means here is decided by the
 //! claim rules of the identities.
@@ -11,7 +11,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::claims::ClaimRule;
+use super::credential::PrincipalId;
+use super::document::TokenStatus;
 use super::origin::Origin;
+use super::principal::Password;
 
 /// An `OpenID` Connect issuer, or anything else that signs JWTs and publishes its keys.
 #[derive(Debug, Clone)]
@@ -111,4 +115,124 @@ pub struct Assertion {
     pub issuer: Arc<str>,
     pub subject: String,
     pub claims: Map<String, Value>,
+}
+
+/// Somebody to whom roles are assigned: a person, a group, or a machine.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub name: Arc<str>,
+    /// By which what a service principal's secrets obtained names it.
+    pub id: PrincipalId,
+    pub kind: IdentityKind,
+    /// A service principal's user name, or the id of a managed identity by which clients ask for it.
+    pub client_id: Option<Guid>,
+    /// ARM's id of the identity.
+    pub principal_id: Option<Guid>,
+    /// The tenant that it belongs to; shown, and of no consequence.
+    pub tenant_id: Option<Guid>,
+    /// Any one of them makes a caller this identity.
+    pub rules: Box<[ClaimRule]>,
+    /// Of a service principal only; at most two.
+    pub secrets: Box<[Password]>,
+    pub status: TokenStatus,
+    pub origin: Origin,
+}
+
+impl Identity {
+    pub fn is_enabled(&self) -> bool {
+        self.status == TokenStatus::Enabled
+    }
+
+    /// Whether one of its rules holds, whatever its status.
+    pub fn is_meant_by(&self, assertion: &Assertion) -> bool {
+        self.rules.iter().any(|rule| rule.matches(assertion))
+    }
+}
+
+/// What an identity stands for (requirements B.6).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+pub enum IdentityKind {
+    /// A person.
+    #[default]
+    User,
+    /// Everybody of whom a provider says so: what it is given, all its members have.
+    Group,
+    /// A machine or service, whose identity ends with it.
+    SystemAssigned,
+    /// An identity of its own that machines or services use.
+    UserAssigned,
+    /// An application, which may also log in with its client id and a secret.
+    ServicePrincipal,
+    /// A cluster that pulls; whatever its role, it does nothing else (S1-8, S1-9).
+    KubernetesCluster,
+}
+
+/// An id as ARM writes it: lower-case hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Guid(Arc<str>);
+
+impl Guid {
+    /// Reads an id; upper-case digits are folded. Not the one of zeros, which is the user name of everybody who logs in
+    /// with a refresh token.
+    pub fn parse(text: &str) -> Option<Self> {
+        let groups = text.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+        let digits = text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+        let zeros = text.bytes().all(|byte| matches!(byte, b'-' | b'0'));
+        (groups && digits && !zeros).then(|| Self(text.to_ascii_lowercase().into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let id = Guid::parse("6F9619FF-8B86-D011-B42D-00C04FC964FF").unwrap();
+        assert_eq!(id.as_str(), "6f9619ff-8b86-d011-b42d-00c04fc964ff");
+        for text in [
+            "",
+            "00000000-0000-0000-0000-000000000000",
+            "6f9619ff8b86d011b42d00c04fc964ff",
+            "{6f9619ff-8b86-d011-b42d-00c04fc964ff}",
+            "6f9619ff-8b86-d011-b42d-00c04fc964fg",
+            "6f9619ff-8b86-d011-b42d-00c04fc964ff ",
+            "6f9619ff-8b86-d011-b42d0-0c04fc964ff",
+        ] {
+            assert_eq!(Guid::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_provider_that_moved_in_its_file_is_the_same() {
+        let provider = IdentityProvider {
+            name: "corp".into(),
+            issuer: "https://corp.example".into(),
+            audiences: ["seawall".into()].into(),
+            algorithms: ProviderAlgorithm::DEFAULT.into(),
+            keys: ProviderKeys::Discovery,
+            ca: None,
+            clock_skew: Duration::from_mins(1),
+            subject_claim: "sub".into(),
+            name_claim: None,
+            origin: Origin::new("policy.yaml", 1, 1),
+        };
+        assert_eq!(provider, IdentityProvider { origin: Origin::new("policy.yaml", 9, 1), ..provider.clone() });
+        for other in [
+            IdentityProvider { issuer: "https://other.example".into(), ..provider.clone() },
+            IdentityProvider { audiences: ["other".into()].into(), ..provider.clone() },
+            IdentityProvider { algorithms: [ProviderAlgorithm::Es256].into(), ..provider.clone() },
+            IdentityProvider { keys: ProviderKeys::File("keys.json".into()), ..provider.clone() },
+            IdentityProvider { ca: Some("ca.pem".into()), ..provider.clone() },
+            IdentityProvider { clock_skew: Duration::ZERO, ..provider.clone() },
+            IdentityProvider { subject_claim: "oid".into(), ..provider.clone() },
+            IdentityProvider { name_claim: Some("email".into()), ..provider.clone() },
+        ] {
+            assert_ne!(provider, other);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The rules, pure: what is allowed to whom, from where. No I/O, no async, no clock, no logging.
 //!
-//! Bottom up: actions and patterns make scope maps, scope maps and credentials make principals, a registry knows its
-//! principals and network rules, a snapshot holds the registries. `document` is what operators write and [`compile`]
+//! Bottom up: actions and patterns make scope maps, scope maps and credentials make principals, roles and claim rules make
+//! identities, a registry knows its principals and network rules, a snapshot holds the registries. `document` is what operators write and [`compile`]
 //! turns it into the one layer of a registry; `stored` is what the API has set and makes the other. A snapshot is
 //! assembled of both, and [`authorize`] decides.
 
@@ -9,11 +9,13 @@
 
 pub mod action;
 pub mod address;
+pub mod claims;
 mod compile;
 pub mod credential;
 mod decide;
 pub mod document;
 pub mod expiry;
+mod identities;
 pub mod identity;
 mod layers;
 pub mod names;
@@ -27,6 +29,7 @@ pub mod problem;
 mod properties;
 pub mod quantity;
 mod registry;
+pub mod role;
 mod scope_action;
 mod scope_map;
 mod snapshot;
@@ -34,7 +37,8 @@ pub mod stored;
 pub mod tier;
 
 pub use compile::{Compiler, References, compile};
-pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, authorize, grant};
+pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, accepted, authorize, grant};
+pub use identities::Identities;
 pub use layers::{DeclaredPolicy, StoredPolicy};
 pub use operation::{Need, Operation, OperationClass};
 pub use pattern::{PatternError, RepositoryPattern};

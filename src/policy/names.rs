@@ -15,6 +15,7 @@ pub const SYSTEM_PREFIX: &str = "_repositories_";
 /// The form of one kind of name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Form {
+    /// With its article.
     pub(super) what: &'static str,
     least: usize,
     most: usize,
@@ -28,19 +29,21 @@ const fn acr(what: &'static str, marks: &'static str, alphabet: &'static str) ->
     Form { what, least: 5, most: 50, marks, alphabet, acr: true }
 }
 
-pub(super) const REGISTRY: Form = acr("registry", "", "letters and digits");
-pub(super) const SCOPE_MAP: Form = acr("scope map", "-_", "letters, digits, `-` and `_`");
-const TOKEN: Form = acr("token", "-", "letters, digits and `-`");
+pub(super) const REGISTRY: Form = acr("a registry", "", "letters and digits");
+pub(super) const SCOPE_MAP: Form = acr("a scope map", "-_", "letters, digits, `-` and `_`");
+const TOKEN: Form = acr("a token", "-", "letters, digits and `-`");
 pub(super) const DECLARED_TOKEN: Form = Form {
-    what: "token",
+    what: "a token",
     least: 1,
     most: 64,
     marks: "._-@",
     alphabet: "letters, digits, `.`, `_`, `-` and `@`, not marks alone",
     acr: false,
 };
+pub(super) const IDENTITY: Form = Form { what: "an identity", ..DECLARED_TOKEN };
+pub(super) const PROVIDER: Form = Form { what: "an identity provider", ..PASSWORD };
 const PASSWORD: Form = Form {
-    what: "password",
+    what: "a password",
     least: 1,
     most: 50,
     marks: "._-",
@@ -67,7 +70,7 @@ impl Form {
         if self.allows(name) {
             return Ok(());
         }
-        Err(format!("`{}` is not a {} name: {}", shortened(name), self.what, self.hint()))
+        Err(format!("`{}` is not {} name: {}", shortened(name), self.what, self.hint()))
     }
 }
 
@@ -166,6 +169,12 @@ mod tests {
                 &["a", "2027-q1", "laptop.of_jane"],
                 &["", "password", "password1", "password2", "a b", "."],
             ),
+            (
+                |name| IDENTITY.check(name),
+                &["build-agent", "jane.doe@example.com"],
+                &["", "a b", "-", "a/b", &"n".repeat(65)],
+            ),
+            (|name| PROVIDER.check(name), &["corp", "gitlab.example.com"], &["", "a b", "a@b", &"n".repeat(51)]),
         ];
         for (check, good, bad) in cases {
             good.iter().for_each(|name| assert_eq!(check(name), Ok(()), "{name}"));

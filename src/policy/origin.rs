@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -22,6 +23,11 @@ impl Origin {
     /// A place in `file`.
     pub fn new(file: impl Into<Arc<str>>, line: u32, column: u32) -> Self {
         Self { file: file.into(), line, column }
+    }
+
+    /// `path` as somebody means it who wrote it here: relative to the directory of the file.
+    pub fn beside(&self, path: &str) -> PathBuf {
+        Path::new(&*self.file).parent().unwrap_or(Path::new("")).join(path)
     }
 
     /// The place of things that no file declares, such as the system-defined scope maps.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use super::action::{Action, ActionSet};
 use super::credential::{CredentialId, PrincipalId, Verifier};
 use super::document::TokenStatus;
+use super::identity::Identity;
 use super::origin::Origin;
+use super::role::RoleAssignment;
 use super::scope_map::ScopeMap;
 use crate::clock::Timestamp;
 use crate::oci::RepositoryName;
 
-/// One password of a token or of the admin account.
+/// One password of a token, of a service principal or of the admin account.
 #[derive(Debug, Clone)]
 pub struct Password {
     /// `password1`, `password2`, a name of its own (D11) or, for the admin account, `password`. While a password that was
@@ -70,6 +72,59 @@ pub struct Admin {
     pub origin: Origin,
 }
 
+/// A caller who is one identity or several, with what is assigned to them on one registry. Only the policy makes one.
+#[derive(Debug, Clone)]
+pub struct ResolvedIdentity {
+    pub id: PrincipalId,
+    /// Of an asserted subject the provider's name for it, of a service principal its own.
+    pub name: Arc<str>,
+    /// The names of all that it is: a person, and the groups that he is in. At least one.
+    pub identities: Arc<[Arc<str>]>,
+    pub assignments: Arc<[Arc<RoleAssignment>]>,
+    proof: Proof,
+}
+
+/// How somebody proved to be an identity.
+#[derive(Debug, Clone)]
+enum Proof {
+    /// By what a provider said, which the rules in force were asked about a moment ago.
+    Assertion,
+    /// By a secret of this service principal, which has to count still.
+    Secret(Arc<Identity>),
+}
+
+impl ResolvedIdentity {
+    pub(super) fn asserted(
+        id: PrincipalId,
+        name: Arc<str>,
+        identities: Arc<[Arc<str>]>,
+        assignments: Arc<[Arc<RoleAssignment>]>,
+    ) -> Self {
+        Self { id, name, identities, assignments, proof: Proof::Assertion }
+    }
+
+    pub(super) fn service_principal(identity: &Arc<Identity>, assignments: Arc<[Arc<RoleAssignment>]>) -> Self {
+        let name = Arc::clone(&identity.name);
+        let proof = Proof::Secret(Arc::clone(identity));
+        Self { id: identity.id, identities: [Arc::clone(&name)].into(), name, assignments, proof }
+    }
+
+    /// The union of what the assignments allow.
+    pub fn actions(&self, repository: &RepositoryName) -> ActionSet {
+        self.assignments.iter().fold(ActionSet::EMPTY, |set, one| set.union(one.actions(repository)))
+    }
+
+    /// Whether it may do anything at all on the registry.
+    pub fn has_role(&self) -> bool {
+        self.assignments.iter().any(|assignment| assignment.grants_anything())
+    }
+
+    /// Whether a provider vouched for it, so that it has no password.
+    pub(super) const fn is_asserted(&self) -> bool {
+        matches!(self.proof, Proof::Assertion)
+    }
+}
+
 /// Somebody who may be allowed something.
 #[derive(Debug, Clone)]
 pub enum Principal {
@@ -77,6 +132,8 @@ pub enum Principal {
     Anonymous,
     Admin(Arc<Admin>),
     Token(ResolvedToken),
+    /// A person or a machine with roles, vouched for by an identity provider; or a service principal.
+    Identity(ResolvedIdentity),
 }
 
 /// Why a principal, though known, is not accepted now.
@@ -86,6 +143,8 @@ pub enum NotAccepted {
     AdminDisabled,
     /// The token's status is `disabled` (S3-93).
     TokenDisabled,
+    /// The service principal's status is `disabled`.
+    IdentityDisabled,
     /// The password is gone: deleted or rotated.
     PasswordReplaced,
     /// The password's expiry has passed (S3-10).
@@ -99,15 +158,18 @@ impl Principal {
             Self::Anonymous => "anonymous",
             Self::Admin(_) => "admin",
             Self::Token(_) => "token",
+            Self::Identity(held) if held.is_asserted() => "identity",
+            Self::Identity(_) => "servicePrincipal",
         }
     }
 
-    /// The user name; empty for anonymous (wire contract 1.2).
+    /// The user name; of an identity how it is called; empty for anonymous (wire contract 1.2).
     pub fn name(&self) -> &str {
         match self {
             Self::Anonymous => "",
             Self::Admin(admin) => &admin.name,
             Self::Token(held) => &held.token.name,
+            Self::Identity(held) => &held.name,
         }
     }
 
@@ -117,15 +179,17 @@ impl Principal {
             Self::Anonymous => None,
             Self::Admin(admin) => Some(admin.id),
             Self::Token(held) => Some(held.token.id),
+            Self::Identity(held) => Some(held.id),
         }
     }
 
     /// The passwords by which this principal may prove itself.
     pub fn passwords(&self) -> &[Password] {
         match self {
-            Self::Anonymous => &[],
+            Self::Anonymous | Self::Identity(ResolvedIdentity { proof: Proof::Assertion, .. }) => &[],
             Self::Admin(admin) => &admin.passwords,
             Self::Token(held) => &held.token.passwords,
+            Self::Identity(ResolvedIdentity { proof: Proof::Secret(identity), .. }) => &identity.secrets,
         }
     }
 
@@ -134,7 +198,10 @@ impl Principal {
         match self {
             Self::Admin(admin) if !admin.enabled => return Err(NotAccepted::AdminDisabled),
             Self::Token(held) if held.token.status == TokenStatus::Disabled => return Err(NotAccepted::TokenDisabled),
-            Self::Anonymous | Self::Admin(_) | Self::Token(_) => {}
+            Self::Identity(ResolvedIdentity { proof: Proof::Secret(identity), .. }) if !identity.is_enabled() => {
+                return Err(NotAccepted::IdentityDisabled);
+            }
+            Self::Anonymous | Self::Admin(_) | Self::Token(_) | Self::Identity(_) => {}
         }
         let password = self.passwords().iter().find(|password| password.id == id);
         let password = password.ok_or(NotAccepted::PasswordReplaced)?;
@@ -147,13 +214,15 @@ impl Principal {
             Self::Anonymous => ActionSet::from(Action::ContentRead).with(Action::MetadataRead),
             Self::Admin(_) => ActionSet::ALL,
             Self::Token(held) => held.actions(repository),
+            Self::Identity(held) => held.actions(repository),
         }
     }
 
     /// Whether the principal may list all repositories: never a token, whatever its scope map says (S3-17).
-    pub const fn may_list_catalog(&self) -> bool {
+    pub fn may_list_catalog(&self) -> bool {
         match self {
             Self::Admin(_) => true,
+            Self::Identity(held) => held.assignments.iter().any(|assignment| assignment.lists_catalog()),
             Self::Anonymous | Self::Token(_) => false,
         }
     }

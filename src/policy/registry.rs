@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use super::address::{ExternalUrl, LoginServer, UpstreamTarget};
 use super::credential::{PrincipalId, Verifier};
+use super::identities::Identities;
+use super::identity::{Assertion, Identity};
 use super::layers::{Declared, Stored};
 use super::network::{IpRules, NetworkRules};
 use super::origin::Origin;
-use super::principal::{Admin, Principal, ResolvedToken, Token};
+use super::principal::{Admin, Principal, ResolvedIdentity, ResolvedToken, Token};
 use super::properties::Properties;
+use super::role::RoleAssignment;
 use super::scope_map::ScopeMap;
 
 /// A registry of a snapshot. Immutable.
@@ -63,12 +66,19 @@ impl Registry {
         self.properties.anonymous_pull_enabled.value
     }
 
-    /// The principal that logs in with this user name (S3-60; the admin account's is the registry's name).
+    /// The principal that logs in with this user name (S3-60; the admin account's is the registry's name, a service
+    /// principal's its client id).
     pub fn principal_named(&self, user: &str) -> Option<Principal> {
         if user == &*self.admin.name {
             return Some(Principal::Admin(Arc::clone(&self.admin)));
         }
-        self.token(user).map(|token| self.resolve(token))
+        if let Some(token) = self.declared_token(user) {
+            return Some(self.resolve(token));
+        }
+        if let Some(identity) = self.identities().service_principal(user) {
+            return Some(self.service_principal(identity));
+        }
+        self.stored.token(user).map(|token| self.resolve(token))
     }
 
     /// The principal with this id, if it still exists.
@@ -77,12 +87,50 @@ impl Registry {
             return Some(Principal::Admin(Arc::clone(&self.admin)));
         }
         let stored = || self.stored.token_with_id(id).filter(|token| self.is_effective(token));
-        self.declared.ids.get(&id).or_else(stored).map(|token| self.resolve(token))
+        let service_principal = || self.identities().service_principal_with(id).map(|one| self.service_principal(one));
+        let token = self.declared.ids.get(&id).or_else(stored);
+        token.map(|token| self.resolve(token)).or_else(service_principal)
+    }
+
+    /// Who it is that a provider vouches for: the union of all enabled identities that its assertion means, with what they
+    /// have on this registry. `id` is the subject's. `None` when it means none of them.
+    ///
+    /// To be asked again whenever something that was obtained by the assertion is used: identities, rules and roles are
+    /// those of this snapshot.
+    pub fn asserted(&self, assertion: &Assertion, id: PrincipalId) -> Option<Principal> {
+        let meant: Vec<&Arc<Identity>> = self.identities().meant_by(assertion).collect();
+        let assignments = match meant.as_slice() {
+            [] => return None,
+            [one] => self.assignments(&one.name),
+            several => {
+                let held = several.iter().filter_map(|one| self.declared.assignments.get(&one.name));
+                held.flat_map(|assignments| assignments.iter().map(Arc::clone)).collect()
+            }
+        };
+        let names = meant.iter().map(|one| Arc::clone(&one.name)).collect();
+        let name = self.identities().subject_name(assertion);
+        Some(Principal::Identity(ResolvedIdentity::asserted(id, name, names, assignments)))
+    }
+
+    /// The identities of the policy, which all registries share.
+    pub fn identities(&self) -> &Arc<Identities> {
+        &self.declared.identities
+    }
+
+    /// What is assigned to the identity of this name here.
+    pub fn assignments(&self, identity: &str) -> Arc<[Arc<RoleAssignment>]> {
+        self.declared.assignments.get(identity).cloned().unwrap_or_default()
+    }
+
+    /// The role assignments here, by identity.
+    pub fn role_assignments(&self) -> impl Iterator<Item = &Arc<RoleAssignment>> {
+        self.declared.assignments.values().flat_map(|assignments| &**assignments)
     }
 
     /// Some slow verifier of the registry, if it has any: the work to do in vain for unknown users (threat class Q).
     pub fn decoy(&self) -> Option<&Verifier> {
-        self.declared.slow_verifier().or_else(|| self.stored.slow_verifier())
+        let stored = || self.stored.slow_verifier();
+        self.declared.slow_verifier().or_else(stored).or_else(|| self.identities().slow_verifier())
     }
 
     /// The token of this name: the file's, else the store's.
@@ -131,9 +179,13 @@ impl Registry {
         self.declared.admin.as_ref().map(|admin| &admin.origin)
     }
 
-    /// Whether a stored token is a principal: not where a file declares one of its name.
+    /// Whether a stored token is a principal: not where a file declares one of its name, or a service principal with it.
     fn is_effective(&self, stored: &Token) -> bool {
-        !self.declared.tokens.contains_key(&stored.name)
+        !self.declared.tokens.contains_key(&stored.name) && self.identities().service_principal(&stored.name).is_none()
+    }
+
+    fn service_principal(&self, identity: &Arc<Identity>) -> Principal {
+        Principal::Identity(ResolvedIdentity::service_principal(identity, self.assignments(&identity.name)))
     }
 
     fn resolve(&self, token: &Arc<Token>) -> Principal {

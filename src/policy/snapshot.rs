@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::identities::Identities;
+use super::identity::IdentityProvider;
 use super::layers::{Declared, DeclaredPolicy, Index, StoredPolicy};
 use super::registry::Registry;
 
@@ -13,6 +15,7 @@ pub struct PolicySnapshot {
     stored_revision: u64,
     registries: Vec<Arc<Registry>>,
     index: Arc<Index>,
+    identities: Arc<Identities>,
 }
 
 impl PolicySnapshot {
@@ -27,6 +30,7 @@ impl PolicySnapshot {
             stored_revision: stored.revision(),
             registries: declared.registries.iter().map(registry).collect(),
             index: Arc::clone(&declared.index),
+            identities: Arc::clone(&declared.identities),
         }
     }
 
@@ -53,6 +57,16 @@ impl PolicySnapshot {
     /// All registries, by name.
     pub fn registries(&self) -> &[Arc<Registry>] {
         &self.registries
+    }
+
+    /// The identity providers, by name.
+    pub fn identity_providers(&self) -> &[Arc<IdentityProvider>] {
+        self.identities.providers()
+    }
+
+    /// The identities, which all registries share.
+    pub fn identities(&self) -> &Arc<Identities> {
+        &self.identities
     }
 
     fn find(&self, places: &HashMap<Box<str>, usize>, wanted: &str) -> Option<&Arc<Registry>> {

@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::include::beside;
 use crate::policy::References;
 use crate::policy::origin::At;
 use crate::secret::Secret;
@@ -28,7 +27,7 @@ impl MachineReferences {
 
 impl References for MachineReferences {
     fn file(&self, path: &At<String>) -> Result<Secret, String> {
-        let full = beside(&path.origin, &path.value);
+        let full = path.origin.beside(&path.value);
         self.read.borrow_mut().push(full.clone());
         read(&full).map(Secret::new).map_err(|error| format!("cannot read {}: {error}", full.display()))
     }

@@ -122,7 +122,9 @@ fn principal(trail: &Trail) -> Option<PrincipalRecord> {
         (Some(caller), _) => {
             let name = match &caller.principal {
                 Principal::Anonymous => None,
-                known @ (Principal::Admin(_) | Principal::Token(_)) => Some(known.name().to_owned()),
+                known @ (Principal::Admin(_) | Principal::Token(_) | Principal::Identity(_)) => {
+                    Some(known.name().to_owned())
+                }
             };
             Some(PrincipalRecord { kind: caller.principal.kind(), name })
         }

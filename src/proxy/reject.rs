@@ -161,6 +161,7 @@ const fn challenge_error(denial: &Denial, by_access_token: bool) -> Option<Chall
         | Denial::IdentityUnknown
         | Denial::PrincipalGone
         | Denial::NotAccepted(_)
+        | Denial::NoRole
             if by_access_token =>
         {
             Some(ChallengeError::InvalidToken)
@@ -290,8 +291,10 @@ mod tests {
             Denial::PrincipalGone,
             Denial::NotAccepted(NotAccepted::AdminDisabled),
             Denial::NotAccepted(NotAccepted::TokenDisabled),
+            Denial::NotAccepted(NotAccepted::IdentityDisabled),
             Denial::NotAccepted(NotAccepted::PasswordReplaced),
             Denial::NotAccepted(NotAccepted::PasswordExpired),
+            Denial::NoRole,
             Denial::AnonymousNotAllowed,
             Denial::ActionNotGranted { repository: repository.clone(), wanted },
             Denial::ScopeNotGranted { repository, wanted },
@@ -312,7 +315,8 @@ mod tests {
             | Denial::IdentityTokenInvalid(_)
             | Denial::IdentityUnknown
             | Denial::PrincipalGone
-            | Denial::NotAccepted(_) => {
+            | Denial::NotAccepted(_)
+            | Denial::NoRole => {
                 if by_access_token {
                     ",error=\"invalid_token\""
                 } else {

@@ -122,11 +122,11 @@ mod tests {
              loginServer: registry.example.com\n    upstream: {{ url: http://127.0.0.1:5000 }}\n    tokens:\n{tokens}"
         );
         fs::write(&path, text).unwrap();
-        let registries = crate::config::read(&path).registries.and_then(crate::provider::reader::Draft::whole).unwrap();
+        let document = crate::config::read(&path).policy.and_then(crate::provider::reader::Draft::whole).unwrap();
         let references = MachineReferences::default();
         let now = Timestamp::from_second(NOW).unwrap();
         let compiler = Compiler { hash_key: &HashKey::from_bytes([0; 32]), references: &references, now };
-        let declared = compile(&registries, compiler).0.unwrap();
+        let declared = compile(&document, compiler).0.unwrap();
         current.publish(PolicySnapshot::assemble(version, &declared, &StoredPolicy::default(), None));
     }
 

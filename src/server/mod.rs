@@ -39,22 +39,22 @@ pub fn check(path: &Path) -> Problems {
 
 /// The same, and every file that the answer depends on.
 fn examine(path: &Path) -> (Problems, Vec<PathBuf>) {
-    let Reading { config, registries, mut files, mut problems } = config::read(path);
+    let Reading { config, policy, mut files, mut problems } = config::read(path);
     if let Some(config) = &config {
         problems.extend(config::missing_files(config));
     }
-    if let Some(registries) = &registries {
+    if let Some(policy) = &policy {
         let references = MachineReferences::default();
         // Ids and digests that are made with this key are thrown away.
         let compiler =
             Compiler { hash_key: &HashKey::from_bytes([0; 32]), references: &references, now: SystemClock.now() };
-        let (declared, further) = compile(registries.examine(), compiler);
+        let (declared, further) = compile(policy.examine(), compiler);
         problems.extend_elsewhere(further);
         if let Some(declared) = declared {
             problems.extend(declared.warnings_beside(&StoredPolicy::default()));
         }
         if let Some(config) = &config {
-            clear_text(config, registries.examine(), &mut problems);
+            clear_text(config, &policy.examine().registries, &mut problems);
         }
         files.extend(references.into_files());
     }

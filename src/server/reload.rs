@@ -27,9 +27,9 @@ pub(super) fn provider(
 ) -> Arc<PolicyProvider> {
     let (path, started): (PathBuf, Config) = (path.to_owned(), config.clone());
     let read = move || {
-        let Reading { config, registries, files, problems } = config::read(&path);
-        let registries = registries.and_then(Draft::whole);
-        let (Some(config), Some(registries), false) = (config, registries, problems.are_fatal()) else {
+        let Reading { config, policy, files, problems } = config::read(&path);
+        let document = policy.and_then(Draft::whole);
+        let (Some(config), Some(document), false) = (config, document, problems.are_fatal()) else {
             // As many as `seawall check` would name; the file may have been mended since it was read.
             let all = super::check(&path);
             return Err(Refused { problems: if all.are_fatal() { all } else { problems }, files });
@@ -38,7 +38,7 @@ pub(super) fn provider(
             let changed = started.differences(&config).join(", ");
             tracing::warn!(changed, "the process configuration changed: restart to apply it; the policy is reloaded");
         }
-        Ok(Described { registries, files })
+        Ok(Described { document, files })
     };
     Arc::new(PolicyProvider::new(Box::new(read), hash_key, Arc::clone(current), Arc::clone(clock)))
 }

@@ -7,6 +7,8 @@ mod authenticator;
 #[cfg(test)]
 mod compile;
 #[cfg(test)]
+mod identities;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod matrix;

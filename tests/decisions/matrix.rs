@@ -2,6 +2,7 @@
 //!
 //! `ok` is a permit; `no` the denial that the principal lacks the action, `scope` that the access token was not issued for
 //! it, `catalog` that the catalogue is not for this principal. Any other word is a denial's code, for the whole row.
+//! Rows that begin with `as:` are callers for whom an identity provider vouches.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::sync::Arc;
 use seawall::oci::Scope;
 use seawall::policy::{AccessList, Caller, Granted, PolicySnapshot, Registry, authorize};
 
-use super::policy::{now, operation, snapshot};
+use super::identities::asserted;
+use super::policy::{compiled, now, operation, snapshot};
 
 /// The columns. Tokens below have their actions on `sample/*`, and so on the mount's source, too.
 const OPERATIONS: [(&str, &str); 17] = [
@@ -61,6 +63,54 @@ const BY_PASSWORD: &str = "
   anonymous-off     anonymous_not_allowed
 ";
 
+/// The rights of identities, by their roles (S1-37 … S1-40, the table of B.5).
+///
+/// `AcrPush` does not delete, `AcrDelete` does not pull, `AcrImageSigner` has no right on data; a condition takes the
+/// catalogue away; a cluster pulls, whatever its role (S1-8, S1-9); a scope map gives what it gives a token (lifts S3-7).
+const BY_ROLE: &str = "
+                    base catalog  tags  manifest: GET HEAD PUT DELETE  blob: GET HEAD DELETE  upload: POST PATCH PUT GET DELETE  mount referrers
+  as:owner          ok   ok       ok              ok  ok   ok  ok            ok  ok   ok              ok   ok    ok  ok  ok      ok    ok
+  as:contributor    ok   ok       ok              ok  ok   ok  ok            ok  ok   ok              ok   ok    ok  ok  ok      ok    ok
+  as:reader         ok   ok       ok              ok  ok   no  no            ok  ok   no              no   no    no  no  no      no    ok
+  as:acrpull        ok   ok       ok              ok  ok   no  no            ok  ok   no              no   no    no  no  no      no    ok
+  as:acrpush        ok   ok       ok              ok  ok   ok  no            ok  ok   no              ok   ok    ok  ok  ok      ok    ok
+  as:acrdelete      ok   catalog  no              no  no   no  ok            no  no   ok              no   no    no  no  no      no    no
+  as:acrimagesigner no_role
+  as:repo-reader    ok   catalog  ok              ok  ok   no  no            ok  ok   no              no   no    no  no  no      no    ok
+  as:repo-writer    ok   catalog  ok              ok  ok   ok  no            ok  ok   no              ok   ok    ok  ok  ok      ok    ok
+  as:repo-contrib   ok   catalog  ok              ok  ok   ok  ok            ok  ok   ok              ok   ok    ok  ok  ok      ok    ok
+  as:repo-lister    ok   ok       no              no  no   no  no            no  no   no              no   no    no  no  no      no    no
+  as:confined       ok   catalog  ok              ok  ok   ok  no            ok  ok   no              ok   ok    ok  ok  ok      ok    ok
+  as:elsewhere      ok   catalog  no              no  no   no  no            no  no   no              no   no    no  no  no      no    no
+  as:source-only    ok   catalog  no              no  no   no  no            no  no   no              no   no    no  no  no      no    no
+  as:pull-and-write ok   ok       ok              ok  ok   ok  no            ok  ok   no              ok   ok    ok  ok  ok      ok    ok
+  as:cluster        ok   catalog  no              ok  ok   no  no            ok  ok   no              no   no    no  no  no      no    ok
+  as:scope-map      ok   catalog  no              ok  ok   ok  no            ok  ok   no              ok   ok    ok  ok  ok      ok    ok
+  as:nobody         no_role
+";
+
+/// Role assignments: the identity, then what is assigned to it.
+const ROLES: &[(&str, &str)] = &[
+    ("owner", "role: owner"),
+    ("contributor", "role: CONTRIBUTOR"),
+    ("reader", "role: Reader"),
+    ("acrpull", "role: acrpull"),
+    ("acrpush", "role: AcrPush"),
+    ("acrdelete", "role: AcrDelete"),
+    ("acrimagesigner", "role: AcrImageSigner"),
+    ("repo-reader", "role: Container Registry Repository Reader"),
+    ("repo-writer", "role: Container Registry Repository Writer"),
+    ("repo-contrib", "role: container registry repository contributor"),
+    ("repo-lister", "role: Container Registry Repository Catalog Lister"),
+    ("confined", "role: AcrPush, repositories: [other/*, sample/*]"),
+    ("elsewhere", "role: Owner, repositories: [samples/*, sample, samp/*]"),
+    ("source-only", "role: AcrPull, repositories: [sample/source]"),
+    ("pull-and-write", "role: AcrPull"),
+    ("pull-and-write", "scopeMap: map-write"),
+    ("cluster", "role: Owner"),
+    ("scope-map", "scopeMap: map-read-write"),
+];
+
 /// The rights of an access token: what it was issued for, and never more than the principal has now (E-8, S3-71).
 ///
 /// Of a mount that lacks both its rights, the denial is the source's.
@@ -107,6 +157,9 @@ const BY_ACCESS_TOKEN: &[(&str, &str)] = &[
     // Only the admin account lists the catalogue, and only with a token for it (F-2).
     ("registry:catalog:*", "
   myregistry        ok   ok       scope           scope scope scope scope    scope scope scope        scope scope scope scope scope scope scope
+  as:acrpull        ok   ok       scope           scope scope no no          scope scope no           no no no no no             scope    scope
+  as:confined       ok   catalog  scope           scope scope scope no       scope scope no           scope scope scope scope scope scope scope
+  as:acrimagesigner no_role
   root-wildcard     ok   catalog  scope           scope scope scope scope    scope scope scope        scope scope scope scope scope scope scope
   system-admin      ok   catalog  scope           scope scope scope scope    scope scope scope        scope scope scope scope scope scope scope
   anonymous         ok   catalog  scope           scope scope no no          scope scope no           no no no no no             scope    scope
@@ -157,7 +210,34 @@ noadmin:
   admin: { passwords: [{ name: password, file: a }] }
 ",
     );
-    snapshot(&text)
+    with_identities(&text)
+}
+
+/// The same registries, with the roles of the table on the first one.
+fn with_identities(registries: &str) -> PolicySnapshot {
+    let mut text =
+        "identityProviders: { corp: { issuer: https://corp.example, audiences: [seawall] } }\nidentities:\n".to_owned();
+    let mut names: Vec<_> = ROLES.iter().map(|(name, _)| *name).chain(["nobody"]).collect();
+    names.dedup();
+    for name in names {
+        let kind = if name == "cluster" { "KubernetesCluster" } else { "User" };
+        writeln!(text, "  {name}: {{ type: {kind}, matches: [{{ provider: corp, claims: {{ sub: {name} }} }}] }}")
+            .unwrap();
+    }
+    text.push_str("registries:\n");
+    for line in registries.lines() {
+        writeln!(text, "  {line}").unwrap();
+        if line == "myregistry:" {
+            text.push_str("    roleAssignments:\n");
+            for (name, held) in ROLES {
+                writeln!(text, "      - {{ identity: {name}, {held} }}").unwrap();
+            }
+        }
+    }
+    let (snapshot, problems) = compiled(&text);
+    let warnings: Vec<_> = problems.lines().filter(|line| !line.starts_with(' ')).collect();
+    assert!(matches!(warnings[..], [one] if one.ends_with("gives `acrimagesigner` nothing")), "{problems}");
+    snapshot.unwrap()
 }
 
 /// The caller of a row, logged in with a password, and the registry that it talks to.
@@ -169,6 +249,9 @@ fn caller<'p>(policy: &'p PolicySnapshot, row: &str) -> (&'p Registry, Caller) {
         let credential = principal.passwords().first().map(|password| password.id);
         (registry, Caller { principal, credential, granted: Granted::Everything })
     };
+    if let Some(subject) = row.strip_prefix("as:") {
+        return (one, asserted(one, "corp", &serde_json::json!({ "sub": subject })).unwrap());
+    }
     match row {
         "anonymous" => (one, Caller::anonymous()),
         "anonymous-off" => (two, Caller::anonymous()),
@@ -224,6 +307,13 @@ fn check(policy: &PolicySnapshot, access: Option<&str>, table: &str) -> Vec<Stri
 fn a_password_brings_all_rights_of_its_principal_and_no_other() {
     let policy = policy();
     let wrong = check(&policy, None, BY_PASSWORD);
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// S1-8, S1-9, S1-37 … S1-40, S2-32, S3-7; threat classes B, D, F, G.
+#[test]
+fn an_identity_has_the_rights_of_its_roles_and_no_other() {
+    let wrong = check(&policy(), None, BY_ROLE);
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use seawall::clock::Timestamp;
-use seawall::policy::document::RegistryDocuments;
+use seawall::policy::document::{PolicyDocument, RegistryDocuments};
 use seawall::policy::origin::At;
 use seawall::policy::problem::Problems;
 use seawall::policy::{Compiler, DeclaredPolicy, Operation, PolicySnapshot, References, StoredPolicy, compile};
@@ -23,7 +23,7 @@ AIdoqExaXqMk59uCa/lbe/73WRpnXHg=
 -----END CERTIFICATE-----";
 
 /// Has every file and variable, except one named `missing`; what is in one named `empty` is empty, in one named
-/// `broken.pem` a certificate cut short, in `….pem` else a whole one.
+/// `broken.pem` a certificate cut short, in `….pem` else a whole one, in `….json` a JWK set.
 pub(crate) struct StandIn;
 
 impl StandIn {
@@ -32,11 +32,16 @@ impl StandIn {
             "missing" => Err(format!("there is no {what} {name}")),
             "short" => Ok(Secret::new("elevenchars\n")),
             "empty" => Ok(Secret::new("\r\n")),
+            "no-keys.json" => Ok(Secret::new(r#"{"keys":[]}"#)),
+            "discovery.json" => Ok(Secret::new(r#"{"issuer":"https://corp.example"}"#)),
             "broken.pem" => Ok(Secret::new("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")),
-            _ if what == "file" && Path::new(name).extension().is_some_and(|extension| extension == "pem") => {
-                Ok(Secret::new(CERTIFICATE))
+            _ => {
+                match Path::new(name).extension().and_then(|extension| extension.to_str()).filter(|_| what == "file") {
+                    Some("json") => Ok(Secret::new(r#"{"keys":[{"kty":"EC"}]}"#)),
+                    Some("pem") => Ok(Secret::new(CERTIFICATE)),
+                    _ => Ok(Secret::new(format!("the secret in {name}\n"))),
+                }
             }
-            _ => Ok(Secret::new(format!("the secret in {name}\n"))),
         }
     }
 }
@@ -60,7 +65,7 @@ pub(crate) fn now() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
-/// Compiles what stands under `registries:`. Problems come as an operator sees them, by their places.
+/// Compiles what stands under `registries:`, or a whole policy where the text has that key. Problems come as an operator sees them, by their places.
 pub(crate) fn compiled(registries: &str) -> (Option<PolicySnapshot>, String) {
     compiled_with(&hash_key(), registries)
 }
@@ -92,10 +97,16 @@ pub(crate) fn texts(problems: Problems) -> String {
 fn declared_with(hash_key: &HashKey, registries: &str) -> (Option<DeclaredPolicy>, Problems) {
     let mut problems = Problems::new();
     let tree = yaml::parse("policy.yaml", registries, &mut problems);
-    let draft = tree.and_then(|tree| reader::draft::<RegistryDocuments>(tree, &mut problems));
+    let document = tree.and_then(|tree| {
+        if registries.lines().any(|line| line == "registries:") {
+            return reader::draft::<PolicyDocument>(tree, &mut problems).map(|draft| draft.examine().clone());
+        }
+        let registries = reader::draft::<RegistryDocuments>(tree, &mut problems)?.examine().clone();
+        Some(PolicyDocument { registries, ..PolicyDocument::default() })
+    });
     let compiler = Compiler { hash_key, references: &StandIn, now: now() };
-    let declared = draft.and_then(|draft| {
-        let (declared, further) = compile(draft.examine(), compiler);
+    let declared = document.and_then(|document| {
+        let (declared, further) = compile(&document, compiler);
         problems.extend_elsewhere(further);
         declared
     });

@@ -273,9 +273,9 @@ async fn follow(
     events: OwnerFollows,
 ) {
     let read = move || {
-        let Reading { registries, files, problems, .. } = config::read(&file);
-        match registries.and_then(Draft::whole) {
-            Some(registries) if !problems.are_fatal() => Ok(Described { registries, files }),
+        let Reading { policy, files, problems, .. } = config::read(&file);
+        match policy.and_then(Draft::whole) {
+            Some(document) if !problems.are_fatal() => Ok(Described { document, files }),
             _ => Err(Refused { problems, files }),
         }
     };

@@ -131,8 +131,8 @@ impl Server {
 
     /// What the configuration file, if one is known, declares for a registry.
     pub(super) fn declared_login_server(&self, registry: &str) -> Option<String> {
-        let registries = config::read(self.file().ok()?).registries?;
-        let mut declared = registries.examine().iter().filter(|(name, _)| name.eq_ignore_ascii_case(registry));
+        let policy = config::read(self.file().ok()?).policy?;
+        let mut declared = policy.examine().registries.iter().filter(|(name, _)| name.eq_ignore_ascii_case(registry));
         declared.next().map(|(_, document)| document.login_server.value.clone())
     }
 

@@ -3,8 +3,11 @@
 //! Pure: whatever a document refers to outside itself (secret files, environment variables, certificate files) is
 //! asked of [`References`].
 
+mod assignments;
+mod identities;
 mod passwords;
 mod properties;
+mod providers;
 mod scope_maps;
 mod upstream;
 
@@ -14,9 +17,11 @@ use std::sync::Arc;
 use self::passwords::{Names, Owner};
 use super::address::{ExternalUrl, LoginServer};
 use super::credential::PrincipalId;
-use super::document::{RegistryDocument, RegistryDocuments, TokenDocument};
+use super::document::{IdentityDocuments, PolicyDocument, RegistryDocument, RegistryDocuments, TokenDocument};
+use super::identities::Identities;
 use super::layers::{Declared, DeclaredPolicy};
 use super::names::{self, Form};
+use super::nearest::nearest;
 use super::origin::At;
 use super::principal::{Password, Token};
 use super::problem::{Problem, Problems};
@@ -46,18 +51,28 @@ impl std::fmt::Debug for Compiler<'_> {
     }
 }
 
-/// Compiles `documents`; `None` when anything but warnings was found.
-pub fn compile(documents: &RegistryDocuments, compiler: Compiler<'_>) -> (Option<DeclaredPolicy>, Problems) {
+/// Compiles `document`; `None` when anything but warnings was found.
+pub fn compile(document: &PolicyDocument, compiler: Compiler<'_>) -> (Option<DeclaredPolicy>, Problems) {
     let mut problems = Problems::new();
+    let PolicyDocument { identity_providers, identities: written, registries: documents } = document;
+    let providers = providers::compile(identity_providers, compiler, &mut problems);
+    let identities = identities::compile(written, identity_providers, compiler, &mut problems);
+    let house = House { written, identities: Arc::new(Identities::new(providers, identities)) };
     let registries: Vec<_> = documents
         .iter()
-        .filter_map(|(name, document)| registry(name, document, compiler, &mut problems))
+        .filter_map(|(name, document)| registry(name, document, &house, compiler, &mut problems))
         .map(Arc::new)
         .collect();
     alike(documents, &mut problems);
     shared_hosts(&registries, &mut problems);
-    let policy = (!problems.are_fatal()).then(|| DeclaredPolicy::new(registries));
+    let policy = (!problems.are_fatal()).then(|| DeclaredPolicy::new(registries, house.identities));
     (policy, problems)
+}
+
+/// What registries have in common: the identities, as written and as far as they could be compiled.
+struct House<'a> {
+    written: &'a IdentityDocuments,
+    identities: Arc<Identities>,
 }
 
 /// Two registries must not have names that only differ in case: the API, like ARM, does not tell them apart.
@@ -89,6 +104,7 @@ fn shared_hosts(registries: &[Arc<Declared>], problems: &mut Problems) {
 fn registry(
     name: &At<String>,
     document: &RegistryDocument,
+    house: &House<'_>,
     compiler: Compiler<'_>,
     problems: &mut Problems,
 ) -> Option<Declared> {
@@ -106,7 +122,10 @@ fn registry(
     let admin = admin(name, document, compiler, problems);
     let token = |(token, body)| self::token(name, token, body, &scope_maps, compiler, problems).map(Arc::new);
     let tokens: Vec<_> = document.tokens.iter().filter_map(token).collect();
+    named_like_service_principals(&tokens, &house.identities, problems);
     Some(Declared {
+        assignments: assignments::compile(document, house.written, &scope_maps, problems),
+        identities: Arc::clone(&house.identities),
         name: named?,
         login_server: login_server?,
         external_url: external_url?,
@@ -122,17 +141,22 @@ fn registry(
     })
 }
 
+/// A user name means one principal.
+fn named_like_service_principals(tokens: &[Arc<Token>], identities: &Identities, problems: &mut Problems) {
+    for token in tokens {
+        if let Some(identity) = identities.service_principal(&token.name) {
+            let what = format!("token `{}` has the client id of identity `{}` as its name", token.name, identity.name);
+            let hint = format!("the identity is at {}; choose another name", identity.origin);
+            problems.push(Problem::new(&token.origin, what).hint(hint));
+        }
+    }
+}
+
 /// Keys whose feature is not built yet are refused, never ignored.
 fn not_yet(document: &RegistryDocument, problems: &mut Problems) {
-    let lists = [
-        ("privateEndpointConnections", &document.private_endpoint_connections),
-        ("roleAssignments", &document.role_assignments),
-    ];
-    for (key, list) in lists {
-        for item in list {
-            let what = format!("`{key}` is not available in this version");
-            problems.push(Problem::new(&item.origin, what).hint("remove it: it would have no effect"));
-        }
+    for item in &document.private_endpoint_connections {
+        let what = "`privateEndpointConnections` is not available in this version";
+        problems.push(Problem::new(&item.origin, what).hint("remove it: it would have no effect"));
     }
 }
 
@@ -208,11 +232,20 @@ fn report<T>(
     parsed.map_err(|error| problems.push(refuse(error))).ok()
 }
 
+/// That there is no `what` of the name `wanted`, and which of the `known` is meant; else what to do.
+fn missing<'a>(what: &str, wanted: &At<String>, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> Problem {
+    let problem = Problem::new(&wanted.origin, format!("there is no {what} `{}`", wanted.value));
+    match nearest(wanted, known) {
+        Some(name) => problem.hint(format!("did you mean `{name}`?")),
+        None => problem.hint(otherwise),
+    }
+}
+
 fn check_name(name: &At<String>, form: Form, problems: &mut Problems) -> Option<Arc<str>> {
     if form.allows(name) {
         return Some(name.as_str().into());
     }
-    let problem = format!("`{}` is not a {} name", name.value, form.what);
+    let problem = format!("`{}` is not {} name", name.value, form.what);
     problems.push(Problem::new(&name.origin, problem).hint(form.hint()));
     None
 }

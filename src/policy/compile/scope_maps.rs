@@ -12,7 +12,7 @@ use crate::policy::pattern::RepositoryPattern;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::scope_map::{ScopeMap, ScopeRule, system_defined};
 
-use super::check_name;
+use super::{check_name, missing};
 
 /// A registry's scope maps by name.
 pub(super) type ByName = BTreeMap<Arc<str>, Arc<ScopeMap>>;
@@ -58,17 +58,11 @@ pub(super) fn of_token(document: &TokenDocument, known: &ByName, problems: &mut 
     (!missing).then(|| found.into())
 }
 
-fn find(wanted: &At<String>, known: &ByName, problems: &mut Problems) -> Option<Arc<str>> {
+pub(super) fn find(wanted: &At<String>, known: &ByName, problems: &mut Problems) -> Option<Arc<str>> {
     let found = known.get_key_value(wanted.as_str());
     if found.is_none() {
-        let problem = Problem::new(&wanted.origin, format!("there is no scope map `{}`", wanted.value));
-        let nearest = nearest(wanted, known.keys().map(AsRef::as_ref));
-        problems.push(match nearest {
-            Some(name) => problem.hint(format!("did you mean `{name}`?")),
-            None => {
-                problem.hint("declare it under `scopeMaps`, or use a system-defined one such as `_repositories_pull`")
-            }
-        });
+        let hint = "declare it under `scopeMaps`, or use a system-defined one such as `_repositories_pull`";
+        problems.push(missing("scope map", wanted, known.keys().map(AsRef::as_ref), hint));
     }
     found.map(|(name, _)| Arc::clone(name))
 }

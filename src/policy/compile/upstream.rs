@@ -51,7 +51,7 @@ pub(super) fn target(
 
 /// Found out now, because later it would refuse every request of the registry, or worse: pingora panics on a certificate
 /// that it cannot parse.
-fn authorities(pem: Secret) -> Result<Secret, String> {
+pub(super) fn authorities(pem: Secret) -> Result<Secret, String> {
     let mut number = 0_usize;
     for certificate in CertificateDer::pem_slice_iter(pem.expose().as_bytes()) {
         number += 1;

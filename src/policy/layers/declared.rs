@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::policy::address::{ExternalUrl, LoginServer, UpstreamTarget};
 use crate::policy::credential::{PrincipalId, Verifier};
+use crate::policy::identities::Identities;
 use crate::policy::network::IpRules;
 use crate::policy::origin::{At, Origin};
 use crate::policy::principal::{Password, Token};
 use crate::policy::properties::DeclaredProperties;
+use crate::policy::role::RoleAssignment;
 use crate::policy::scope_map::ScopeMap;
 
 /// All registries that the files declare. Made by [`compile`](crate::policy::compile).
@@ -17,6 +19,7 @@ pub struct DeclaredPolicy {
     /// By name.
     pub(in crate::policy) registries: Vec<Arc<Declared>>,
     pub(in crate::policy) index: Arc<Index>,
+    pub(in crate::policy) identities: Arc<Identities>,
 }
 
 /// Where in the list of registries one is.
@@ -29,13 +32,13 @@ pub(in crate::policy) struct Index {
 }
 
 impl DeclaredPolicy {
-    pub(in crate::policy) fn new(registries: Vec<Arc<Declared>>) -> Self {
+    pub(in crate::policy) fn new(registries: Vec<Arc<Declared>>, identities: Arc<Identities>) -> Self {
         let mut index = Index::default();
         for (position, registry) in registries.iter().enumerate() {
             index.hosts.extend(registry.login_server.host_headers().map(|host| (host, position)));
             index.names.insert(registry.name.to_ascii_lowercase().into(), position);
         }
-        Self { registries, index: Arc::new(index) }
+        Self { registries, index: Arc::new(index), identities }
     }
 }
 
@@ -56,6 +59,10 @@ pub(in crate::policy) struct Declared {
     pub(in crate::policy) scope_maps: BTreeMap<Arc<str>, Arc<ScopeMap>>,
     pub(in crate::policy) tokens: BTreeMap<Arc<str>, Arc<Token>>,
     pub(in crate::policy) ids: HashMap<PrincipalId, Arc<Token>>,
+    /// Those of the whole policy.
+    pub(in crate::policy) identities: Arc<Identities>,
+    /// By the identity's name.
+    pub(in crate::policy) assignments: BTreeMap<Arc<str>, Arc<[Arc<RoleAssignment>]>>,
     pub(in crate::policy) origin: Origin,
 }
 

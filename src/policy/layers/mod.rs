@@ -46,6 +46,11 @@ impl Declared {
         if let Some(origin) = self.admin.as_ref().map(|at| &at.origin).filter(|_| stored.has_admin_passwords()) {
             warn(origin, "the admin account has passwords in the store too".to_owned());
         }
+        for identity in self.identities.iter() {
+            if let Some(id) = identity.client_id.as_ref().filter(|id| stored.token(id.as_str()).is_some()) {
+                warn(&identity.origin, format!("a token in the store is named `{}`, as this client id", id.as_str()));
+            }
+        }
         for token in self.tokens.values().filter(|token| stored.token(&token.name).is_some()) {
             warn(&token.origin, format!("token `{}` is in the store too", token.name));
         }

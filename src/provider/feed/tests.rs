@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::policy::credential::CredentialId;
-use crate::policy::document::RegistryDocuments;
+use crate::policy::document::PolicyDocument;
 use crate::provider::Described;
 use crate::provider::testing::{change, changes, key, token};
 use crate::secret::{EncryptionKey, HashKey, Secret};
@@ -145,7 +145,7 @@ struct House {
 impl House {
     fn new() -> (Self, Feed) {
         let (store, clock, current) = (Scripted::new(), Arc::new(ManualClock::at(100)), Arc::new(Current::new()));
-        let read = || Ok(Described { registries: RegistryDocuments::new(), files: Vec::new() });
+        let read = || Ok(Described { document: PolicyDocument::default(), files: Vec::new() });
         let key = HashKey::from_bytes([0; 32]);
         let shared = || (Arc::clone(&current), Arc::clone(&clock) as Arc<dyn Clock>);
         let provider = Arc::new(PolicyProvider::new(Box::new(read), key, shared().0, shared().1));

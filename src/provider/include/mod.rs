@@ -1,15 +1,16 @@
-//! One file and what it includes, gathered into two trees: the root file's own keys, and all registries.
+//! One file and what it includes, gathered into two trees: the root file's own keys, and the policy.
 //!
-//! Included files may hold registries only, so that the process configuration has one place. Nothing overrides
-//! anything: the same registry in two files is a problem that names both places.
+//! Included files may hold parts of the policy only, so that the process configuration has one place. Nothing overrides
+//! anything: the same registry, identity or provider in two files is a problem that names both places.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::tree::{Entry, Kind, Node};
+use super::tree::{Entry, Key, Kind, Node};
 use super::{reader, yaml};
+use crate::policy::document::PolicyDocument;
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
 
@@ -19,11 +20,11 @@ pub const MAX_INCLUDE_DEPTH: usize = 8;
 /// What was read.
 #[derive(Debug)]
 pub struct Sources {
-    /// The root file without `include` and `registries`. `None` when it could not be read as YAML.
+    /// The root file without `include` and the policy's keys. `None` when it could not be read as YAML.
     pub process: Option<Node>,
-    /// A mapping of registries, those of included files included. `None` when one of the files could not be read, so
-    /// that some may be missing.
-    pub registries: Option<Node>,
+    /// A mapping with the policy's keys, each with what all files have of it. `None` when one of the files could not be
+    /// read, so that something may be missing.
+    pub policy: Option<Node>,
     /// Every file and directory that was read, or should have been: a change to one of them is a reason to read again.
     pub files: Vec<PathBuf>,
 }
@@ -35,20 +36,15 @@ pub fn gather(path: &Path, problems: &mut Problems) -> Sources {
         files: Vec::new(),
         open: Vec::new(),
         done: HashMap::new(),
-        registries: Vec::new(),
-        names: BTreeMap::new(),
+        sections: PolicyDocument::KEYS.map(Section::new),
         complete: true,
     };
     let origin = Origin::new(path.to_string_lossy(), 1, 1);
     let process = walk.file(path, &origin, Role::Root);
-    let Walk { files, registries, complete, .. } = walk;
-    let registries = complete.then_some(Node { origin, kind: Kind::Mapping(registries), secret: false });
-    Sources { process, registries, files }
-}
-
-/// `path` as the operator means it who wrote it at `origin`: relative to the directory of that file.
-pub fn beside(origin: &Origin, path: &str) -> PathBuf {
-    Path::new(&*origin.file).parent().unwrap_or(Path::new("")).join(path)
+    let Walk { files, sections, complete, .. } = walk;
+    let mapping = |entries| Node { origin: origin.clone(), kind: Kind::Mapping(entries), secret: false };
+    let policy = complete.then(|| mapping(sections.map(|section| section.whole(&origin)).into()));
+    Sources { process, policy, files }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,9 +60,15 @@ struct Walk<'p> {
     open: Vec<PathBuf>,
     /// Where each file was included first.
     done: HashMap<PathBuf, Origin>,
-    registries: Vec<Entry>,
-    names: BTreeMap<Box<str>, Origin>,
+    sections: [Section; PolicyDocument::KEYS.len()],
     complete: bool,
+}
+
+/// One key of the policy, with what was found of it so far.
+struct Section {
+    key: &'static str,
+    entries: Vec<Entry>,
+    names: BTreeMap<Box<str>, Origin>,
 }
 
 impl Walk<'_> {
@@ -88,12 +90,14 @@ impl Walk<'_> {
             }
         };
         let mut tree = self.parse(path, &text)?;
-        let (registries, include) = (tree.take("registries"), tree.take("include"));
+        let include = tree.take("include");
+        for section in &mut self.sections {
+            if let Some(entry) = tree.take(section.key) {
+                section.merge(entry.value, self.problems);
+            }
+        }
         if role == Role::Included {
             self.refuse_other_keys(&tree);
-        }
-        if let Some(entry) = registries {
-            self.merge(entry.value);
         }
         if let Some(entry) = include {
             self.open.push(canonical);
@@ -131,7 +135,7 @@ impl Walk<'_> {
             return;
         };
         for written in paths {
-            let path = beside(&written.origin, &written);
+            let path = written.origin.beside(&written);
             if path.is_dir() {
                 self.directory(&path, &written.origin);
             } else {
@@ -151,41 +155,66 @@ impl Walk<'_> {
         }
     }
 
-    fn merge(&mut self, registries: Node) {
-        let entries = match registries.kind {
-            Kind::Mapping(entries) => entries,
-            // Its problem is recorded.
-            Kind::Placeholder => Vec::new(),
-            Kind::Scalar(_) | Kind::Sequence(_) => {
-                self.problems.push(registries.unlike_collection("a mapping"));
-                Vec::new()
-            }
-        };
-        for entry in entries {
-            let Entry { key, .. } = &entry;
-            if let Some(first) = self.names.get(&key.text) {
-                let problem = Problem::new(&key.origin, format!("registry {:?} is declared twice", key.text));
-                self.problems.push(problem.hint(format!("it is declared at {first} too")));
-                continue;
-            }
-            self.names.insert(key.text.clone(), key.origin.clone());
-            self.registries.push(entry);
-        }
-    }
-
     fn refuse_other_keys(&mut self, tree: &Node) {
         let Kind::Mapping(entries) = &tree.kind else {
             return self.problems.push(tree.unlike_collection("a mapping"));
         };
         for Entry { key, .. } in entries {
             let problem = Problem::new(&key.origin, format!("key {:?} in an included file", key.text));
-            self.problems.push(problem.hint("only registries and include may stand there; move it to the root file"));
+            let policy = PolicyDocument::KEYS.join(", ");
+            let hint = format!("only {policy} and include may stand there; move it to the root file");
+            self.problems.push(problem.hint(hint));
         }
     }
 
     fn refuse(&mut self, at: &Origin, what: String) {
         self.complete = false;
         self.problems.push(Problem::new(at, what));
+    }
+}
+
+impl Section {
+    const fn new(key: &'static str) -> Self {
+        Self { key, entries: Vec::new(), names: BTreeMap::new() }
+    }
+
+    /// Adds what one file has of it.
+    fn merge(&mut self, found: Node, problems: &mut Problems) {
+        let entries = match found.kind {
+            Kind::Mapping(entries) => entries,
+            // Its problem is recorded.
+            Kind::Placeholder => Vec::new(),
+            Kind::Scalar(_) | Kind::Sequence(_) => {
+                problems.push(found.unlike_collection("a mapping"));
+                Vec::new()
+            }
+        };
+        for entry in entries {
+            let Entry { key, .. } = &entry;
+            if let Some(first) = self.names.get(&key.text) {
+                let problem = Problem::new(&key.origin, format!("{} {:?} is declared twice", self.noun(), key.text));
+                problems.push(problem.hint(format!("it is declared at {first} too")));
+                continue;
+            }
+            self.names.insert(key.text.clone(), key.origin.clone());
+            self.entries.push(entry);
+        }
+    }
+
+    /// What each of its entries is.
+    fn noun(&self) -> &'static str {
+        match self.key {
+            "identityProviders" => "identity provider",
+            "identities" => "identity",
+            _ => "registry",
+        }
+    }
+
+    /// The key, with a mapping of what all files have.
+    fn whole(self, origin: &Origin) -> Entry {
+        let key = Key { origin: origin.clone(), text: self.key.into() };
+        let value = Node { origin: origin.clone(), kind: Kind::Mapping(self.entries), secret: false };
+        Entry { key, value, refused: false }
     }
 }
 

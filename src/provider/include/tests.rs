@@ -3,7 +3,6 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::policy::document::RegistryDocuments;
 
 /// Names and contents; `@` in a content stands for a whole registry.
 type Files<'a> = &'a [(&'a str, &'a str)];
@@ -30,8 +29,9 @@ fn gathered(directory: &TempDir) -> (Sources, Vec<String>) {
 }
 
 fn names(sources: Sources) -> Vec<String> {
-    let registries = reader::read::<RegistryDocuments>(sources.registries.unwrap(), &mut Problems::new()).unwrap();
-    registries.keys().map(|name| format!("{} in {}", **name, file_name(Path::new(&*name.origin.file)))).collect()
+    let policy = reader::read::<PolicyDocument>(sources.policy.unwrap(), &mut Problems::new()).unwrap();
+    let all = policy.identity_providers.keys().chain(policy.identities.keys()).chain(policy.registries.keys());
+    all.map(|name| format!("{} in {}", **name, file_name(Path::new(&*name.origin.file)))).collect()
 }
 
 fn file_name(path: &Path) -> String {
@@ -39,12 +39,12 @@ fn file_name(path: &Path) -> String {
 }
 
 #[test]
-fn registries_of_all_files_are_one_mapping() {
+fn the_policy_of_all_files_is_one() {
     let directory = directory(&[
         ("root.yaml", "version: 1\ninclude: [more/one.yaml, conf.d]\nregistries: {root: @}"),
         ("more/one.yaml", "include: [two.yaml]\nregistries: {one: @}"),
-        ("more/two.yaml", "registries: {two: @}"),
-        ("conf.d/b.yaml", "registries: {b: @}"),
+        ("more/two.yaml", "registries: {two: @}\nidentities: {me: {type: User}}"),
+        ("conf.d/b.yaml", "registries: {b: @}\nidentityProviders: {corp: {issuer: x, audiences: [y]}}"),
         ("conf.d/a.yaml", "registries: {a: @}"),
         ("conf.d/.hidden.yaml", "nonsense"),
         ("conf.d/readme.txt", "nonsense"),
@@ -58,7 +58,15 @@ fn registries_of_all_files_are_one_mapping() {
     assert!(process.take("registries").is_none() && process.take("include").is_none());
     assert_eq!(
         names(sources),
-        ["a in a.yaml", "b in b.yaml", "one in one.yaml", "root in root.yaml", "two in two.yaml"]
+        [
+            "corp in b.yaml",
+            "me in two.yaml",
+            "a in a.yaml",
+            "b in b.yaml",
+            "one in one.yaml",
+            "root in root.yaml",
+            "two in two.yaml"
+        ]
     );
 }
 
@@ -79,9 +87,13 @@ fn what_includes_cannot_do_is_a_problem_at_the_place_that_says_it() {
             &["a.yaml:1:14: registry \"x\" is declared twice\n  hint: it is declared at root.yaml:2:14 too"],
         ),
         (
+            &[("root.yaml", "include: [a.yaml]\nidentities: {x: {}}"), ("a.yaml", "identities: {x: {}}")],
+            &["a.yaml:1:14: identity \"x\" is declared twice\n  hint: it is declared at root.yaml:2:14 too"],
+        ),
+        (
             &[("root.yaml", "include: [a.yaml]"), ("a.yaml", "store: x")],
             &[
-                "a.yaml:1:1: key \"store\" in an included file\n  hint: only registries and include may stand there; move it to the root file",
+                "a.yaml:1:1: key \"store\" in an included file\n  hint: only identityProviders, identities, registries and include may stand there; move it to the root file",
             ],
         ),
         (
@@ -110,7 +122,7 @@ fn files_may_include_files_eight_deep() {
             .collect();
         let files: Vec<_> = files.iter().map(|(name, text): &(String, String)| (&**name, &**text)).collect();
         let (sources, problems) = gathered(&directory(&files));
-        assert_eq!((sources.registries.is_some(), problems.is_empty()), (allowed, allowed), "{problems:?}");
+        assert_eq!((sources.policy.is_some(), problems.is_empty()), (allowed, allowed), "{problems:?}");
     }
 }
 
@@ -123,9 +135,9 @@ fn a_file_that_is_not_utf_8_names_the_line() {
 }
 
 #[test]
-fn registries_are_withheld_when_a_file_is_missing() {
+fn the_policy_is_withheld_when_a_file_is_missing() {
     let directory = directory(&[("root.yaml", "include: [gone.yaml]\nregistries: {a: @}")]);
-    assert!(gathered(&directory).0.registries.is_none());
+    assert!(gathered(&directory).0.policy.is_none());
 }
 
 #[test]
@@ -137,6 +149,6 @@ fn relative_paths_start_beside_the_file_that_names_them() {
         ("/etc/a.yaml", "../x", "/etc/../x"),
         ("conf/a.yaml", "/run/x", "/run/x"),
     ] {
-        assert_eq!(beside(&origin(file), path), Path::new(meant));
+        assert_eq!(origin(file).beside(path), Path::new(meant));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::references::MachineReferences;
 use crate::clock::Clock;
 use crate::current::Current;
-use crate::policy::document::RegistryDocuments;
+use crate::policy::document::PolicyDocument;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::{Compiler, DeclaredPolicy, PolicySnapshot, StoredPolicy, compile};
 use crate::secret::HashKey;
@@ -20,7 +20,7 @@ use crate::store::{Change, Changes, Kind, Object, ObjectKey};
 /// The policy part of the configuration as read, and the files it was read from.
 #[derive(Debug)]
 pub struct Described {
-    pub registries: RegistryDocuments,
+    pub document: PolicyDocument,
     pub files: Vec<PathBuf>,
 }
 
@@ -123,10 +123,10 @@ impl PolicyProvider {
     }
 
     fn compile(&self) -> Result<(DeclaredPolicy, Problems, Vec<PathBuf>), Refused> {
-        let Described { registries, mut files } = (self.read)()?;
+        let Described { document, mut files } = (self.read)()?;
         let references = MachineReferences::default();
         let compiler = Compiler { hash_key: &self.hash_key, references: &references, now: self.clock.now() };
-        let (declared, problems) = compile(&registries, compiler);
+        let (declared, problems) = compile(&document, compiler);
         files.extend(references.into_files());
         match declared {
             Some(declared) => Ok((declared, problems, files)),

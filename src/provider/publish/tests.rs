@@ -1,6 +1,6 @@
 use super::*;
 use crate::clock::ManualClock;
-use crate::policy::document::NetworkAction;
+use crate::policy::document::{NetworkAction, PolicyDocument, RegistryDocuments};
 use crate::policy::stored::{StoredRegistry, StoredScopeMap, StoredToken};
 use crate::policy::{Principal, Registry};
 use crate::provider::testing::{change, changes, key, scope_map, token};
@@ -28,7 +28,10 @@ impl House {
             let tree = yaml::parse("policy.yaml", &read.lock().unwrap(), &mut problems);
             let draft = tree.and_then(|tree| reader::draft::<RegistryDocuments>(tree, &mut problems));
             match draft.and_then(reader::Draft::whole) {
-                Some(registries) => Ok(Described { registries, files: Vec::new() }),
+                Some(registries) => {
+                    let document = PolicyDocument { registries, ..PolicyDocument::default() };
+                    Ok(Described { document, files: Vec::new() })
+                }
                 None => Err(Refused { problems, files: Vec::new() }),
             }
         };

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
-use crate::policy::document::RegistryDocuments;
+use crate::policy::document::PolicyDocument;
 use crate::policy::origin::At;
 use crate::provider::yaml::parse;
 
@@ -272,7 +272,7 @@ proptest! {
             proptest::collection::vec(line(), 0..12).prop_map(|lines| lines.concat())]
     ) {
         let mut problems = Problems::new();
-        let value = parse("any", &text, &mut problems).and_then(|tree| read::<RegistryDocuments>(tree, &mut problems));
+        let value = parse("any", &text, &mut problems).and_then(|tree| read::<PolicyDocument>(tree, &mut problems));
         prop_assert!(value.is_some() || !problems.is_empty());
         prop_assert!(problems.len() <= MAX_PROBLEMS);
     }

@@ -1,5 +1,6 @@
 //! Everything that can be wrong with a policy, and what the operator is told about it.
 
+mod identities;
 mod problems;
 
 use std::fs;
@@ -20,6 +21,26 @@ fn every_problem_of_a_policy_is_told_with_its_place_and_a_way_out() {
         let (snapshot, problems) = compiled(&text);
         if problems != format!("{expected}\n") {
             wrong.push(format!("{what}\n{text}expected:\n{expected}\nfound:\n{problems}"));
+        }
+        let warnings_only =
+            expected.lines().filter(|line| !line.starts_with(' ')).all(|line| line.contains(" warning: "));
+        assert_eq!(snapshot.is_some(), warnings_only, "{what}");
+        assert!(!problems.contains("hunter2"), "{what}: a secret is repeated");
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Threat classes G, S: a rule that would match more than was meant is a problem, not a surprise.
+#[test]
+fn every_problem_with_identities_is_told_with_its_place_and_a_way_out() {
+    let mut wrong = Vec::new();
+    assert_eq!(compiled(identities::SOUND).1, "");
+    for (what, line, instead, expected) in identities::PROBLEMS {
+        assert!(identities::SOUND.contains(&format!("{line}\n")), "{what}");
+        let text = identities::SOUND.replacen(&format!("{line}\n"), &format!("{instead}\n"), 1);
+        let (snapshot, problems) = compiled(&text);
+        if problems != format!("{expected}\n") {
+            wrong.push(format!("{what}\nexpected:\n{expected}\nfound:\n{problems}"));
         }
         let warnings_only =
             expected.lines().filter(|line| !line.starts_with(' ')).all(|line| line.contains(" warning: "));
@@ -102,7 +123,7 @@ fn every_example_compiles_without_a_problem() {
         assert!(reading.problems.is_empty(), "{:?}", reading.problems);
         let key = hash_key();
         let compiler = Compiler { hash_key: &key, references: &StandIn, now: now() };
-        let (declared, mut problems) = compile(reading.registries.unwrap().examine(), compiler);
+        let (declared, mut problems) = compile(reading.policy.unwrap().examine(), compiler);
         let (declared, stored) = (declared.unwrap(), StoredPolicy::default());
         problems.extend(declared.warnings_beside(&stored));
         assert!(problems.is_empty(), "{:#?}", problems.sorted());

@@ -456,11 +456,8 @@ policy.yaml:11:19: `laptop` is declared twice
     ),
     (
         "features that are not built yet",
-        "  privateEndpointConnections: [{ name: build-vpc, status: Approved }]
-  roleAssignments: [{ identity: build-agent, role: AcrPush }]",
+        "  privateEndpointConnections: [{ name: build-vpc, status: Approved }]",
         "policy.yaml:4:32: `privateEndpointConnections` is not available in this version
-  hint: remove it: it would have no effect
-policy.yaml:5:21: `roleAssignments` is not available in this version
   hint: remove it: it would have no effect",
     ),
 ];
