@@ -8,10 +8,12 @@ use super::keys::Keyring;
 use super::password::{Attempt, PasswordLimits, Passwords};
 use super::refresh_token::RefreshTokens;
 use super::signed_token::{MintError, Minted, TokenRejection};
+use super::upstream_token::{UpstreamClaims, UpstreamTokens};
 use crate::clock::Timestamp;
 use crate::oci::Scope;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
 use crate::policy::principal::Password;
+use crate::policy::upstream_credential::MintedAccess;
 use crate::policy::{AccessList, Caller, Denial, Granted, Principal, Registry};
 use crate::secret::{HashKey, Secret};
 use crate::telemetry::Cache;
@@ -45,6 +47,7 @@ pub struct Authenticator {
     passwords: Passwords,
     access_tokens: AccessTokens,
     refresh_tokens: RefreshTokens,
+    upstream_tokens: UpstreamTokens,
     metrics: Arc<Metrics>,
 }
 
@@ -61,6 +64,7 @@ impl Authenticator {
             passwords: Passwords::new(keys.hash_key().clone(), PasswordLimits::default()),
             access_tokens: AccessTokens::new(Arc::clone(&keys), issuer),
             refresh_tokens: RefreshTokens::new(Arc::clone(&keys), issuer),
+            upstream_tokens: UpstreamTokens::new(Arc::clone(&keys), issuer),
             keys,
             metrics,
         }
@@ -168,18 +172,33 @@ impl Authenticator {
         granted: &[Scope],
         now: Timestamp,
     ) -> Result<Minted, MintError> {
-        let access = granted
-            .iter()
-            .map(|scope| Access { kind: scope.kind.clone(), name: scope.name.clone(), actions: scope.actions.clone() })
-            .collect();
         let claims = AccessClaims {
             subject: caller.principal.name().to_owned(),
             audience: registry.login_server.to_string(),
             principal: caller.principal.id().unwrap_or_else(|| self.nobody(registry)),
             credential: caller.credential,
-            access,
+            access: access(granted),
         };
         self.access_tokens.mint(claims, now).await
+    }
+
+    /// An access token by which an upstream lets us do `scopes`.
+    ///
+    /// # Errors
+    /// See [`MintError`].
+    pub async fn issue_for_upstream(
+        &self,
+        upstream: &MintedAccess,
+        scopes: &[Scope],
+        now: Timestamp,
+    ) -> Result<Minted, MintError> {
+        let claims = UpstreamClaims {
+            issuer: upstream.issuer.clone(),
+            audience: upstream.service.to_string(),
+            subject: upstream.account.to_string(),
+            access: access(scopes),
+        };
+        self.upstream_tokens.mint(claims, now).await
     }
 
     fn principal(
@@ -212,6 +231,12 @@ fn accepted(
         principal.accepts(credential, now).map_err(Denial::NotAccepted)?;
     }
     Ok(Caller { principal, credential, granted })
+}
+
+fn access(scopes: &[Scope]) -> Vec<Access> {
+    let access =
+        |scope: &Scope| Access { kind: scope.kind.clone(), name: scope.name.clone(), actions: scope.actions.clone() };
+    scopes.iter().map(access).collect()
 }
 
 fn scopes(verified: &VerifiedAccess) -> Vec<Scope> {

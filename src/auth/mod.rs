@@ -7,6 +7,7 @@ pub mod off_thread;
 pub mod password;
 pub mod refresh_token;
 mod signed_token;
+pub mod upstream_token;
 
 pub use authenticator::{Authenticator, Failure, OwnToken};
 pub use signed_token::{InvalidToken, MintError, Minted, TokenRejection, Validity};

@@ -31,6 +31,7 @@ mod scope_map;
 mod snapshot;
 pub mod stored;
 pub mod tier;
+pub mod upstream_credential;
 
 pub use compile::{Compiler, References, compile};
 pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, authorize, grant};
