@@ -83,7 +83,8 @@ mod tests {
         };
         let minted = tokens.mint(claims, now).await.unwrap();
         assert_eq!(minted.expires_in, UPSTREAM_TOKEN_SECONDS);
-        let refused = AccessTokens::new(keys, "seawall").verify(&minted.token, "registry.example.com", now).unwrap_err();
+        let refused =
+            AccessTokens::new(keys, "seawall").verify(&minted.token, "registry.example.com", now).unwrap_err();
         assert_eq!(refused, TokenRejection::Invalid(InvalidToken::Kind));
     }
 }

@@ -180,7 +180,11 @@ impl fmt::Display for UrlOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tls, host, port } = self;
         f.write_str(if *tls { "https://" } else { "http://" })?;
-        if host.contains(':') { write!(f, "[{host}]")? } else { f.write_str(host)? }
+        if host.contains(':') {
+            write!(f, "[{host}]")?
+        } else {
+            f.write_str(host)?
+        }
         if *port == if *tls { 443 } else { 80 } { Ok(()) } else { write!(f, ":{port}") }
     }
 }

@@ -91,8 +91,9 @@ pub struct UpstreamDocument {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpstreamCredentialDocument {
+    /// Default `none`.
     #[serde(rename = "type", default)]
-    pub kind: UpstreamCredentialKind,
+    pub kind: Option<At<UpstreamCredentialKind>>,
     /// With `basic` and `token`: the user name, such as that of a robot account.
     #[serde(default)]
     pub username: Option<At<String>>,

@@ -43,8 +43,7 @@ pub struct Gate {
 impl Gate {
     /// A gate for all listeners.
     pub fn new(shared: Shared) -> Self {
-        let minter =
-            Minter { authenticator: Arc::clone(&shared.authenticator), clock: Arc::clone(&shared.clock) };
+        let minter = Minter { authenticator: Arc::clone(&shared.authenticator), clock: Arc::clone(&shared.clock) };
         Self { shared: Arc::new(shared), peers: Peers::default(), credentials: Credentials::new(Arc::new(minter)) }
     }
 

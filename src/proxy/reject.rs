@@ -248,7 +248,12 @@ mod tests {
             (Refusal::Upstream(UpstreamFailure::TimedOut), "upstream_timeout", false, format!("504\n{unavailable}")),
             (Refusal::Upstream(UpstreamFailure::Broken), "upstream_broken", false, format!("502\n{unknown}")),
             (Refusal::Upstream(UpstreamFailure::RefusedUs), "upstream_refused_us", false, format!("502\n{unknown}")),
-            (Refusal::Upstream(UpstreamFailure::Unauthorized), "upstream_unauthorized", false, format!("502\n{unknown}")),
+            (
+                Refusal::Upstream(UpstreamFailure::Unauthorized),
+                "upstream_unauthorized",
+                false,
+                format!("502\n{unknown}"),
+            ),
             (Refusal::Upstream(UpstreamFailure::NoToken), "upstream_no_token", false, format!("502\n{unavailable}")),
             (Refusal::Upstream(UpstreamFailure::Redirected), "upstream_redirected", false, format!("502\n{unknown}")),
             (Refusal::Upstream(UpstreamFailure::Unusable), "upstream_unusable", false, format!("502\n{unknown}")),

@@ -158,12 +158,7 @@ impl Credentials {
     ///
     /// # Errors
     /// When there is nothing to present that the upstream could accept.
-    pub async fn present(
-        &self,
-        registry: &Registry,
-        method: Method,
-        route: &Route,
-    ) -> Result<Presented, NoCredential> {
+    pub async fn present(&self, registry: &Registry, method: Method, route: &Route) -> Result<Presented, NoCredential> {
         match &registry.upstream.credential {
             UpstreamCredential::None => Ok(Presented::default()),
             UpstreamCredential::Basic(account) => Ok(Presented { authorization: basic(account), held: None }),

@@ -37,7 +37,9 @@ pub(super) enum ExchangeError {
     Rejected { realm: String, status: u16 },
     #[error("{place} cannot be reached: {cause}")]
     Unreachable { place: String, cause: String },
-    #[error("the challenge leads to {realm}, which is neither the upstream's origin nor in `upstream.credential.realms`")]
+    #[error(
+        "the challenge leads to {realm}, which is neither the upstream's origin nor in `upstream.credential.realms`"
+    )]
     Elsewhere { realm: String },
     #[error("the challenge leads to {realm}, which is not https: the password is not sent there")]
     ClearText { realm: String },
@@ -182,9 +184,10 @@ impl Exchange<'_> {
     /// A question. One for the upstream itself is asked under the name in its certificate.
     fn get(&self, mut url: Url) -> RequestBuilder {
         url.set_fragment(None);
-        let own = url.host_str().zip(url.port_or_known_default()).is_some_and(|(host, port)| {
-            UrlOrigin::new(url.scheme() == "https", host, port) == self.target.origin()
-        });
+        let own = url
+            .host_str()
+            .zip(url.port_or_known_default())
+            .is_some_and(|(host, port)| UrlOrigin::new(url.scheme() == "https", host, port) == self.target.origin());
         let renamed = other_name(self.target).filter(|_| own).is_some_and(|name| url.set_host(Some(name)).is_ok());
         let request = self.http.get(url);
         if renamed { request.header(HOST, self.target.host_header()) } else { request }
@@ -242,4 +245,75 @@ fn token(body: &[u8]) -> Option<Fetched> {
 pub(super) fn used_for(life: Duration) -> Duration {
     let life = life.min(LONGEST_LIFE);
     life.saturating_sub((life / 4).min(Duration::from_mins(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::HashKey;
+
+    fn service(realms: &[&str]) -> TokenService {
+        let realms = realms.iter().map(|realm| UrlOrigin::parse(realm).unwrap()).collect();
+        TokenService { account: None, realms, identity: HashKey::from_bytes([0; 32]).digest("test", &[]) }
+    }
+
+    fn allowed(upstream: &str, realms: &[&str], realm: &str) -> Result<String, ExchangeError> {
+        let target = UpstreamTarget::parse(upstream).unwrap();
+        let http = client(&target).unwrap();
+        let exchange = Exchange { http: &http, target: &target, service: &service(realms) };
+        exchange.realm(realm).map(|(url, _)| url.to_string())
+    }
+
+    #[test]
+    fn the_password_goes_to_the_upstream_itself_and_to_whom_the_operator_allows() {
+        let upstream = "https://registry.example.com";
+        for realm in [
+            "https://registry.example.com/service/token",
+            "https://REGISTRY.example.com:443/token?x=1",
+            "https://auth.example.com/token",
+        ] {
+            assert!(allowed(upstream, &["https://auth.example.com"], realm).is_ok(), "{realm}");
+        }
+        for realm in [
+            "https://auth.example.com/token",
+            "https://registry.example.com.evil.test/token",
+            "https://registry.example.com:8443/token",
+            "https://registry.example.com@evil.test/token",
+            "https://user:hunter2@registry.example.com/token",
+            "http://registry.example.com/token",
+            "ftp://registry.example.com/token",
+            "/token",
+            "",
+        ] {
+            let refused = allowed(upstream, &[], realm).unwrap_err();
+            assert!(matches!(refused, ExchangeError::Elsewhere { .. }), "{realm}: {refused}");
+            assert!(!refused.to_string().contains("hunter2"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn no_password_goes_over_plain_http_but_on_this_machine() {
+        let refused = allowed("http://registry.internal:5000", &[], "http://registry.internal:5000/token");
+        assert_eq!(refused, Err(ExchangeError::ClearText { realm: "http://registry.internal:5000".to_owned() }));
+        for own in ["http://127.0.0.1:5000", "http://[::1]:5000", "http://localhost:5000"] {
+            assert!(allowed(own, &[], &format!("{own}/token")).is_ok(), "{own}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_used_until_early_before_its_end() {
+        let read = |body: &str| {
+            token(body.as_bytes()).map(|fetched| (fetched.token.expose().to_owned(), fetched.life.as_secs()))
+        };
+        let named = |token: &str, life| Some((token.to_owned(), life));
+        assert_eq!(read(r#"{"token":"a","expires_in":300}"#), named("a", 240));
+        assert_eq!(read(r#"{"access_token":"a","token":"","expires_in":1800,"issued_at":"x"}"#), named("a", 1740));
+        assert_eq!(read(r#"{"token":"a"}"#), named("a", 45));
+        assert_eq!(read(r#"{"token":"a","expires_in":"3600"}"#), named("a", 45));
+        assert_eq!(read(r#"{"token":"a","expires_in":999999999}"#), named("a", 3540));
+        assert_eq!(read(r#"{"token":"a","expires_in":0}"#), named("a", 0));
+        for body in ["", "[]", "{}", r#"{"token":""}"#, r#"{"token":7}"#] {
+            assert_eq!(read(body), None, "{body}");
+        }
+    }
 }

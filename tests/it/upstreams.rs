@@ -11,11 +11,12 @@ use serde_json::Value;
 use crate::harness::caller::{Caller, with_query};
 use crate::harness::fake::{Fake, Seen, Then, answer};
 use crate::harness::http;
-use crate::harness::nearby::{PASSWORD, registry, worker};
+use crate::harness::nearby::{PASSWORD, listener, registry, with_listeners, worker};
 use crate::harness::ports;
 use crate::harness::registry::{Distribution, Registry};
 use crate::harness::seawall::{Place, Seawall};
-use crate::harness::session::Account;
+use crate::harness::session::{Account, Session};
+use crate::harness::tls::{Authority, listener_tls};
 use crate::harness::wait_until;
 
 const ROBOT: &str = "robot$seawall";
@@ -70,9 +71,9 @@ fn use_everything(seawall: &Seawall) {
     assert_eq!(client.has_manifest("team/app", "v1"), 404);
 }
 
-/// The last audit record about a repository.
+/// The last audit record; nothing, before the first.
 fn last(seawall: &Seawall) -> Value {
-    seawall.audit().pop().expect("a record")
+    seawall.audit().pop().unwrap_or_default()
 }
 
 /// The client sees no 401, which would make it log in again; the audit log has this reason, the log these words.
@@ -147,12 +148,47 @@ fn a_registry_with_a_token_service_is_asked_once_for_each_kind_of_request() {
     wait_until("the inner seawall has written its records", || issued(&inner) > before);
     assert_eq!(issued(&inner), before + 1, "one token for all of them");
 
-    // The tokens that are remembered die with the key that signed them: fetched anew, and the client notices nothing.
+    // With another password nothing that the former one obtained is used any more.
     let place = outer.place();
     let wrong = Account::new("worker", "another");
     let text = document(place, &url, &format!("type: token, {}", account(place, &wrong)));
     outer.edit(&text);
     expect_refused(&mut outer, "/v2/team/app/tags/list", "upstream_unauthorized", "does not accept the user name");
+}
+
+/// The token service is at the upstream's own address, so its certificate has the same name and authority.
+#[test]
+fn the_token_service_is_verified_like_the_upstream() {
+    let authority = Authority::new();
+    let distribution = Registry::start(Distribution::V2);
+    let place = Place::new();
+    let files = authority.issue(place.path(), "tls", &["inside.test"]);
+    let plain = document(&place, &distribution.url(), "type: none");
+    let text = with_listeners(&plain, &listener("public", place.public(), &listener_tls(&[&files])));
+    let inner = place.start(&text);
+
+    let folder = tempfile::tempdir().unwrap();
+    let trusting = |authority: &Authority, name: &str| {
+        let ca = folder.path().join("ca.pem");
+        fs::write(&ca, authority.pem()).unwrap();
+        let place = Place::new();
+        let upstream = format!(
+            "url: \"https://{}\", ca: \"{}\", serverName: {name}, credential: {{ type: token, {} }}",
+            inner.address(),
+            ca.display(),
+            account(&place, &worker())
+        );
+        let registries = registry(&place, "myregistry", &place.login_server(), &upstream, &[]);
+        let text = place.document(&format!("registries:\n{registries}"));
+        place.start(&text)
+    };
+    use_everything(&trusting(&authority, "inside.test"));
+    let before = issued(&inner);
+    for (authority, name) in [(&Authority::new(), "inside.test"), (&authority, "outside.test")] {
+        let mut outer = trusting(authority, name);
+        expect_refused(&mut outer, "/v2/team/app/tags/list", "upstream_no_token", "cannot be reached");
+    }
+    assert_eq!(issued(&inner), before);
 }
 
 #[test]
@@ -270,8 +306,7 @@ fn the_password_goes_to_no_other_origin_and_after_no_redirect() {
 
     // Allowed, it gets the password; the upstream itself never does.
     let place = seawall.place();
-    let credential =
-        format!("type: token, realms: [ \"{}\" ], {}", elsewhere.fake.url(), account(place, &robot()));
+    let credential = format!("type: token, realms: [ \"{}\" ], {}", elsewhere.fake.url(), account(place, &robot()));
     let text = document(place, &service.fake.url(), &credential);
     seawall.edit(&text);
     client(&seawall).get("/v2/team/app/tags/list").expect(200);
@@ -314,48 +349,34 @@ fn the_clients_own_credential_is_replaced_by_that_of_seawall() {
     assert_eq!(authorization[0].1, robot().basic());
 }
 
-/// What Distribution is told of our keys.
-#[derive(Clone, Copy)]
-enum Told {
-    Certificates,
-    KeySet,
-}
-
 /// Starts a Distribution at `address` that accepts the tokens of this seawall for the service `behind`.
-fn verifying(distribution: Distribution, address: SocketAddr, seawall: &Seawall, told: Told) -> Registry {
-    let place = seawall.place().path();
-    let keys = match told {
-        Told::Certificates => format!("rootcertbundle: \"{}\"", place.join("keys/certificates.pem").display()),
-        Told::KeySet => {
-            let file = place.join("jwks.json");
-            let keys = http::get(seawall.address(), "/.well-known/jwks.json").unwrap().expect(200);
-            fs::write(&file, keys.body).unwrap();
-            format!("jwks: \"{}\"", file.display())
-        }
-    };
-    let auth = format!("auth: {{token: {{realm: \"http://unused/\", service: behind, issuer: seawall, {keys}}}}}");
+fn verifying(distribution: Distribution, address: SocketAddr, seawall: &Seawall) -> Registry {
+    let certificates = seawall.place().path().join("keys/certificates.pem");
+    let auth = format!(
+        "auth: {{token: {{realm: \"http://unused/\", service: behind, issuer: inside, rootcertbundle: \"{}\"}}}}",
+        certificates.display()
+    );
     Registry::guarded(distribution, address, &auth)
 }
 
 #[test]
 fn distribution_accepts_the_tokens_that_seawall_signs_for_it() {
     for distribution in Distribution::at_hand() {
-        let told: &[Told] = match distribution {
-            Distribution::V2 => &[Told::Certificates],
-            Distribution::V3 => &[Told::Certificates, Told::KeySet],
-        };
-        for told in told {
-            let address = ports::free();
-            let mut seawall = start(&format!("http://{address}"), |_| "type: minted, service: behind".to_owned());
-            let upstream = verifying(distribution, address, &seawall, *told);
-            http::get(upstream.address(), "/v2/").unwrap().expect(401);
-            use_everything(&seawall);
+        let address = ports::free();
+        let credential = "type: minted, service: behind, issuer: inside, account: the wall";
+        let mut seawall = start(&format!("http://{address}"), |_| credential.to_owned());
+        let upstream = verifying(distribution, address, &seawall);
+        http::get(upstream.address(), "/v2/").unwrap().expect(401);
+        use_everything(&seawall);
 
-            let place = seawall.place();
-            let text = document(place, &upstream.url(), "type: minted, service: another");
-            seawall.edit(&text);
-            let words = "does not accept the tokens that seawall signs";
-            expect_refused(&mut seawall, "/v2/team/app/tags/list", "upstream_unauthorized", words);
-        }
+        // What clients have got from seawall opens nothing behind it.
+        let session = Session::new(seawall.address(), worker());
+        let theirs = format!("Bearer {}", session.access_token(&["repository:team/app:pull"]));
+        let path = "/v2/team/app/tags/list";
+        http::request(upstream.address(), "GET", path, &[("Authorization", &theirs)], b"").unwrap().expect(401);
+
+        let text = document(seawall.place(), &upstream.url(), "type: minted, service: another, issuer: inside");
+        seawall.edit(&text);
+        expect_refused(&mut seawall, path, "upstream_unauthorized", "does not accept the tokens that seawall signs");
     }
 }

@@ -23,14 +23,20 @@ pub(super) fn compile(
     problems: &mut Problems,
 ) -> Option<UpstreamCredential> {
     let Some(document) = &upstream.credential else { return Some(UpstreamCredential::None) };
-    let wanted = keys_of(document.kind);
+    let wanted = keys_of(document.kind());
     for (key, origin) in keys(document).into_iter().filter(|(key, _)| !wanted.contains(key)) {
-        let what = format!("`{key}` has no meaning for a credential of type `{}`", name(document.kind));
+        // A type that was misspelt is read as the first one: its own problem is enough.
+        let origin = document
+            .kind
+            .as_ref()
+            .filter(|kind| kind.value == UpstreamCredentialKind::None)
+            .map_or(origin, |kind| &kind.origin);
+        let what = format!("`{key}` has no meaning for a credential of type `{}`", name(document.kind()));
         problems.push(Problem::new(origin, what).hint("remove it, or set the `type` that it belongs to"));
     }
     warn_of_clear_text(document, target, problems);
     let bound = Bound { target, compiler };
-    match document.kind {
+    match document.kind() {
         UpstreamCredentialKind::None => Some(UpstreamCredential::None),
         UpstreamCredentialKind::Basic => {
             let username = required(&document.username, "username", document, problems);
@@ -41,6 +47,12 @@ pub(super) fn compile(
         UpstreamCredentialKind::Minted => {
             minted(document, login_server, &bound, problems).map(UpstreamCredential::Minted)
         }
+    }
+}
+
+impl UpstreamCredentialDocument {
+    fn kind(&self) -> UpstreamCredentialKind {
+        self.kind.as_ref().map_or_else(UpstreamCredentialKind::default, |kind| kind.value)
     }
 }
 
@@ -85,25 +97,22 @@ fn required<'d, T>(
     problems: &mut Problems,
 ) -> Option<&'d At<T>> {
     if value.is_none() {
-        let what = format!("a credential of type `{}` needs `{key}`", name(document.kind));
+        let what = format!("a credential of type `{}` needs `{key}`", name(document.kind()));
         problems.push(Problem::new(&document.origin, what));
     }
     value.as_ref()
 }
 
-fn warn_of_clear_text(
-    document: &At<UpstreamCredentialDocument>,
-    target: &UpstreamTarget,
-    problems: &mut Problems,
-) {
-    let sent = match document.kind {
+fn warn_of_clear_text(document: &At<UpstreamCredentialDocument>, target: &UpstreamTarget, problems: &mut Problems) {
+    let sent = match document.kind() {
         UpstreamCredentialKind::Basic => "the password is",
         UpstreamCredentialKind::Token | UpstreamCredentialKind::Minted => "access tokens are",
         UpstreamCredentialKind::None => return,
     };
     if !target.origin().is_private() {
         let what = format!("{sent} sent to this upstream without TLS: whoever is on the way can read and use it");
-        problems.push(Problem::warning(&document.origin, what).hint("use an https:// URL, or an upstream on the loopback"));
+        problems
+            .push(Problem::warning(&document.origin, what).hint("use an https:// URL, or an upstream on the loopback"));
     }
 }
 
