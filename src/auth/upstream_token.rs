@@ -39,7 +39,7 @@ impl UpstreamTokens {
     /// `issuer` is written into every token that does not say otherwise.
     pub fn new(keys: Arc<Keyring>, issuer: impl Into<String>) -> Self {
         let nobody = PrincipalId::derive(keys.hash_key(), "upstream", &[]);
-        Self { tokens: SignedTokens::new(keys, issuer.into(), Kind::UpstreamToken, UPSTREAM_TOKEN_SECONDS), nobody }
+        Self { tokens: SignedTokens::new(keys, issuer.into(), Kind::ForUpstream, UPSTREAM_TOKEN_SECONDS), nobody }
     }
 
     /// A token that says `claims`, good from `now` for [`UPSTREAM_TOKEN_SECONDS`].

@@ -181,9 +181,9 @@ impl fmt::Display for UrlOrigin {
         let Self { tls, host, port } = self;
         f.write_str(if *tls { "https://" } else { "http://" })?;
         if host.contains(':') {
-            write!(f, "[{host}]")?
+            write!(f, "[{host}]")?;
         } else {
-            f.write_str(host)?
+            f.write_str(host)?;
         }
         if *port == if *tls { 443 } else { 80 } { Ok(()) } else { write!(f, ":{port}") }
     }

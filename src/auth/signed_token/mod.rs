@@ -100,7 +100,7 @@ pub(super) enum Kind {
     AccessToken,
     RefreshToken,
     /// Verified by an upstream, never by us.
-    UpstreamToken,
+    ForUpstream,
 }
 
 /// What one scope of an access token allows: Distribution's `access` entry.

@@ -39,8 +39,8 @@ pub(super) fn compile(
     match document.kind() {
         UpstreamCredentialKind::None => Some(UpstreamCredential::None),
         UpstreamCredentialKind::Basic => {
-            let username = required(&document.username, "username", document, problems);
-            let password = required(&document.password, "password", document, problems);
+            let username = required(document.username.as_ref(), "username", document, problems);
+            let password = required(document.password.as_ref(), "password", document, problems);
             account(username?, password?, compiler, problems).map(UpstreamCredential::Basic)
         }
         UpstreamCredentialKind::Token => token_service(document, &bound, problems).map(UpstreamCredential::Token),
@@ -91,7 +91,7 @@ fn keys(document: &UpstreamCredentialDocument) -> Vec<(&'static str, &Origin)> {
 }
 
 fn required<'d, T>(
-    value: &'d Option<At<T>>,
+    value: Option<&'d At<T>>,
     key: &str,
     document: &At<UpstreamCredentialDocument>,
     problems: &mut Problems,
@@ -100,7 +100,7 @@ fn required<'d, T>(
         let what = format!("a credential of type `{}` needs `{key}`", name(document.kind()));
         problems.push(Problem::new(&document.origin, what));
     }
-    value.as_ref()
+    value
 }
 
 fn warn_of_clear_text(document: &At<UpstreamCredentialDocument>, target: &UpstreamTarget, problems: &mut Problems) {
@@ -154,7 +154,7 @@ fn token_service(
     problems: &mut Problems,
 ) -> Option<TokenService> {
     let realms: Vec<_> = document.realms.iter().map(|text| realm(text, problems)).collect();
-    let account = match (&document.username, &document.password) {
+    let account = match (document.username.as_ref(), document.password.as_ref()) {
         (None, None) => None,
         (username, password) => {
             let username = required(username, "username", document, problems);
@@ -190,7 +190,7 @@ fn minted(
     bound: &Bound<'_>,
     problems: &mut Problems,
 ) -> Option<MintedAccess> {
-    let service = required(&document.service, "service", document, problems);
+    let service = required(document.service.as_ref(), "service", document, problems);
     let filled = |at: &Option<At<String>>, problems: &mut Problems| -> Option<Arc<str>> {
         let at = at.as_ref()?;
         if at.is_empty() {
