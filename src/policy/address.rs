@@ -170,6 +170,10 @@ impl UrlOrigin {
         UpstreamTarget::parse(url).map(|target| target.origin())
     }
 
+    pub const fn is_tls(&self) -> bool {
+        self.tls
+    }
+
     /// Whether nobody on the way can read what is sent there: it is TLS, or on this machine.
     pub fn is_private(&self) -> bool {
         self.tls || is_loopback(&self.host)

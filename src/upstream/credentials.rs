@@ -243,7 +243,7 @@ impl Credentials {
         scopes: &[Scope],
     ) -> Result<Option<exchange::Fetched>, ExchangeError> {
         let identity = service.identity;
-        let made = self.clients.try_get_with(identity, || exchange::client(target));
+        let made = self.clients.try_get_with(identity, || exchange::client(target, service));
         let http = made.map_err(|error| ExchangeError::clone(&error))?;
         let exchange = Exchange { http: &http, target, service };
         let asked = self.challenges.try_get_with(identity, exchange.ask()).await;

@@ -61,7 +61,7 @@ pub(super) struct Fetched {
 }
 
 /// A client for the token service of `target`: with its certificate authorities, and under its server name.
-pub(super) fn client(target: &UpstreamTarget) -> Result<Client, ExchangeError> {
+pub(super) fn client(target: &UpstreamTarget, service: &TokenService) -> Result<Client, ExchangeError> {
     // It can be installed once, and whoever was first installed the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -75,6 +75,10 @@ pub(super) fn client(target: &UpstreamTarget) -> Result<Client, ExchangeError> {
     let failed = |error: reqwest::Error| ExchangeError::Client(cause(&error));
     if let Some(pem) = target.tls.as_ref().and_then(|tls| tls.authorities.as_ref()) {
         builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem.expose().as_bytes()).map_err(failed)?);
+    }
+    if target.tls.is_none() && !service.realms.iter().any(UrlOrigin::is_tls) {
+        // A machine may have no authorities at all, and needs none then.
+        builder = builder.tls_certs_only([]);
     }
     if let Some(name) = other_name(target) {
         builder = builder.dns_resolver(Arc::new(Renamed { name: name.into(), host: Arc::clone(&target.host) }));
@@ -259,8 +263,9 @@ mod tests {
 
     fn allowed(upstream: &str, realms: &[&str], realm: &str) -> Result<String, ExchangeError> {
         let target = UpstreamTarget::parse(upstream).unwrap();
-        let http = client(&target).unwrap();
-        let exchange = Exchange { http: &http, target: &target, service: &service(realms) };
+        let service = service(realms);
+        let http = client(&target, &service).unwrap();
+        let exchange = Exchange { http: &http, target: &target, service: &service };
         exchange.realm(realm).map(|(url, _)| url.to_string())
     }
 

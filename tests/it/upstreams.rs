@@ -215,6 +215,8 @@ struct Service {
     fake: Fake,
     /// Tokens with a lower number are refused.
     accepted: Arc<AtomicUsize>,
+    /// For how many seconds a token is said to be good.
+    life: Arc<AtomicUsize>,
 }
 
 impl Service {
@@ -222,13 +224,18 @@ impl Service {
     fn start(realm: Option<String>) -> Self {
         let issued = AtomicUsize::new(0);
         let accepted = Arc::new(AtomicUsize::new(0));
-        let least = Arc::clone(&accepted);
+        let life = Arc::new(AtomicUsize::new(300));
+        let (least, seconds) = (Arc::clone(&accepted), Arc::clone(&life));
         let fake = Fake::answering(move |request, stream| {
             let own = format!("http://{}/token?x=1", stream.local_addr().unwrap());
             let realm = realm.as_ref().unwrap_or(&own);
             let text = if request.line.starts_with("GET /token") {
                 let number = issued.fetch_add(1, Ordering::SeqCst);
-                answer("200 OK", "", &format!("{{\"token\":\"number-{number}\",\"expires_in\":300}}"))
+                answer(
+                    "200 OK",
+                    "",
+                    &format!("{{\"token\":\"number-{number}\",\"expires_in\":{}}}", seconds.load(Ordering::SeqCst)),
+                )
             } else if number_of(request).is_some_and(|number| number >= least.load(Ordering::SeqCst)) {
                 let location = "Location: /v2/team/app/blobs/uploads/u1?_state=x\r\nRange: 0-3\r\n";
                 let status = if request.line.starts_with("GET") { "200 OK" } else { "202 Accepted" };
@@ -239,7 +246,7 @@ impl Service {
             };
             write(stream, &text)
         });
-        Self { fake, accepted }
+        Self { fake, accepted, life }
     }
 
     fn count(&self, beginning: &str) -> usize {
@@ -292,6 +299,21 @@ fn a_refused_token_is_replaced_once_and_the_client_never_sees_a_401() {
     client(&seawall).send("PATCH", &session, &octets, b"data").expect(502);
     client(&seawall).send("PATCH", &session, &octets, b"data").expect(202);
     assert_eq!(service.count("PATCH /v2/"), 2);
+}
+
+#[test]
+fn a_token_is_replaced_before_it_ends() {
+    let service = Service::start(None);
+    service.life.store(2, Ordering::SeqCst);
+    let seawall = with_robot(&service.fake);
+    let mut sent = 0;
+    wait_until("there is a second token", || {
+        client(&seawall).get("/v2/team/app/tags/list").expect(200);
+        sent += 1;
+        service.count("GET /token") == 2
+    });
+    assert!(sent > 2, "the first one was used more than once");
+    assert_eq!(service.count("GET /v2/team"), sent, "none went up twice");
 }
 
 #[test]
