@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use super::CacheOutcome;
 use super::access_token::{Access, AccessClaims, AccessTokens, VerifiedAccess};
-use super::asserted::{Mapping, SignIn, Unmapped, subject_id};
+use super::asserted::{SignIn, subject_id};
 use super::keys::Keyring;
 use super::password::{Attempt, PasswordLimits, Passwords};
 use super::provider::{ProviderFailure, Providers};
 use super::refresh_token::{RefreshClaims, RefreshTokens};
 use super::signed_token::{MintError, Minted, TokenRejection};
+use super::upstream_token::{UpstreamClaims, UpstreamTokens};
 use crate::clock::Timestamp;
 use crate::oci::Scope;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
-use crate::policy::identity::{Assertion, IdentityProvider};
+use crate::policy::identity::Assertion;
 use crate::policy::principal::Password;
+use crate::policy::upstream_credential::MintedAccess;
 use crate::policy::{self, AccessList, Caller, Denial, Granted, Principal, Registry};
 use crate::secret::{HashKey, Secret};
 use crate::telemetry::Cache;
@@ -51,7 +53,7 @@ pub struct Authenticator {
     access_tokens: AccessTokens,
     refresh_tokens: RefreshTokens,
     providers: Providers,
-    mapping: Arc<dyn Mapping>,
+    upstream_tokens: UpstreamTokens,
     metrics: Arc<Metrics>,
 }
 
@@ -69,17 +71,10 @@ impl Authenticator {
             access_tokens: AccessTokens::new(Arc::clone(&keys), issuer),
             refresh_tokens: RefreshTokens::new(Arc::clone(&keys), issuer),
             providers: Providers::new(keys.hash_key().clone(), Arc::clone(&metrics)),
-            mapping: Arc::new(Unmapped),
+            upstream_tokens: UpstreamTokens::new(Arc::clone(&keys), issuer),
             keys,
             metrics,
         }
-    }
-
-    /// With somebody who knows who an asserted subject is.
-    #[must_use]
-    pub fn with_mapping(mut self, mapping: Arc<dyn Mapping>) -> Self {
-        self.mapping = mapping;
-        self
     }
 
     /// The keys of identity providers, which a server keeps fresh.
@@ -162,26 +157,26 @@ impl Authenticator {
         Ok(SignIn { caller, assertion })
     }
 
-    /// Who presents this token of one of `providers`.
+    /// Who presents this token of one of the identity providers.
     ///
     /// # Errors
     /// [`Failure::Unavailable`] when the provider's keys were never obtained; that is never a permission.
     pub async fn by_provider_token(
         &self,
         registry: &Registry,
-        providers: &[Arc<IdentityProvider>],
         presented: &Secret,
         now: Timestamp,
     ) -> Result<SignIn, Failure> {
-        let assertion = self.providers.verify(providers, presented, now).await.map_err(|failure| match failure {
+        let identities = registry.identities();
+        let verified = self.providers.verify(identities.providers(), presented, now).await;
+        let assertion = verified.map_err(|failure| match failure {
             ProviderFailure::Rejected(rejection) => Denial::IdentityTokenInvalid(rejection.code()).into(),
             unavailable @ ProviderFailure::Unavailable { .. } => Failure::Unavailable(unavailable.to_string()),
         })?;
         // Only what is kept is mapped, so that the tokens that follow map to the same.
-        let claims = self.mapping.kept(registry, &assertion);
-        let assertion = Assertion { claims, ..Assertion::clone(&assertion) };
+        let assertion = Assertion { claims: identities.claims_in_use(&assertion), ..(*assertion).clone() };
         let principal = self.asserted(registry, &assertion).ok_or(Denial::IdentityUnknown)?;
-        let caller = Caller { principal, credential: None, granted: Granted::Everything };
+        let caller = accepted(principal, None, Granted::Everything, now)?;
         Ok(SignIn { caller, assertion: Some(Arc::new(assertion)) })
     }
 
@@ -216,16 +211,12 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<Minted, MintError> {
         let SignIn { caller, assertion } = sign_in;
-        let access = granted
-            .iter()
-            .map(|scope| Access { kind: scope.kind.clone(), name: scope.name.clone(), actions: scope.actions.clone() })
-            .collect();
         let claims = AccessClaims {
             subject: caller.principal.name().to_owned(),
             audience: registry.login_server.to_string(),
             principal: caller.principal.id().unwrap_or_else(|| self.nobody(registry)),
             credential: caller.credential,
-            access,
+            access: access(granted),
             identity: assertion.clone(),
         };
         self.access_tokens.mint(claims, now).await
@@ -255,9 +246,28 @@ impl Authenticator {
         self.refresh_tokens.mint(claims, now).await.map(Some)
     }
 
+    /// An access token by which an upstream lets us do `scopes`.
+    ///
+    /// # Errors
+    /// See [`MintError`].
+    pub async fn issue_for_upstream(
+        &self,
+        upstream: &MintedAccess,
+        scopes: &[Scope],
+        now: Timestamp,
+    ) -> Result<Minted, MintError> {
+        let claims = UpstreamClaims {
+            issuer: upstream.issuer.clone(),
+            audience: upstream.service.to_string(),
+            subject: upstream.account.to_string(),
+            access: access(scopes),
+        };
+        self.upstream_tokens.mint(claims, now).await
+    }
+
     /// Who the subject of `assertion` is now, by the id that it has always had.
     fn asserted(&self, registry: &Registry, assertion: &Assertion) -> Option<Principal> {
-        self.mapping.asserted(registry, assertion, subject_id(self.hash_key(), assertion))
+        registry.asserted(assertion, subject_id(self.hash_key(), assertion))
     }
 
     fn principal(
@@ -297,6 +307,12 @@ fn accepted(
         policy::accepted(&principal, credential, now)?;
     }
     Ok(Caller { principal, credential, granted })
+}
+
+fn access(scopes: &[Scope]) -> Vec<Access> {
+    let access =
+        |scope: &Scope| Access { kind: scope.kind.clone(), name: scope.name.clone(), actions: scope.actions.clone() };
+    scopes.iter().map(access).collect()
 }
 
 fn scopes(verified: &VerifiedAccess) -> Vec<Scope> {

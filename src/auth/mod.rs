@@ -9,6 +9,7 @@ pub mod password;
 pub mod provider;
 pub mod refresh_token;
 mod signed_token;
+pub mod upstream_token;
 
 pub use asserted::{Mapping, SignIn, Unmapped};
 pub use authenticator::{Authenticator, Failure, OwnToken};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::auth::keys::SigningAlgorithm;
-use crate::policy::document::{IdentityDocuments, IdentityProviderDocuments, RegistryDocuments};
+use crate::policy::document::{IdentityDocuments, IdentityProviderDocuments, RegistryDocuments, SecretDocument};
 use crate::policy::origin::At;
 use crate::policy::tier::Tier;
 use crate::proxy::source::ForwardedHeader;
@@ -211,18 +211,6 @@ pub struct StoreDocument {
 fn or_text(schema: &mut Schema) {
     let object = std::mem::take(schema);
     schema.insert("anyOf".into(), json!([{ "type": "string" }, object]));
-}
-
-/// A secret that stands elsewhere: exactly one of `file` and `env`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SecretDocument {
-    /// A file that holds it; a final line break is not part of it. Relative to this file.
-    #[serde(default)]
-    pub file: Option<At<String>>,
-    /// An environment variable that holds it.
-    #[serde(default)]
-    pub env: Option<At<String>>,
 }
 
 /// The management API, to which the `seawall` command talks.

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::document::{File, SecretDocument, StoreDocument};
+use super::document::{File, StoreDocument};
 use super::resolve::{duration, path};
 use super::settings::{EncryptionKeySource, SecretSource, StoreLocation, StoreSettings};
+use crate::policy::document::SecretDocument;
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
 use crate::store::{MalformedStoreUrl, StoreUrl};

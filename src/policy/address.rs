@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::Scheme;
 
+use super::upstream_credential::UpstreamCredential;
 use crate::secret::Secret;
 
 /// The host, and the port unless it is the scheme's own, by which clients name a registry. Lower case.
@@ -88,6 +89,7 @@ pub struct UpstreamTarget {
     pub port: u16,
     pub tls: Option<UpstreamTls>,
     pub timeouts: Timeouts,
+    pub credential: UpstreamCredential,
 }
 
 /// How an upstream's certificate is verified.
@@ -127,7 +129,7 @@ impl UpstreamTarget {
         let host: Arc<str> = authority.host().trim_matches(['[', ']']).into();
         let tls = tls.then(|| UpstreamTls { server_name: Arc::clone(&host), authorities: None });
         let port = authority.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
-        Ok(Self { host, port, tls, timeouts: Timeouts::default() })
+        Ok(Self { host, port, tls, timeouts: Timeouts::default(), credential: UpstreamCredential::None })
     }
 
     /// The Host header to send: without a port that is the scheme's own.
@@ -141,6 +143,58 @@ impl UpstreamTarget {
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.host)
     }
+
+    /// Where credentials for this upstream may go.
+    pub fn origin(&self) -> UrlOrigin {
+        UrlOrigin::new(self.tls.is_some(), &self.host, self.port)
+    }
+}
+
+/// Scheme, host and port: what two URLs have in common that lead to the same server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlOrigin {
+    tls: bool,
+    /// In lower case, an IPv6 address without its brackets.
+    host: Box<str>,
+    port: u16,
+}
+
+impl UrlOrigin {
+    /// The origin of a URL with these parts.
+    pub fn new(tls: bool, host: &str, port: u16) -> Self {
+        Self { tls, host: host.trim_matches(['[', ']']).to_ascii_lowercase().into(), port }
+    }
+
+    /// Reads `http://host[:port]` or `https://host[:port]`.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
+        UpstreamTarget::parse(url).map(|target| target.origin())
+    }
+
+    pub const fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Whether nobody on the way can read what is sent there: it is TLS, or on this machine.
+    pub fn is_private(&self) -> bool {
+        self.tls || is_loopback(&self.host)
+    }
+}
+
+impl fmt::Display for UrlOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tls, host, port } = self;
+        f.write_str(if *tls { "https://" } else { "http://" })?;
+        if host.contains(':') {
+            write!(f, "[{host}]")?;
+        } else {
+            f.write_str(host)?;
+        }
+        if *port == if *tls { 443 } else { 80 } { Ok(()) } else { write!(f, ":{port}") }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Checks the URL of an identity provider: https, or http to this machine only.
@@ -163,10 +217,6 @@ pub fn check_provider_url(url: &str, may_have_query: bool) -> Result<(), &'stati
         return Err("a query or a fragment has no place in this URL");
     }
     Ok(())
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether the URL is TLS, and its authority; nothing else may be in it.
@@ -273,6 +323,21 @@ mod tests {
             assert!(check_provider_url(url, false).is_err(), "{url}");
         }
         assert_eq!(check_provider_url("https://login.example.com/keys?p=policy", true), Ok(()));
+    }
+
+    #[test]
+    fn an_origin_is_the_same_however_it_is_written() {
+        let origin = |url| UrlOrigin::parse(url).unwrap();
+        assert_eq!(origin("https://Auth.Example.com"), origin("https://auth.example.com:443/"));
+        assert_eq!(UrlOrigin::new(false, "[::1]", 5000), origin("http://[::1]:5000"));
+        for other in ["http://auth.example.com:443", "https://auth.example.com:8443", "https://example.com"] {
+            assert_ne!(origin("https://auth.example.com"), origin(other));
+        }
+        for url in ["https://auth.example.com", "http://[::1]:5000", "http://localhost", "https://[2001:db8::1]:8443"] {
+            assert_eq!((origin(url).to_string().as_str(), origin(url).is_private()), (url, true));
+        }
+        assert!(!origin("http://auth.example.com").is_private());
+        assert!(UrlOrigin::parse("https://auth.example.com/token").is_err());
     }
 
     #[test]

@@ -103,18 +103,39 @@ pub struct UpstreamDocument {
     /// The name to ask for and to verify in the upstream's certificate, when it differs from the URL's host.
     #[serde(default)]
     pub server_name: Option<At<String>>,
+    /// How seawall identifies itself to the upstream. Not at all, unless set.
     #[serde(default)]
-    pub credential: UpstreamCredentialDocument,
+    pub credential: Option<At<UpstreamCredentialDocument>>,
     #[serde(default)]
     pub timeouts: TimeoutsDocument,
 }
 
-/// How seawall identifies itself to the upstream.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+/// How seawall identifies itself to the upstream. The client's own credential never goes there.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpstreamCredentialDocument {
+    /// Default `none`.
     #[serde(rename = "type", default)]
-    pub kind: UpstreamCredentialKind,
+    pub kind: Option<At<UpstreamCredentialKind>>,
+    /// With `basic` and `token`: the user name, such as that of a robot account.
+    #[serde(default)]
+    pub username: Option<At<String>>,
+    /// With `basic` and `token`: where the password is.
+    #[serde(default)]
+    pub password: Option<At<SecretDocument>>,
+    /// With `token`: origins such as `https://auth.example.com`, besides the upstream's own, at which a token service
+    /// may get the password.
+    #[serde(default)]
+    pub realms: Vec<At<String>>,
+    /// With `minted`, required: the `service` of the upstream's configuration, which is the tokens' audience.
+    #[serde(default)]
+    pub service: Option<At<String>>,
+    /// With `minted`: the `issuer` of the upstream's configuration. Default: `signing.issuer`.
+    #[serde(default)]
+    pub issuer: Option<At<String>>,
+    /// With `minted`: the user name in the upstream's log. Default `seawall`.
+    #[serde(default)]
+    pub account: Option<At<String>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -123,6 +144,24 @@ pub enum UpstreamCredentialKind {
     /// The upstream asks for none: it must be reachable through seawall only.
     #[default]
     None,
+    /// A user name and a password with every request.
+    Basic,
+    /// Access tokens that the upstream's token service issues, for a user name and password or for nobody.
+    Token,
+    /// Access tokens that seawall signs and the upstream verifies: Distribution with `auth: { token: … }`.
+    Minted,
+}
+
+/// A secret that stands elsewhere: exactly one of `file` and `env`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretDocument {
+    /// A file that holds it; a final line break is not part of it. Relative to this file.
+    #[serde(default)]
+    pub file: Option<At<String>>,
+    /// An environment variable that holds it.
+    #[serde(default)]
+    pub env: Option<At<String>>,
 }
 
 /// Times after which a transfer that makes no progress is given up. There is no limit on a transfer's whole length.

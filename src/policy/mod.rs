@@ -35,6 +35,7 @@ mod scope_map;
 mod snapshot;
 pub mod stored;
 pub mod tier;
+pub mod upstream_credential;
 
 pub use compile::{Compiler, References, compile};
 pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, accepted, authorize, grant};

@@ -89,7 +89,12 @@ impl Node {
     /// The problem of finding this node where a list or mapping is expected: `wanted`. It repeats nothing, because a
     /// text in such a place may be a secret whose key was forgotten.
     pub fn unlike_collection(&self, wanted: &str) -> Problem {
-        self.expected(wanted, self.noun())
+        let problem = self.expected(wanted, self.noun());
+        let is_text = matches!(&self.kind, Kind::Scalar(scalar) if scalar.resolved() == Resolved::Text);
+        if self.secret && is_text && problem.hint.is_none() {
+            return problem.hint("a secret is never written here itself: say where it is, such as { file: … }");
+        }
+        problem
     }
 
     /// Whether a problem may repeat this scalar.

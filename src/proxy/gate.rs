@@ -17,10 +17,11 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::{Answer, common_headers};
 use super::client_body::{drained, read_form};
-use super::forward::{BodyRule, MANIFEST_LIMIT};
+use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
 use super::journey::{self, Next, Request, examine, too_large};
 use super::listener::Connection;
-use super::passage::{Passage, Shared};
+use super::minter::Minter;
+use super::passage::{Passage, Renewal, Shared};
 use super::peer::Peers;
 use super::record;
 use super::reject::{Refusal, UpstreamFailure};
@@ -29,18 +30,21 @@ use super::source::Header;
 use super::token_endpoint::{self, TokenRequest};
 use crate::oci::{ErrorCode, Method};
 use crate::policy::Registry;
+use crate::upstream::{Credentials, NoCredential, Presented};
 
 /// The `ProxyHttp` of every listener.
 #[derive(Debug)]
 pub struct Gate {
     pub(super) shared: Arc<Shared>,
     peers: Peers,
+    credentials: Credentials,
 }
 
 impl Gate {
     /// A gate for all listeners.
     pub fn new(shared: Shared) -> Self {
-        Self { shared: Arc::new(shared), peers: Peers::default() }
+        let minter = Minter { authenticator: Arc::clone(&shared.authenticator), clock: Arc::clone(&shared.clock) };
+        Self { shared: Arc::new(shared), peers: Peers::default(), credentials: Credentials::new(Arc::new(minter)) }
     }
 
     /// Steps 2 to 8, and the answer when it is ours to give. `None`: go on to the upstream.
@@ -114,6 +118,24 @@ impl Gate {
         }
     }
 
+    /// The upstream answered 401: whether the request goes up again with another token. If not, the log says what is wrong.
+    async fn renews(
+        &self,
+        forward: &Forward,
+        presented: &Presented,
+        renewal: Renewal,
+        response: &ResponseHeader,
+        bodyless: bool,
+    ) -> bool {
+        let challenges = response.headers.get_all(http::header::WWW_AUTHENTICATE).iter().cloned().collect();
+        self.credentials.refused(&forward.registry, presented, challenges).await;
+        let renews = presented.is_renewable() && renewal == Renewal::Possible && bodyless;
+        if !renews {
+            self.credentials.tell_unauthorized(&forward.registry);
+        }
+        renews
+    }
+
     fn transfer_opened(&self, passage: &mut Passage) {
         passage.transfer.get_or_insert_with(|| self.shared.metrics.transfer_opened());
     }
@@ -173,6 +195,15 @@ impl ProxyHttp for Gate {
         let Some(forward) = &passage.forward else {
             return Error::e_explain(ErrorType::InternalError, "a request without a permit");
         };
+        // Before the body is asked for: a token may take its time.
+        let presented = self.credentials.present(&forward.registry, forward.method, &forward.route).await;
+        match presented {
+            Ok(presented) => passage.presented = presented,
+            Err(failure) => {
+                passage.failure = Some(no_credential(failure));
+                return Error::e_explain(ErrorType::HTTPStatus(502), "no credential for the upstream");
+            }
+        }
         passage.sent_upstream = Some(self.shared.clock.ticks());
         self.peers.peer(&forward.registry.upstream, forward.is_upload(), self.shared.clock.as_ref()).await
     }
@@ -188,6 +219,9 @@ impl ProxyHttp for Gate {
         };
         let has_body = !session.as_downstream_mut().is_body_empty();
         *request = forward.request(session.req_header(), has_body)?;
+        if let Some(authorization) = passage.presented.authorization() {
+            request.insert_header(http::header::AUTHORIZATION, authorization.clone())?;
+        }
         Ok(())
     }
 
@@ -231,6 +265,13 @@ impl ProxyHttp for Gate {
         };
         let now = self.shared.clock.ticks();
         passage.upstream_took = passage.sent_upstream.map(|sent| now.saturating_sub(sent));
+        if response.status == http::StatusCode::UNAUTHORIZED {
+            let bodyless = session.as_downstream_mut().is_body_empty();
+            if self.renews(forward, &passage.presented, passage.renewal, response, bodyless).await {
+                passage.renewal = Renewal::Due;
+                return Error::e_explain(ErrorType::HTTPStatus(401), "the upstream wants another token");
+            }
+        }
         if let Some(answer) = rewrite::at_once(forward, response) {
             session.set_keepalive(None);
             self.write(session, passage, &answer).await?;
@@ -289,16 +330,20 @@ impl ProxyHttp for Gate {
         Ok(None)
     }
 
-    /// Only what changes nothing is tried again, and only when a kept connection had been closed under us.
+    /// Only what changes nothing is tried again, and only when a kept connection had been closed under us; and what the
+    /// upstream did not let in, so that it changed nothing.
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
-        _passage: &mut Passage,
+        passage: &mut Passage,
         reused: bool,
     ) -> Box<Error> {
-        if session.req_header().method.is_safe() {
+        if passage.renewal == Renewal::Due {
+            passage.renewal = Renewal::Done;
+            error.set_retry(true);
+        } else if session.req_header().method.is_safe() {
             error.retry.decide_reuse(reused);
         } else {
             error.set_retry(false);
@@ -336,6 +381,15 @@ impl ProxyHttp for Gate {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, passage: &mut Passage) {
         record::finish(session, passage);
+    }
+}
+
+/// Why nothing can be presented to the upstream.
+const fn no_credential(failure: NoCredential) -> Refusal {
+    match failure {
+        NoCredential::Unauthorized => Refusal::Upstream(UpstreamFailure::Unauthorized),
+        NoCredential::NoToken => Refusal::Upstream(UpstreamFailure::NoToken),
+        NoCredential::Busy => Refusal::Busy,
     }
 }
 

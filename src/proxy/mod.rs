@@ -5,7 +5,7 @@
 //! | 1 listener | `listener/` |
 //! | 2 source | `source/`, called from `journey` |
 //! | 3–8 registry, admission, route, credential, principal, authorization | `journey` |
-//! | 9 forward | `forward`, `peer`, `upload` |
+//! | 9 forward | `forward`, `peer`, `upload`, `minter` |
 //! | 10 rewrite | `rewrite`, `upload` |
 //! | 11 audit | `trail`, `record` |
 //!
@@ -17,6 +17,7 @@ mod forward;
 mod gate;
 mod journey;
 pub mod listener;
+mod minter;
 mod passage;
 mod peer;
 mod record;

@@ -19,6 +19,7 @@ use crate::observed::Observed;
 use crate::policy::PolicySnapshot;
 use crate::telemetry::audit::{AuditLog, Bounded};
 use crate::telemetry::metrics::{Gauged, Metrics};
+use crate::upstream::Presented;
 
 /// What the data plane needs from the rest of the house.
 #[derive(Debug)]
@@ -51,6 +52,9 @@ pub struct Passage {
     pub(super) policy: Option<Arc<PolicySnapshot>>,
     pub(super) trail: Trail,
     pub(super) forward: Option<Box<Forward>>,
+    /// What the upstream is shown in place of the client's credential.
+    pub(super) presented: Presented,
+    pub(super) renewal: Renewal,
     pub(super) body: Body,
     pub(super) body_bytes: u64,
     pub(super) sent_upstream: Option<Duration>,
@@ -78,6 +82,8 @@ impl Passage {
             policy: shared.current.load(),
             trail: Trail::default(),
             forward: None,
+            presented: Presented::default(),
+            renewal: Renewal::Possible,
             body: Body::Pass,
             body_bytes: 0,
             sent_upstream: None,
@@ -91,6 +97,15 @@ impl Passage {
             transfer: None,
         }
     }
+}
+
+/// Whether a request that the upstream answered with 401 is sent again with a fresh token: once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renewal {
+    Possible,
+    /// It is about to be sent again.
+    Due,
+    Done,
 }
 
 /// What the record takes from the session, kept apart from it: a task that is ended under its request has none any more.

@@ -62,7 +62,11 @@ pub(crate) enum UpstreamFailure {
     TimedOut,
     #[error("the upstream broke off")]
     Broken,
-    #[error("the upstream refused seawall's own credential")]
+    #[error("the upstream does not accept seawall's credential (`upstream.credential`): seawall's log says more")]
+    Unauthorized,
+    #[error("there is no access token for the upstream: seawall's log says why")]
+    NoToken,
+    #[error("the upstream knows seawall and forbids this to it")]
     RefusedUs,
     #[error(
         "the upstream redirects to its storage, and redirects are not passed on: set `storage: {{ redirect: {{ disable: \
@@ -89,6 +93,8 @@ impl Refusal {
             Self::Upstream(UpstreamFailure::Unreachable) => "upstream_unreachable",
             Self::Upstream(UpstreamFailure::TimedOut) => "upstream_timeout",
             Self::Upstream(UpstreamFailure::Broken) => "upstream_broken",
+            Self::Upstream(UpstreamFailure::Unauthorized) => "upstream_unauthorized",
+            Self::Upstream(UpstreamFailure::NoToken) => "upstream_no_token",
             Self::Upstream(UpstreamFailure::RefusedUs) => "upstream_refused_us",
             Self::Upstream(UpstreamFailure::Redirected) => "upstream_redirected",
             Self::Upstream(UpstreamFailure::Unusable) => "upstream_unusable",
@@ -173,8 +179,9 @@ const fn challenge_error(denial: &Denial, by_access_token: bool) -> Option<Chall
 fn upstream(failure: UpstreamFailure) -> Answer {
     let (status, code) = match failure {
         UpstreamFailure::TimedOut => (504, ErrorCode::Unavailable),
-        UpstreamFailure::Unreachable => (502, ErrorCode::Unavailable),
+        UpstreamFailure::Unreachable | UpstreamFailure::NoToken => (502, ErrorCode::Unavailable),
         UpstreamFailure::Broken
+        | UpstreamFailure::Unauthorized
         | UpstreamFailure::RefusedUs
         | UpstreamFailure::Redirected
         | UpstreamFailure::Unusable => (502, ErrorCode::Unknown),
@@ -256,6 +263,13 @@ mod tests {
             (Refusal::Upstream(UpstreamFailure::TimedOut), "upstream_timeout", false, format!("504\n{unavailable}")),
             (Refusal::Upstream(UpstreamFailure::Broken), "upstream_broken", false, format!("502\n{unknown}")),
             (Refusal::Upstream(UpstreamFailure::RefusedUs), "upstream_refused_us", false, format!("502\n{unknown}")),
+            (
+                Refusal::Upstream(UpstreamFailure::Unauthorized),
+                "upstream_unauthorized",
+                false,
+                format!("502\n{unknown}"),
+            ),
+            (Refusal::Upstream(UpstreamFailure::NoToken), "upstream_no_token", false, format!("502\n{unavailable}")),
             (Refusal::Upstream(UpstreamFailure::Redirected), "upstream_redirected", false, format!("502\n{unknown}")),
             (Refusal::Upstream(UpstreamFailure::Unusable), "upstream_unusable", false, format!("502\n{unknown}")),
             (Refusal::ClientLeft, "client_left", false, format!("400\n{unsupported}")),

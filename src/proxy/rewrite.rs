@@ -129,7 +129,8 @@ fn status(forward: &Forward, status: StatusCode) -> Result<StatusCode, UpstreamF
         // A chunk that does not follow the last one, in some upstreams.
         409 if forward.is_upload() => Ok(status),
         301 | 302 | 303 | 307 | 308 => Err(UpstreamFailure::Redirected),
-        401 | 403 | 407 => Err(UpstreamFailure::RefusedUs),
+        401 => Err(UpstreamFailure::Unauthorized),
+        403 | 407 => Err(UpstreamFailure::RefusedUs),
         504 => Err(UpstreamFailure::TimedOut),
         500..=599 => Err(UpstreamFailure::Broken),
         _ => Err(UpstreamFailure::Unusable),

@@ -1,5 +1,10 @@
-//! The registries behind us: where they are and how to reach them.
+//! The registries behind us: where they are and how to reach them, and what seawall presents to them.
 
 mod bypass;
+mod challenge;
+mod credentials;
+mod exchange;
+mod scopes;
 
 pub use bypass::{Strangers, ask_as_a_stranger, warn_of_open_upstreams};
+pub use credentials::{Credentials, Mint, NoCredential, NotMinted, Presented};

@@ -42,6 +42,8 @@ mod transfers;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]
+mod upstreams;
+#[cfg(test)]
 mod walkthrough;
 #[cfg(test)]
 mod watching;

@@ -103,6 +103,8 @@ pub struct Minted {
 pub(super) enum Kind {
     AccessToken,
     RefreshToken,
+    /// Verified by an upstream, never by us.
+    ForUpstream,
 }
 
 /// What one scope of an access token allows: Distribution's `access` entry.
@@ -171,6 +173,16 @@ impl SignedTokens {
     }
 
     pub(super) async fn mint(&self, subject: Subject, now: Timestamp) -> Result<Minted, MintError> {
+        self.mint_as(None, subject, now).await
+    }
+
+    /// The same, with this `iss` in place of our own.
+    pub(super) async fn mint_as(
+        &self,
+        issuer: Option<&str>,
+        subject: Subject,
+        now: Timestamp,
+    ) -> Result<Minted, MintError> {
         let issued_at = whole_second(now);
         let identity = subject.identity.as_deref().map(IdentityClaim::from);
         if identity.is_some() && ascii::to_vec(&identity)?.len() > MAX_IDENTITY_BYTES {
@@ -182,7 +194,7 @@ impl SignedTokens {
             nbf: issued_at,
             exp: issued_at.saturating_add(SignedDuration::from_secs(self.life.into())).unwrap_or(Timestamp::MAX),
             iat: issued_at,
-            iss: self.issuer.clone(),
+            iss: issuer.unwrap_or(&self.issuer).to_owned(),
             aud: subject.audience,
             version: VERSION.to_owned(),
             access: subject.access,

@@ -10,6 +10,7 @@ mod properties;
 mod providers;
 mod scope_maps;
 mod upstream;
+mod upstream_credential;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -115,7 +116,7 @@ fn registry(
         None => Some(None),
         Some(url) => report(url, ExternalUrl::parse(url), "https://registry.example.com", problems).map(Some),
     };
-    let upstream = upstream::target(&document.upstream, compiler, problems);
+    let upstream = upstream::target(&document.upstream, &document.login_server, compiler, problems);
     let properties = properties::declared(document, problems);
     let ip_rules = properties::ip_rules(document, problems);
     let scope_maps = scope_maps::compile(document, problems);

@@ -13,10 +13,11 @@ use crate::policy::problem::{Problem, Problems};
 use crate::policy::quantity;
 use crate::secret::Secret;
 
-use super::{Compiler, report};
+use super::{Compiler, report, upstream_credential};
 
 pub(super) fn target(
     document: &UpstreamDocument,
+    login_server: &At<String>,
     compiler: Compiler<'_>,
     problems: &mut Problems,
 ) -> Option<UpstreamTarget> {
@@ -30,7 +31,6 @@ pub(super) fn target(
             let what = format!("`{}` has no meaning for an http:// upstream", text.0);
             problems.push(Problem::new(&text.1.origin, what).hint("remove it, or use an https:// URL"));
         }
-        return Some(target);
     }
     if let Some(tls) = &mut target.tls {
         if let Some(name) = &document.server_name {
@@ -46,6 +46,7 @@ pub(super) fn target(
             }
         }
     }
+    target.credential = upstream_credential::compile(document, &target, login_server, compiler, problems)?;
     Some(target)
 }
 

@@ -381,6 +381,94 @@ policy.yaml:3:67: `serverName` has no meaning for an http:// upstream
   hint: remove it, or use an https:// URL",
     ),
     (
+        "a credential without its keys",
+        "myregistry:
+  loginServer: r.example.com
+  upstream: { url: https://r, credential: { type: basic } }",
+        "policy.yaml:3:43: a credential of type `basic` needs `username`
+policy.yaml:3:43: a credential of type `basic` needs `password`",
+    ),
+    (
+        "a credential with keys of another type",
+        "myregistry:
+  loginServer: r.example.com
+  upstream: { url: https://r, credential: { username: u, password: { file: a }, service: s } }",
+        "policy.yaml:3:55: `username` has no meaning for a credential of type `none`
+  hint: remove it, or set the `type` that it belongs to
+policy.yaml:3:68: `password` has no meaning for a credential of type `none`
+  hint: remove it, or set the `type` that it belongs to
+policy.yaml:3:90: `service` has no meaning for a credential of type `none`
+  hint: remove it, or set the `type` that it belongs to",
+    ),
+    (
+        "a password in the text, a type that does not exist, an unknown key",
+        "myregistry:
+  loginServer: r.example.com
+  upstream: { url: https://r, credential: { type: basik, username: u, password: hunter2, realm: x } }",
+        "policy.yaml:3:51: \"basik\" is not one of \"none\", \"basic\", \"token\", \"minted\"
+  hint: did you mean \"basic\"?
+policy.yaml:3:81: expected a mapping, found text
+  hint: a secret is never written here itself: say where it is, such as { file: … }
+policy.yaml:3:90: unknown key \"realm\"
+  hint: did you mean \"realms\"?",
+    ),
+    (
+        "secrets that are not there, and a user name with a colon",
+        "myregistry:
+  loginServer: r.example.com
+  upstream: { url: https://r, credential: { type: basic, username: 'a:b', password: { env: missing } } }
+yourregistry:
+  loginServer: s.example.com
+  upstream: { url: https://r, credential: { type: token, username: u, password: { file: a, env: B } } }
+theirregistry:
+  loginServer: t.example.com
+  upstream: { url: https://r, credential: { type: token, password: { file: empty } } }",
+        "policy.yaml:3:68: a user name has one character or more, and no colon among them
+policy.yaml:3:92: there is no variable missing
+policy.yaml:6:81: a secret needs exactly one of `file` and `env`
+  hint: a clear-text secret is never accepted
+policy.yaml:9:43: a credential of type `token` needs `username`",
+    ),
+    (
+        "realms that may not get a password",
+        "myregistry:
+  loginServer: r.example.com
+  upstream: { url: https://r, credential: { type: token, realms: [http://auth.example.com, https://a/token, 'http://[::1]'] } }",
+        "policy.yaml:3:67: `http://auth.example.com` is not https: whoever is on the way could read the password
+  hint: http is accepted on the loopback only
+policy.yaml:3:92: `https://a/token`: the URL has a path or a query: only the scheme, the host and the port belong here
+  hint: such as https://auth.example.com",
+    ),
+    (
+        "tokens that are signed for nobody, or for everybody",
+        "myregistry:
+  loginServer: r.example.com
+  upstream: { url: https://r, credential: { type: minted, issuer: '' } }
+yourregistry:
+  loginServer: s.example.com
+  upstream: { url: https://r, credential: { type: minted, service: s.example.com } }",
+        "policy.yaml:3:43: a credential of type `minted` needs `service`
+policy.yaml:3:67: this must not be empty
+policy.yaml:6:68: warning: the upstream's service is called like the login server, so it accepts the access tokens of clients
+  hint: give it another `service`, or whoever reaches it passes seawall's rules by",
+    ),
+    (
+        "credentials in clear text",
+        "myregistry:
+  loginServer: r.example.com
+  upstream: { url: http://registry.internal, credential: { type: basic, username: u, password: { file: a } } }
+yourregistry:
+  loginServer: s.example.com
+  upstream: { url: http://registry.internal, credential: { type: minted, service: s } }
+theirregistry:
+  loginServer: t.example.com
+  upstream: { url: http://localhost:5000, credential: { type: basic, username: u, password: { file: a } } }",
+        "policy.yaml:3:58: warning: the password is sent to this upstream without TLS: whoever is on the way can read and use it
+  hint: use an https:// URL, or an upstream on the loopback
+policy.yaml:6:58: warning: access tokens are sent to this upstream without TLS: whoever is on the way can read and use it
+  hint: use an https:// URL, or an upstream on the loopback",
+    ),
+    (
         "the authorities are missing",
         "myregistry:
   loginServer: r.example.com

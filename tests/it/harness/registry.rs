@@ -43,7 +43,7 @@ fn tools() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools")
 }
 
-/// A running registry with storage of its own, open to whoever reaches it, as an upstream of seawall is.
+/// A running registry with storage of its own; open to whoever reaches it, unless started as guarded.
 pub(crate) struct Registry {
     // The process first: it must have ended when its folder is removed.
     _process: Process,
@@ -54,16 +54,21 @@ pub(crate) struct Registry {
 impl Registry {
     /// Returns when the registry answers.
     pub(crate) fn start(distribution: Distribution) -> Self {
+        Self::guarded(distribution, ports::free(), "")
+    }
+
+    /// A registry at `address` with this `auth:` in its configuration, one line.
+    pub(crate) fn guarded(distribution: Distribution, address: SocketAddr, auth: &str) -> Self {
         let directory = TempDir::new().unwrap();
-        let address = ports::free();
         let configuration = directory.path().join("registry.yaml");
-        fs::write(&configuration, configure(directory.path(), address)).unwrap();
+        let text = format!("{}{auth}\n", configure(directory.path(), address));
+        fs::write(&configuration, text).unwrap();
         let mut command = Command::new(distribution.program());
         command.arg("serve").arg(&configuration).env("OTEL_TRACES_EXPORTER", "none");
         let mut process = Process::start("registry", &mut command, directory.path(), Stop::Kill);
         wait_until("the registry answers", || {
             process.expect_running();
-            http::get(address, "/v2/").is_some_and(|response| response.status == 200)
+            http::get(address, "/v2/").is_some_and(|response| matches!(response.status, 200 | 401))
         });
         Self { _process: process, _directory: directory, address }
     }
