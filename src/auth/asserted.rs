@@ -8,38 +8,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::policy::Caller;
 use crate::policy::credential::PrincipalId;
 use crate::policy::identity::Assertion;
-use crate::policy::{Caller, Principal, Registry};
 use crate::secret::HashKey;
 
 /// The longest JSON text of what a token keeps of an assertion.
 pub(super) const MAX_IDENTITY_BYTES: usize = 4 * 1024;
-
-/// The policy's part of a sign-in.
-pub trait Mapping: Send + Sync {
-    /// Who the subject of `assertion` is at `registry`, by its policy as it is now; `None` when no identity matches, or when
-    /// the provider is not declared any more under this name with this issuer.
-    fn asserted(&self, registry: &Registry, assertion: &Assertion, id: PrincipalId) -> Option<Principal>;
-
-    /// What of the claims the policy looks at, for `registry` or for the audit log: tokens are sent with every request, and
-    /// have room for 4 KiB of it.
-    fn kept(&self, registry: &Registry, assertion: &Assertion) -> Map<String, Value>;
-}
-
-/// Where there are no identities: nobody is anyone.
-#[derive(Debug, Clone, Copy)]
-pub struct Unmapped;
-
-impl Mapping for Unmapped {
-    fn asserted(&self, _: &Registry, _: &Assertion, _: PrincipalId) -> Option<Principal> {
-        None
-    }
-
-    fn kept(&self, _: &Registry, _: &Assertion) -> Map<String, Value> {
-        Map::new()
-    }
-}
 
 /// Who signs in, and what a provider said, which goes into the tokens that are issued.
 #[derive(Debug, Clone)]
@@ -57,7 +32,11 @@ impl From<Caller> for SignIn {
 
 /// The id of an asserted subject: the same at every use, whatever identities it maps to.
 pub(super) fn subject_id(hash_key: &HashKey, assertion: &Assertion) -> PrincipalId {
-    PrincipalId::derive(hash_key, "subject", &[assertion.provider.as_bytes(), assertion.subject.as_bytes()])
+    PrincipalId::derive(
+        hash_key,
+        "subject",
+        &[assertion.provider.as_bytes(), assertion.issuer.as_bytes(), assertion.subject.as_bytes()],
+    )
 }
 
 /// An assertion as the claim `identity` of our tokens has it.

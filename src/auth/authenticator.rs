@@ -7,7 +7,7 @@ use super::access_token::{Access, AccessClaims, AccessTokens, VerifiedAccess};
 use super::asserted::{SignIn, subject_id};
 use super::keys::Keyring;
 use super::password::{Attempt, PasswordLimits, Passwords};
-use super::provider::{ProviderFailure, Providers};
+use super::provider::{ProviderFailure, Providers, Rejection};
 use super::refresh_token::{RefreshClaims, RefreshTokens};
 use super::signed_token::{MintError, Minted, TokenRejection};
 use super::upstream_token::{UpstreamClaims, UpstreamTokens};
@@ -180,6 +180,27 @@ impl Authenticator {
         Ok(SignIn { caller, assertion: Some(Arc::new(assertion)) })
     }
 
+    /// Who presents this token, which is none of ours, as `failure` says: whom a provider vouches for, if it can be one of
+    /// theirs at all.
+    ///
+    /// # Errors
+    /// `failure`, when no provider has to do with the token; else those of [`Self::by_provider_token`].
+    pub async fn or_by_provider_token(
+        &self,
+        failure: Failure,
+        registry: &Registry,
+        presented: &Secret,
+        now: Timestamp,
+    ) -> Result<SignIn, Failure> {
+        if failure != Failure::Denied(Denial::AccessTokenInvalid) || !registry.has_identity_providers() {
+            return Err(failure);
+        }
+        match self.by_provider_token(registry, presented, now).await {
+            Err(Failure::Denied(Denial::IdentityTokenInvalid(code))) if is_of_no_provider(code) => Err(failure),
+            decided => decided,
+        }
+    }
+
     /// Who presents an access token as a password, and that token again: it is the answer to its own login, so that it
     /// can neither be widened nor made to last (requirements B.1-7).
     pub fn by_access_token_as_password(
@@ -294,6 +315,11 @@ impl Authenticator {
     fn nobody(&self, registry: &Registry) -> PrincipalId {
         PrincipalId::derive(self.hash_key(), "anonymous", &[registry.name.as_bytes()])
     }
+}
+
+/// Whether a token was refused before it was known which provider it is of.
+fn is_of_no_provider(code: &str) -> bool {
+    [Rejection::UnknownIssuer, Rejection::Malformed, Rejection::OwnToken].iter().any(|one| one.code() == code)
 }
 
 /// The caller, if the principal still accepts the password by which the token was obtained.

@@ -11,7 +11,7 @@ pub mod refresh_token;
 mod signed_token;
 pub mod upstream_token;
 
-pub use asserted::{Mapping, SignIn, Unmapped};
+pub use asserted::SignIn;
 pub use authenticator::{Authenticator, Failure, OwnToken};
 pub use signed_token::{InvalidToken, MintError, Minted, TokenRejection, Validity};
 

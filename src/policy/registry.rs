@@ -112,6 +112,11 @@ impl Registry {
         Some(Principal::Identity(ResolvedIdentity::asserted(id, name, names, assignments)))
     }
 
+    /// Whether anybody but us can vouch for a caller.
+    pub fn has_identity_providers(&self) -> bool {
+        !self.identities().providers().is_empty()
+    }
+
     /// The identities of the policy, which all registries share.
     pub fn identities(&self) -> &Arc<Identities> {
         &self.declared.identities

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use pingora::proxy::Session;
 
+use super::form::FORM_LIMIT;
 use super::reject::Refusal;
-use super::token_endpoint::FORM_LIMIT;
 use crate::oci::{ErrorCode, Method};
 
 /// How much of a refused request's body is read so that the client sees the answer.

@@ -94,4 +94,3 @@ pub(super) fn deny(request: &OAuthRequest<'_>, denial: Denial) -> Refusal {
 pub(super) const fn bad_request(reason: &'static str) -> Refusal {
     Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason }
 }
-

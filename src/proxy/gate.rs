@@ -17,6 +17,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::{Answer, common_headers};
 use super::client_body::{drained, read_form};
+use super::form::OAuthRequest;
 use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
 use super::journey::{self, Next, Request, examine, too_large};
 use super::listener::Connection;
@@ -27,7 +28,7 @@ use super::record;
 use super::reject::{Refusal, UpstreamFailure};
 use super::rewrite::{self, Body};
 use super::source::Header;
-use super::token_endpoint::{self, TokenRequest};
+use super::{exchange, token_endpoint};
 use crate::oci::{ErrorCode, Method};
 use crate::policy::Registry;
 use crate::upstream::{Credentials, NoCredential, Presented};
@@ -75,22 +76,15 @@ impl Gate {
             }
             Next::Token { registry, method, query } => {
                 let form = read_form(session, method, self.shared.stall_timeout).await?;
-                self.token(session, passage, &registry, (method, &query, &form)).await.map(Some)
+                let request = oauth_request(session, passage, &registry, (method, &query, &form));
+                token_endpoint::answer(&self.shared.authenticator, &request, &mut passage.trail).await.map(Some)
+            }
+            Next::Exchange { registry, query } => {
+                let form = read_form(session, Method::Post, self.shared.stall_timeout).await?;
+                let request = oauth_request(session, passage, &registry, (Method::Post, &query, &form));
+                exchange::answer(&self.shared.authenticator, &request, &mut passage.trail).await.map(Some)
             }
         }
-    }
-
-    async fn token(
-        &self,
-        session: &Session,
-        passage: &mut Passage,
-        registry: &Registry,
-        (method, query, form): (Method, &str, &[u8]),
-    ) -> Result<Answer, Refusal> {
-        let headers = &session.req_header().headers;
-        let (tls, now) = (passage.tls, passage.began_at);
-        let request = TokenRequest { registry, method, query, headers, form, tls, now };
-        token_endpoint::answer(&self.shared.authenticator, &request, &mut passage.trail).await
     }
 
     /// Writes an answer of ours.
@@ -147,6 +141,16 @@ impl Gate {
         }
         self.write(session, passage, &refusal.answer()).await
     }
+}
+
+fn oauth_request<'a>(
+    session: &'a Session,
+    passage: &Passage,
+    registry: &'a Registry,
+    (method, query, form): (Method, &'a str, &'a [u8]),
+) -> OAuthRequest<'a> {
+    let headers = &session.req_header().headers;
+    OAuthRequest { registry, method, query, headers, form, tls: passage.tls, now: passage.began_at }
 }
 
 /// Whose address counts on this connection: the socket's, or the one that a trusted load balancer announced.

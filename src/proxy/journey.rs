@@ -14,6 +14,7 @@ use super::forward::{Forward, MANIFEST_LIMIT, declared_length, is_framed};
 use super::listener::SourceMode;
 use super::reject::Refusal;
 use super::source::source_address;
+use super::token_endpoint::NULL_GUID;
 use super::trail::Trail;
 use super::upload::Binding;
 use crate::auth::{Authenticator, Failure};
@@ -53,6 +54,8 @@ pub(crate) enum Next {
     Forward(Box<Forward>),
     /// To the token endpoint, with its query.
     Token { registry: Arc<Registry>, method: Method, query: String },
+    /// To the exchange, with its query.
+    Exchange { registry: Arc<Registry>, query: String },
     /// To the published signing keys.
     SigningKeys,
 }
@@ -75,6 +78,10 @@ pub(crate) async fn examine(
         Endpoint::Token => {
             trail.class = OperationClass::Token;
             return Ok(Next::Token { registry: Arc::clone(registry), method, query });
+        }
+        Endpoint::Exchange => {
+            trail.class = OperationClass::Exchange;
+            return Ok(Next::Exchange { registry: Arc::clone(registry), query });
         }
         Endpoint::SigningKeys => {
             trail.class = OperationClass::Keys;
@@ -210,17 +217,25 @@ async fn caller(
     trail: &mut Trail,
 ) -> Result<Caller, Refusal> {
     match credential {
+        // As at the token endpoint: the password is a token.
+        Credential::Basic { user, password } if user == NULL_GUID => {
+            match authenticator.by_refresh_token(desk.registry, &password, request.now) {
+                Ok(sign_in) => Ok(sign_in.caller),
+                Err(_) => bearer(authenticator, desk, request, route, &password).await,
+            }
+        }
         Credential::Basic { user, password } => {
             trail.claimed_user = Some(user.clone());
             let caller = authenticator.by_password(desk.registry, &user, &password, request.now).await;
             caller.map_err(|failure| desk.fail(failure))
         }
-        Credential::Bearer(token) => bearer(authenticator, desk, request, route, &token),
+        Credential::Bearer(token) => bearer(authenticator, desk, request, route, &token).await,
     }
 }
 
-/// An access token; one that has just expired still finishes an upload, if the location was sealed for its principal.
-fn bearer(
+/// An access token, or a token of an identity provider. An access token that has just expired still finishes an upload, if
+/// the location was sealed for its principal.
+async fn bearer(
     authenticator: &Authenticator,
     desk: &Desk<'_>,
     request: &Request<'_>,
@@ -228,8 +243,12 @@ fn bearer(
     token: &Secret,
 ) -> Result<Caller, Refusal> {
     let grace = if matches!(route, Route::Upload { .. }) { UPLOAD_GRACE_SECONDS } else { 0 };
-    let caller = authenticator.by_access_token(desk.registry, token, request.now, grace);
-    caller.map_err(|failure| desk.fail(failure))
+    let failure = match authenticator.by_access_token(desk.registry, token, request.now, grace) {
+        Ok(caller) => return Ok(caller),
+        Err(failure) => failure,
+    };
+    let sign_in = authenticator.or_by_provider_token(failure, desk.registry, token, request.now).await;
+    sign_in.map(|sign_in| sign_in.caller).map_err(|failure| desk.fail(failure))
 }
 
 /// Step 8, and what the permit is for.

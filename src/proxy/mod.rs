@@ -9,10 +9,13 @@
 //! | 10 rewrite | `rewrite`, `upload` |
 //! | 11 audit | `trail`, `record` |
 //!
-//! `gate` holds the pingora hooks, `reject` what a client sees of every refusal, `token_endpoint` the logins.
+//! `gate` holds the pingora hooks, `reject` what a client sees of every refusal, `token_endpoint` and `exchange` the
+//! logins, which come as what `form` reads.
 
 mod answer;
 mod client_body;
+mod exchange;
+mod form;
 mod forward;
 mod gate;
 mod journey;

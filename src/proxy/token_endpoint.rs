@@ -4,21 +4,20 @@
 //! containers/image send, `POST` with a form what containerd, BuildKit and Microsoft's clients send (wire contract 1.2,
 //! 1.3, 2.3, 2.4). Partial or no rights are not an error: the answer is the intersection.
 
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Serialize;
 
 use super::answer::Answer;
-use super::journey::{denied, failed};
+use super::form::{Fields, OAuthRequest, bad_request, deny, fail, fields};
 use super::reject::Refusal;
 use super::trail::Trail;
 use crate::auth::{Authenticator, Failure, MintError, Minted, OwnToken, SignIn};
-use crate::clock::Timestamp;
-use crate::oci::{self, Credential, ErrorCode, Method, Scope, query};
-use crate::policy::{Caller, Denial, Registry, grant};
+use crate::oci::{self, Credential, Method, Scope};
+use crate::policy::{Caller, Denial, grant};
 use crate::secret::Secret;
 
-/// The user name that says that the password is a token of ours (S1-31).
-const NULL_GUID: &str = "00000000-0000-0000-0000-000000000000";
+/// The user name that says that the password is a token (S1-31).
+pub(super) const NULL_GUID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// How the caller proves itself.
 enum Login {
@@ -47,15 +46,19 @@ pub(crate) async fn answer(
     }
     let granted = grant(&sign_in.caller.principal, &fields.scopes);
     let issued = authenticator.issue(request.registry, &sign_in, &granted, request.now).await;
-    let issued = issued.map_err(|error| match error {
+    respond(&issued.map_err(unminted)?, &granted)
+}
+
+/// Why no token was made, as the client is told.
+pub(super) fn unminted(error: MintError) -> Refusal {
+    match error {
         MintError::TooLarge => bad_request("so many scopes that the access token would be too large"),
-        MintError::IdentityTooLarge => bad_request("so many claims that the access token would be too large"),
+        MintError::IdentityTooLarge => bad_request("so many claims that the token would be too large"),
         MintError::Overloaded(_) => Refusal::Busy,
         MintError::NoKey | MintError::Random(_) | MintError::Claims(_) | MintError::Signing(_) => {
-            Refusal::Internal("the access token could not be signed")
+            Refusal::Internal("the token could not be signed")
         }
-    })?;
-    respond(&issued, &granted)
+    }
 }
 
 /// Which login the request means. No user name and no password is anonymous in each of the three shapes that SDKs send
@@ -101,7 +104,7 @@ async fn sign_in(
         Login::Anonymous if registry.anonymous_pull() => Ok(Caller::anonymous().into()),
         Login::Anonymous => Err(Failure::Denied(Denial::CredentialRequired)),
         Login::Password { user, password } if user == NULL_GUID => {
-            return own_token(authenticator, request, &password);
+            return token_as_password(authenticator, request, &password).await;
         }
         Login::Password { user, password } => {
             authenticator.by_password(registry, &user, &password, now).await.map(SignIn::from)
@@ -111,19 +114,22 @@ async fn sign_in(
     sign_in.map(|sign_in| (sign_in, None)).map_err(|failure| fail(request, failure))
 }
 
-/// Under the null GUID the password is a token of ours: a refresh token, or an access token.
-fn own_token(
+/// Under the null GUID the password is a refresh token of ours, an access token of ours, or one of an identity provider.
+async fn token_as_password(
     authenticator: &Authenticator,
     request: &OAuthRequest<'_>,
     token: &Secret,
 ) -> Result<(SignIn, Option<OwnToken>), Refusal> {
-    if let Ok(sign_in) = authenticator.by_refresh_token(request.registry, token, request.now) {
+    let OAuthRequest { registry, now, .. } = *request;
+    if let Ok(sign_in) = authenticator.by_refresh_token(registry, token, now) {
         return Ok((sign_in, None));
     }
-    let (caller, own) = authenticator
-        .by_access_token_as_password(request.registry, token, request.now)
-        .map_err(|failure| fail(request, failure))?;
-    Ok((caller.into(), Some(own)))
+    let failure = match authenticator.by_access_token_as_password(registry, token, now) {
+        Ok((caller, own)) => return Ok((caller.into(), Some(own))),
+        Err(failure) => failure,
+    };
+    let sign_in = authenticator.or_by_provider_token(failure, registry, token, now).await;
+    sign_in.map(|sign_in| (sign_in, None)).map_err(|failure| fail(request, failure))
 }
 
 /// The answer that every client family can read: both names of the token, and when it ends.

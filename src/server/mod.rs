@@ -12,6 +12,7 @@ mod management;
 mod observed;
 mod plane;
 mod probes;
+mod providers;
 mod reload;
 mod start;
 mod store;

@@ -13,10 +13,12 @@ use super::expiry::ExpiryWatch;
 use super::keys::{self, KeysInForce};
 use super::management::Management;
 use super::observed::LastUses;
+use super::providers::keep_fresh;
 use super::reload::provider;
 use super::start::StartError;
 use super::store;
 use super::store_state::StoreState;
+use crate::auth::Authenticator;
 use crate::auth::keys::Keyring;
 use crate::clock::Clock;
 use crate::config::{Config, EncryptionKeySource, ManagementAddress};
@@ -120,6 +122,15 @@ impl ControlPlane {
             // Without a sender there is no request either.
             let _ = over.wait_for(|over| *over).await;
         }));
+    }
+
+    /// Keeps the keys of identity providers at hand.
+    pub(super) fn keep_providers(&mut self, authenticator: &Arc<Authenticator>) {
+        let (authenticator, current) = (Arc::clone(authenticator), Arc::clone(&self.current));
+        let clock = Arc::clone(&self.clock);
+        self.control.keep("identity providers", move || {
+            keep_fresh(Arc::clone(&authenticator), Arc::clone(&current), Arc::clone(&clock))
+        });
     }
 
     /// Serves the API on `listener` until `stop` turns true.

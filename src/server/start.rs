@@ -99,9 +99,11 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
 
     let keyring = Arc::clone(plane.keyring());
     let (observed, observations) = Observed::channel(observed::QUEUE);
+    let authenticator = Arc::new(Authenticator::new(keyring, &config.signing.issuer, Arc::clone(&metrics)));
+    plane.keep_providers(&authenticator);
     let shared = Shared {
         current: Arc::clone(plane.current()),
-        authenticator: Arc::new(Authenticator::new(keyring, &config.signing.issuer, Arc::clone(&metrics))),
+        authenticator,
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
         clock,

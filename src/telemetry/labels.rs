@@ -62,6 +62,7 @@ labels! {
         Upload => "upload",
         Referrers => "referrers",
         Token => "token",
+        Exchange => "exchange",
         Keys => "keys",
         /// Refused before it was known what was asked for.
         Other => "other",

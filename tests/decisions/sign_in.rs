@@ -1,74 +1,42 @@
 //! Whom an identity provider vouches for: from its token to a caller, to our tokens, and to a caller again.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use seawall::auth::keys::{KeyMaterial, Keyring, SigningAlgorithm};
-use seawall::auth::{Authenticator, Failure, Mapping, MintError, SignIn};
+use seawall::auth::{Authenticator, Failure, MintError, SignIn};
 use seawall::oci::Scope;
 use seawall::policy::credential::PrincipalId;
-use seawall::policy::identity::{Assertion, IdentityProvider, ProviderAlgorithm, ProviderKeys};
-use seawall::policy::origin::Origin;
-use seawall::policy::principal::{ResolvedToken, Token};
-use seawall::policy::{Denial, PolicySnapshot, Principal, Registry};
+use seawall::policy::{Denial, PolicySnapshot, Registry};
 use seawall::secret::Secret;
 use seawall::telemetry::metrics::Metrics;
 use serde_json::{Map, Value, json};
 
-use super::policy::{compiled, hash_key, now};
+use super::policy::{hash_key, now, snapshot};
 
 const ISSUER: &str = "https://login.example.com";
-const DOCUMENT: &str = "
-myregistry:
-  loginServer: one.example.com
-  upstream: { url: http://localhost:5000 }
-  scopeMaps:
-    team-app: { repositories: { team/app: [content/read] } }
-  tokens:
-    builder: { scopeMap: team-app }
-other: { loginServer: two.example.com, upstream: { url: http://localhost:5001 } }
+const DOCUMENT: &str = "identityProviders:
+  corp: { issuer: https://login.example.com, audiences: [seawall], nameClaim: email, jwks: { file: KEYS } }
+identities:
+  builders: { type: Group, matches: [ { provider: corp, claims: { groups: builders } } ] }
+registries:
+  myregistry:
+    loginServer: one.example.com
+    upstream: { url: http://localhost:5000 }
+    roleAssignments: [ { identity: builders, role: AcrPull } ]
+  other: { loginServer: two.example.com, upstream: { url: http://localhost:5001 } }
 ";
-
-/// Whoever is in the group `builders` is as good as the token `builder`, as long as that is said.
-#[derive(Default)]
-struct Groups {
-    off: AtomicBool,
-    seen: Mutex<Vec<Assertion>>,
-}
-
-impl Mapping for Groups {
-    fn asserted(&self, registry: &Registry, assertion: &Assertion, id: PrincipalId) -> Option<Principal> {
-        self.seen.lock().unwrap().push(assertion.clone());
-        let in_group = assertion.claims.get("groups")?.as_array()?.iter().any(|group| group == "builders");
-        if !in_group || self.off.load(Ordering::SeqCst) {
-            return None;
-        }
-        let Some(Principal::Token(ResolvedToken { token, scope_maps })) = registry.principal_named("builder") else {
-            return None;
-        };
-        let (name, token) = (assertion.subject.as_str().into(), (*token).clone());
-        Some(Principal::Token(ResolvedToken { token: Arc::new(Token { id, name, ..token }), scope_maps }))
-    }
-
-    fn kept(&self, _: &Registry, assertion: &Assertion) -> Map<String, Value> {
-        let mut claims = assertion.claims.clone();
-        claims.retain(|name, _| ["sub", "email", "groups"].contains(&name.as_str()));
-        claims
-    }
-}
 
 struct House {
     authenticator: Authenticator,
-    groups: Arc<Groups>,
-    providers: Vec<Arc<IdentityProvider>>,
     signing: EncodingKey,
     policy: PolicySnapshot,
+    /// `KEYS` in documents.
+    keys: String,
     _folder: tempfile::TempDir,
 }
 
@@ -81,19 +49,19 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
         fs::write(&path, Keyring::new(&[theirs], hash_key()).unwrap().jwks(now()).to_string()).unwrap();
-        let groups = Arc::new(Groups::default());
-        let authenticator = Authenticator::new(keys, "seawall", Arc::new(Metrics::new().unwrap()));
+        let keys_file = path.display().to_string();
         Self {
-            authenticator: authenticator.with_mapping(Arc::<Groups>::clone(&groups)),
-            groups,
-            providers: vec![Arc::new(provider(ProviderKeys::File(path)))],
+            authenticator: Authenticator::new(keys, "seawall", Arc::new(Metrics::new().unwrap())),
             signing,
-            policy: {
-                let (policy, problems) = compiled(DOCUMENT);
-                policy.unwrap_or_else(|| panic!("{problems}"))
-            },
+            policy: snapshot(&DOCUMENT.replace("KEYS", &keys_file)),
+            keys: keys_file,
             _folder: folder,
         }
+    }
+
+    /// Another policy is in force.
+    fn reload(&mut self, document: &str) {
+        self.policy = snapshot(&document.replace("KEYS", &self.keys));
     }
 
     fn one(&self) -> &Registry {
@@ -112,7 +80,7 @@ impl House {
     }
 
     async fn sign_in(&self, changes: &Value) -> Result<SignIn, Failure> {
-        self.authenticator.by_provider_token(self.one(), &self.providers, &self.said(changes), now()).await
+        self.authenticator.by_provider_token(self.one(), &self.said(changes), now()).await
     }
 
     async fn tokens(&self, sign_in: &SignIn) -> (Secret, Secret) {
@@ -120,21 +88,6 @@ impl House {
         let access = self.authenticator.issue(self.one(), sign_in, &scopes, now()).await.unwrap().token;
         let refresh = self.authenticator.issue_refresh(self.one(), sign_in, now()).await.unwrap().unwrap().token;
         (access, refresh)
-    }
-}
-
-fn provider(keys: ProviderKeys) -> IdentityProvider {
-    IdentityProvider {
-        name: "corp".into(),
-        issuer: ISSUER.into(),
-        audiences: ["seawall".into()].into(),
-        algorithms: ProviderAlgorithm::DEFAULT.into(),
-        keys,
-        ca: None,
-        clock_skew: Duration::from_mins(1),
-        subject_claim: "sub".into(),
-        name_claim: Some("email".into()),
-        origin: Origin::built_in(),
     }
 }
 
@@ -147,46 +100,56 @@ fn payload(token: &Secret) -> Value {
 async fn a_provider_token_leads_to_tokens_that_keep_what_rules_look_at() {
     let house = House::new();
     let sign_in = house.sign_in(&json!({})).await.unwrap();
-    assert_eq!((sign_in.caller.principal.name(), sign_in.caller.credential), ("alice", None));
+    assert_eq!((sign_in.caller.principal.name(), sign_in.caller.credential), ("alice@example.com", None));
     let (access, refresh) = house.tokens(&sign_in).await;
     let identity = json!({
         "provider": "corp", "issuer": ISSUER, "subject": "alice",
         "claims": {
-            "sub": "alice", "email": "alice@example.com", "groups": ["staff", "builders"],
+            "email": "alice@example.com", "groups": ["builders"],
         },
     });
-    let id = PrincipalId::derive(&hash_key(), "subject", &[b"corp", b"alice"]).to_string();
+    let id = PrincipalId::derive(&hash_key(), "subject", &[b"corp", ISSUER.as_bytes(), b"alice"]).to_string();
     for token in [&access, &refresh] {
         let payload = payload(token);
         assert_eq!((&payload["identity"], &payload["pid"], payload.get("cid")), (&identity, &json!(id), None));
     }
     let by_access = house.authenticator.by_access_token(house.one(), &access, now(), 0).unwrap();
-    assert_eq!((by_access.principal.name(), by_access.credential), ("alice", None));
+    assert_eq!((by_access.principal.name(), by_access.credential), ("alice@example.com", None));
     let again = house.authenticator.by_refresh_token(house.one(), &refresh, now()).unwrap();
     assert_eq!(again.assertion, sign_in.assertion);
     let (access, _) = house.tokens(&again).await;
     assert_eq!(payload(&access)["identity"], identity, "refreshed tokens keep it, too");
-
-    let first = house.groups.seen.lock().unwrap()[0].clone();
-    assert!(house.groups.seen.lock().unwrap().iter().all(|seen| *seen == first), "every use maps the same");
 }
 
 /// Threat class I: nothing of the first mapping is remembered, neither by us nor by the tokens.
 #[tokio::test]
 async fn who_it_is_is_decided_anew_at_each_use() {
-    let house = House::new();
+    let mut house = House::new();
     let (access, refresh) = house.tokens(&house.sign_in(&json!({})).await.unwrap()).await;
-    let by_access = || house.authenticator.by_access_token(house.one(), &access, now(), 0).map(|_| ());
-    let by_refresh = || house.authenticator.by_refresh_token(house.one(), &refresh, now()).map(|_| ());
-    assert_eq!((by_access(), by_refresh()), (Ok(()), Ok(())));
-    house.groups.off.store(true, Ordering::SeqCst);
+    let uses = |house: &House| {
+        let by_access = house.authenticator.by_access_token(house.one(), &access, now(), 0).map(|_| ());
+        (by_access, house.authenticator.by_refresh_token(house.one(), &refresh, now()).map(|_| ()))
+    };
+    assert_eq!(uses(&house), (Ok(()), Ok(())));
     let gone = || Err(Failure::Denied(Denial::PrincipalGone));
-    assert_eq!((by_access(), by_refresh()), (gone(), gone()));
-    let as_password = house.authenticator.by_access_token_as_password(house.one(), &access, now());
-    assert_eq!(as_password.map(|_| ()), gone());
-    assert_eq!(house.sign_in(&json!({})).await.unwrap_err(), Failure::Denied(Denial::IdentityUnknown));
-    house.groups.off.store(false, Ordering::SeqCst);
-    assert_eq!((by_access(), by_refresh()), (Ok(()), Ok(())));
+    for other in [
+        DOCUMENT.replace("type: Group", "type: Group, status: disabled"),
+        DOCUMENT.replace("groups: builders", "groups: others"),
+        DOCUMENT.replace("https://login.example.com", "https://elsewhere.example.com"),
+    ] {
+        house.reload(&other);
+        assert_eq!(uses(&house), (gone(), gone()), "{other}");
+        let as_password = house.authenticator.by_access_token_as_password(house.one(), &access, now());
+        assert_eq!(as_password.map(|_| ()), gone());
+        assert!(house.sign_in(&json!({})).await.is_err());
+    }
+    // A sign-in without any role is refused, also by what was issued before.
+    house.reload(&DOCUMENT.replace("{ identity: builders, role: AcrPull }", ""));
+    let no_role = || Failure::Denied(Denial::NoRole);
+    assert_eq!(house.sign_in(&json!({})).await.unwrap_err(), no_role());
+    assert_eq!(uses(&house).1, Err(no_role()));
+    house.reload(DOCUMENT);
+    assert_eq!(uses(&house), (Ok(()), Ok(())));
 }
 
 #[tokio::test]
@@ -202,9 +165,9 @@ async fn what_proves_nothing_is_no_caller() {
     ] {
         assert_eq!(house.sign_in(&changes).await.unwrap_err(), Failure::Denied(expected), "{changes}");
     }
-    let nowhere = [Arc::new(provider(ProviderKeys::File("/nonexistent".into())))];
-    let undecided =
-        house.authenticator.by_provider_token(house.one(), &nowhere, &house.said(&json!({})), now()).await.unwrap_err();
+    let mut nowhere = House::new();
+    nowhere.reload(&DOCUMENT.replace("{ file: KEYS }", "{ url: 'http://127.0.0.1:1/keys' }"));
+    let undecided = nowhere.sign_in(&json!({})).await.unwrap_err();
     assert!(matches!(undecided, Failure::Unavailable(_)), "{undecided:?}");
 }
 
@@ -212,8 +175,11 @@ async fn what_proves_nothing_is_no_caller() {
 #[tokio::test]
 async fn without_identities_nobody_signs_in() {
     let mut house = House::new();
-    house.authenticator = house.authenticator.with_mapping(Arc::new(seawall::auth::Unmapped));
-    assert_eq!(house.sign_in(&json!({})).await.unwrap_err(), Failure::Denied(Denial::IdentityUnknown));
+    house.reload(
+        "registries:\n  myregistry: { loginServer: one.example.com, upstream: { url: http://localhost:5000 } }\n",
+    );
+    let refused = Failure::Denied(Denial::IdentityTokenInvalid("unknown_issuer"));
+    assert_eq!(house.sign_in(&json!({})).await.unwrap_err(), refused);
 }
 
 /// Threat classes E and H: the tokens of one registry are worth nothing at another, whoever the subject is there.
@@ -235,7 +201,7 @@ async fn tokens_are_for_one_registry_and_for_their_time() {
     assert_eq!(authenticator.by_refresh_token(house.one(), &refresh, later).err(), denied(Denial::RefreshTokenInvalid));
     // Our own tokens are no provider's.
     for own in [access, refresh] {
-        let found = authenticator.by_provider_token(house.one(), &house.providers, &own, now()).await.err();
+        let found = authenticator.by_provider_token(house.one(), &own, now()).await.err();
         assert_eq!(found, denied(Denial::IdentityTokenInvalid("own_token")));
     }
 }
@@ -251,7 +217,7 @@ async fn payloads_can_be_read_as_standard_base64_whatever_a_provider_says() {
             let payload = token.expose().split('.').nth(1).unwrap();
             assert!(!payload.contains(['-', '_']), "{text:?}");
             let read: Map<String, Value> = serde_json::from_slice(&STANDARD_NO_PAD.decode(payload).unwrap()).unwrap();
-            assert_eq!(read["identity"]["claims"]["groups"][1], json!(text));
+            assert_eq!(read["identity"]["claims"]["email"], json!(format!("é{text}")));
         }
     }
 }
@@ -260,7 +226,7 @@ async fn payloads_can_be_read_as_standard_base64_whatever_a_provider_says() {
 #[tokio::test]
 async fn what_has_no_room_in_a_token_ends_the_sign_in() {
     let house = House::new();
-    let sign_in = house.sign_in(&json!({ "groups": ["builders", "x".repeat(4096)] })).await.unwrap();
+    let sign_in = house.sign_in(&json!({ "email": "x".repeat(4096) })).await.unwrap();
     let access = house.authenticator.issue(house.one(), &sign_in, &[], now()).await;
     assert!(matches!(access, Err(MintError::IdentityTooLarge)));
     let refresh = house.authenticator.issue_refresh(house.one(), &sign_in, now()).await;

@@ -18,6 +18,7 @@ fn sent(method: &str, target: &str) -> Result<String, (u16, ErrorCode)> {
     match parse(method, &full(target)) {
         Ok(Parsed { endpoint: Endpoint::Registry(route), .. }) => Ok(route.canonical().replace(SHA, "SHA")),
         Ok(Parsed { endpoint: Endpoint::Token, query, .. }) => Ok(format!("token?{query}")),
+        Ok(Parsed { endpoint: Endpoint::Exchange, query, .. }) => Ok(format!("exchange?{query}")),
         Ok(Parsed { endpoint: Endpoint::SigningKeys, query, .. }) => Ok(format!("keys?{query}")),
         Err(error) => Err((error.status(), error.code())),
     }

@@ -73,7 +73,8 @@ impl Provider {
 
     fn new_key(&mut self) {
         self.keys += 1;
-        let made = Command::new("node").args([SCRIPT, "key"]).arg(self.file()).arg(format!("key{}", self.keys)).status();
+        let made =
+            Command::new("node").args([SCRIPT, "key"]).arg(self.file()).arg(format!("key{}", self.keys)).status();
         assert!(made.unwrap().success());
     }
 

@@ -82,7 +82,7 @@ fn every_client_s_way_to_exchange() {
     let stranger = world.provider.token("stranger");
     world.exchange(OWN, &stranger).expect(401);
     let denied = world.seawall.audit();
-    assert!(denied.iter().any(|record| record["reason"] == "no_role"), "{denied:?}");
+    assert!(denied.iter().any(|record| record["reason"] == "identity_unknown"), "{denied:?}");
 }
 
 /// S1-31: docker and helm log in with the null GUID and the refresh token; B.1-7: an access token too.

@@ -4,6 +4,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::world::{OWN, World};
+use crate::harness::provider::Provider;
+use crate::harness::wait_until;
 
 const PULL: &str = "repository:baseimages/node:pull";
 const TAGS: &str = "/v2/baseimages/node/tags/list";
@@ -44,11 +46,12 @@ fn a_provider_that_is_away_stops_nobody_it_has_vouched_for() {
 /// Nobody can say whether it is good: that is no "no", and never a "yes".
 #[test]
 fn a_provider_that_was_never_reached_is_not_a_refusal() {
-    let mut world = World::start();
-    let provided = world.provider.token("ci-bot");
-    world.provider.stop();
+    let mut provider = Provider::start();
+    let provided = provider.token("ci-bot");
+    provider.stop();
+    let mut world = World::of(provider);
     let answer = world.exchange(OWN, &provided).expect(503);
     assert!(answer.header("Retry-After").is_some());
     world.provider.start_again();
-    world.exchange(OWN, &provided).expect(200);
+    wait_until("its keys are there", || world.exchange(OWN, &provided).status == 200);
 }

@@ -21,7 +21,10 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn start() -> Self {
-        let provider = Provider::start();
+        Self::of(Provider::start())
+    }
+
+    pub(super) fn of(provider: Provider) -> Self {
         let upstreams = [(); 2].map(|()| Registry::start(Distribution::V2));
         let place = Place::new();
         let secret = place.secret("service-principal", CLIENT_SECRET);
@@ -73,8 +76,10 @@ impl World {
 }
 
 /// Who may what at the base registry, and at the own one.
-pub(super) const ASSIGNED: [&str; 2] =
-    ["{ identity: build-agent, role: acrpull }", "{ identity: build-agent, role: AcrPush }, { identity: deployer, role: AcrPull }"];
+pub(super) const ASSIGNED: [&str; 2] = [
+    "{ identity: build-agent, role: acrpull }",
+    "{ identity: build-agent, role: AcrPush }, { identity: deployer, role: AcrPull }",
+];
 
 fn document(provider: &Provider, urls: &[String; 2], secret: &str, [base, own]: [&str; 2]) -> String {
     let issuer = provider.issuer();
