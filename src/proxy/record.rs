@@ -99,7 +99,7 @@ fn outcome(trail: &Trail) -> (Outcome, &'static str) {
         (Some(refusal), _) => (Outcome::Error, refusal.code),
         (None, Some(_)) => (Outcome::Permit, "permitted"),
         (None, None) => match trail.class {
-            OperationClass::Token => (Outcome::Permit, "token_issued"),
+            OperationClass::Token | OperationClass::Exchange => (Outcome::Permit, "token_issued"),
             OperationClass::Keys => (Outcome::Permit, "public"),
             _ => (Outcome::Error, CLIENT_LEFT),
         },
