@@ -64,7 +64,8 @@ fn presented(request: &OAuthRequest<'_>, fields: Fields) -> Result<Presented, Re
 }
 
 async fn mint(authenticator: &Authenticator, request: &OAuthRequest<'_>, sign_in: &SignIn) -> Result<Secret, Refusal> {
-    let minted = authenticator.issue_refresh(request.registry, sign_in, request.now).await.map_err(unminted)?;
+    let minted = authenticator.issue_refresh(request.registry, sign_in, request.now).await;
+    let minted = minted.map_err(|error| unminted(&error))?;
     let minted = minted.ok_or(Refusal::Internal("nobody in particular gets no refresh token"))?;
     Ok(minted.token)
 }

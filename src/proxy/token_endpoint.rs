@@ -46,11 +46,11 @@ pub(crate) async fn answer(
     }
     let granted = grant(&sign_in.caller.principal, &fields.scopes);
     let issued = authenticator.issue(request.registry, &sign_in, &granted, request.now).await;
-    respond(&issued.map_err(unminted)?, &granted)
+    respond(&issued.map_err(|error| unminted(&error))?, &granted)
 }
 
 /// Why no token was made, as the client is told.
-pub(super) fn unminted(error: MintError) -> Refusal {
+pub(super) fn unminted(error: &MintError) -> Refusal {
     match error {
         MintError::TooLarge => bad_request("so many scopes that the access token would be too large"),
         MintError::IdentityTooLarge => bad_request("so many claims that the token would be too large"),
