@@ -13,6 +13,7 @@ cd "$(dirname "$0")/.."
 readonly distribution_3=v3.1.2
 readonly cargo_deny=0.20.2
 readonly management_sdk=15.0.0
+readonly registry_sdk=1.2.0
 readonly tools=$PWD/target/tools
 readonly not_checked=$tools/not-checked
 
@@ -113,17 +114,18 @@ distribution() {
   echo "$distribution_3" >"$tools/registry.version"
 }
 
-# Microsoft's own client of the management API, in a virtual environment, with what it needs.
-management_client() {
-  local venv=$tools/venv
-  if [ "$(cat "$venv/sdk.version" 2>/dev/null)" = "$management_sdk" ]; then return; fi
+# Microsoft's own clients, of the management API and of registries, in a virtual environment, with what they need.
+microsoft_clients() {
+  local venv=$tools/venv versions="$management_sdk $registry_sdk"
+  if [ "$(cat "$venv/sdk.version" 2>/dev/null)" = "$versions" ]; then return; fi
   if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install_packages python3-venv; fi
-  say "installing azure-mgmt-containerregistry $management_sdk by pip"
+  say "installing azure-mgmt-containerregistry $management_sdk and azure-containerregistry $registry_sdk by pip"
   if python3 -m venv --clear "$venv" &&
-    "$venv/bin/pip" install --quiet --disable-pip-version-check "azure-mgmt-containerregistry==$management_sdk" azure-core; then
-    echo "$management_sdk" >"$venv/sdk.version"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "azure-mgmt-containerregistry==$management_sdk" \
+      "azure-containerregistry==$registry_sdk" azure-core; then
+    echo "$versions" >"$venv/sdk.version"
   else
-    echo "not checked: azure-mgmt-containerregistry $management_sdk (pip could not install it)" | tee -a "$not_checked"
+    echo "not checked: Microsoft's SDKs (pip could not install them)" | tee -a "$not_checked"
   fi
 }
 
@@ -150,7 +152,7 @@ case "${1:-}" in
   build) packages $build_parts ;;
   quickstart) packages $build_parts $quickstart_parts ;;
   lint) packages $build_parts; deny ;;
-  test) packages $build_parts $quickstart_parts $test_parts; optional_packages $optional_parts; distribution; management_client; identity_provider ;;
+  test) packages $build_parts $quickstart_parts $test_parts; optional_packages $optional_parts; distribution; microsoft_clients; identity_provider ;;
   all) "$0" test; "$0" lint ;;
   *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

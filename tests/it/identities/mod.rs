@@ -2,4 +2,5 @@
 
 mod exchange;
 mod provider_trouble;
+mod sdk;
 mod world;

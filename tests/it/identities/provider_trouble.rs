@@ -52,11 +52,11 @@ fn a_provider_that_is_away_stops_nobody_it_has_vouched_for() {
 #[test]
 fn a_provider_that_was_never_reached_is_not_a_refusal() {
     let mut provider = Provider::start();
-    let provided = provider.token("ci-bot");
+    let token = provider.token("ci-bot");
     provider.stop();
     let mut world = World::of(provider);
-    let answer = world.exchange(OWN, &provided).expect(503);
+    let answer = world.exchange(OWN, &token).expect(503);
     assert!(answer.header("Retry-After").is_some());
     world.provider.start_again();
-    wait_until("its keys are there", || world.exchange(OWN, &provided).status == 200);
+    wait_until("its keys are there", || world.exchange(OWN, &token).status == 200);
 }

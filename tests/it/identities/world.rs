@@ -16,7 +16,7 @@ pub(super) const CLIENT_SECRET: &str = "the secret of a service principal";
 pub(super) struct World {
     pub(super) provider: Provider,
     pub(super) seawall: Seawall,
-    _upstreams: [Registry; 2],
+    upstreams: [Registry; 2],
 }
 
 impl World {
@@ -30,14 +30,14 @@ impl World {
         let secret = place.secret("service-principal", CLIENT_SECRET);
         let urls = [upstreams[0].url(), upstreams[1].url()];
         let text = place.document(&document(&provider, &urls, &secret.display().to_string(), ASSIGNED));
-        Self { provider, seawall: place.start(&text), _upstreams: upstreams }
+        Self { provider, seawall: place.start(&text), upstreams }
     }
 
     /// The same with other role assignments.
     pub(super) fn assign(&self, assignments: [&str; 2]) {
         let place = self.seawall.place();
         let secret = place.secret("service-principal", CLIENT_SECRET);
-        let urls = [self._upstreams[0].url(), self._upstreams[1].url()];
+        let urls = [self.upstreams[0].url(), self.upstreams[1].url()];
         let text = document(&self.provider, &urls, &secret.display().to_string(), assignments);
         self.seawall.edit(&place.document(&text));
     }
