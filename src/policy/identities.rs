@@ -70,10 +70,17 @@ impl Identities {
 
     /// Every enabled identity that `assertion` means: a person, and the groups that he is in.
     ///
-    /// None when its provider is not declared any more, or stands for another issuer by now.
-    pub fn meant_by(&self, assertion: &Assertion) -> impl Iterator<Item = &Arc<Identity>> {
+    /// None when its provider is not declared any more, or stands for another issuer by now; none either when one of them is
+    /// disabled and not a group: whoever is disabled is so in all his groups.
+    pub fn meant_by(&self, assertion: &Assertion) -> Vec<&Arc<Identity>> {
         let known = self.provider(assertion).and_then(|provider| self.by_provider.get(&provider.name));
-        known.into_iter().flatten().filter(|identity| identity.is_enabled() && identity.is_meant_by(assertion))
+        let mut meant: Vec<_> =
+            known.into_iter().flatten().filter(|identity| identity.is_meant_by(assertion)).collect();
+        if meant.iter().any(|identity| !identity.is_enabled() && identity.kind != IdentityKind::Group) {
+            return Vec::new();
+        }
+        meant.retain(|identity| identity.is_enabled());
+        meant
     }
 
     /// How the subject of `assertion` is called in the audit log: what the provider's name claim says, else the subject.
@@ -81,10 +88,7 @@ impl Identities {
         let claim = self.provider(assertion).and_then(|provider| provider.name_claim.as_deref());
         let claimed = claim.and_then(|claim| ClaimName::parse(claim).ok()?.find(&assertion.claims)?.as_str());
         let name = claimed.filter(|name| !name.is_empty()).unwrap_or(&assertion.subject);
-        match name.char_indices().nth(LONGEST_NAME) {
-            None => name.into(),
-            Some((end, _)) => name.get(..end).unwrap_or_default().into(),
-        }
+        shortened(name).into()
     }
 
     /// What of an assertion's claims identities and their names depend on: enough to keep in a token, so that the rules in
@@ -96,11 +100,11 @@ impl Identities {
         let of_provider: Vec<_> = rules.filter(|rule| *rule.provider == *assertion.provider).collect();
         let mut kept = looked_at(&of_provider, &assertion.claims);
         let name = provider.and_then(|provider| ClaimName::parse(provider.name_claim.as_deref()?).ok());
-        if let Some((name, value)) =
-            name.and_then(|name| name.find(&assertion.claims).cloned().map(|value| (name, value)))
-            && value.is_string()
+        if let Some(name) = name
+            && let Some(value) = name.find(&assertion.claims).and_then(Value::as_str)
+            && name.find(&kept).is_none()
         {
-            name.put(value, &mut kept);
+            name.put(shortened(value).into(), &mut kept);
         }
         kept
     }
@@ -115,4 +119,8 @@ impl Identities {
         let same = |one: &&Arc<IdentityProvider>| one.name == assertion.provider && one.issuer == assertion.issuer;
         self.providers.iter().find(same)
     }
+}
+/// As much of a subject's name as there is room for in records and tokens.
+fn shortened(name: &str) -> &str {
+    name.char_indices().nth(LONGEST_NAME).map_or(name, |(end, _)| name.get(..end).unwrap_or_default())
 }

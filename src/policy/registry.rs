@@ -98,7 +98,7 @@ impl Registry {
     /// To be asked again whenever something that was obtained by the assertion is used: identities, rules and roles are
     /// those of this snapshot.
     pub fn asserted(&self, assertion: &Assertion, id: PrincipalId) -> Option<Principal> {
-        let meant: Vec<&Arc<Identity>> = self.identities().meant_by(assertion).collect();
+        let meant = self.identities().meant_by(assertion);
         let assignments = match meant.as_slice() {
             [] => return None,
             [one] => self.assignments(&one.name),

@@ -122,7 +122,8 @@ impl Gate {
         bodyless: bool,
     ) -> bool {
         let challenges = response.headers.get_all(http::header::WWW_AUTHENTICATE).iter().cloned().collect();
-        self.credentials.refused(&forward.registry, presented, challenges).await;
+        let again = renewal != Renewal::Possible;
+        self.credentials.refused(&forward.registry, presented, challenges, again).await;
         let renews = presented.is_renewable() && renewal == Renewal::Possible && bodyless;
         if !renews {
             self.credentials.tell_unauthorized(&forward.registry);

@@ -32,6 +32,8 @@ const UPSTREAMS: u64 = 1_000;
 const CHALLENGE_LIFE: Duration = Duration::from_mins(10);
 const NOT_ASKED_LIFE: Duration = Duration::from_mins(1);
 /// How long nobody asks again after a password was refused, and after anything else that failed.
+/// In the place of scopes: what is known of the account itself. No scope is written so.
+const ACCOUNT: &str = "the account";
 const REJECTED_LIFE: Duration = Duration::from_secs(5);
 const FAILED_LIFE: Duration = Duration::from_secs(1);
 /// How often the log says the same of one registry.
@@ -213,6 +215,11 @@ impl Credentials {
     }
 
     async fn fetch(&self, registry: &Registry, service: &TokenService, scopes: Vec<Scope>) -> Outcome {
+        // A wrong password is wrong for all scopes: whoever asks for many must not have it tried for each.
+        let account: Key = (service.identity, ACCOUNT.into());
+        if let Some(failed) = self.tokens.get(&account).await {
+            return failed;
+        }
         match self.exchange(&registry.upstream, service, &scopes).await {
             Ok(None) => Outcome::NotAsked,
             Ok(Some(fetched)) => self.kept(registry, &fetched.token, fetched.life),
@@ -220,6 +227,9 @@ impl Credentials {
                 // The upstream may have moved its token service.
                 self.challenges.invalidate(&service.identity).await;
                 self.tell(registry, &format!("no access token could be obtained for the upstream: {error}"));
+                if let ExchangeError::Rejected { status: 401, .. } = error {
+                    self.tokens.insert(account, Outcome::Failed(NoCredential::Unauthorized)).await;
+                }
                 Outcome::Failed(match error {
                     ExchangeError::Rejected { .. } => NoCredential::Unauthorized,
                     _ => NoCredential::NoToken,
@@ -253,8 +263,9 @@ impl Credentials {
         }
     }
 
-    /// The upstream answered 401 to what was presented, with these challenges: it is not presented again.
-    pub async fn refused(&self, registry: &Registry, presented: &Presented, challenges: Vec<HeaderValue>) {
+    /// The upstream answered 401 to what was presented, with these challenges: it is not presented again. When it has
+    /// refused a token that was obtained for this request `again`, no other is obtained for a while: each takes a login.
+    pub async fn refused(&self, registry: &Registry, presented: &Presented, challenges: Vec<HeaderValue>, again: bool) {
         let Some(Held { key, outcome }) = &presented.held else { return };
         if let UpstreamCredential::Token(service) = &registry.upstream.credential {
             match asked(challenges.iter().map(HeaderValue::as_bytes)) {
@@ -268,8 +279,10 @@ impl Credentials {
             (Some(Outcome::NotAsked), Outcome::NotAsked) => true,
             _ => false,
         };
-        if still {
-            self.tokens.invalidate(key).await;
+        match (still, again) {
+            (true, true) => self.tokens.insert(key.clone(), Outcome::Failed(NoCredential::Unauthorized)).await,
+            (true, false) => self.tokens.invalidate(key).await,
+            (false, _) => {}
         }
     }
 

@@ -21,6 +21,7 @@ use super::keys::KeySet;
 use crate::policy::identity::{IdentityProvider, ProviderKeys};
 
 /// Each of the requests, from connecting to the last byte.
+const LONGEST_QUOTE: usize = 200;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Of an answer and of a file.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -56,20 +57,25 @@ async fn discover(client: &Client, issuer: &str) -> Result<Url, String> {
     let document = json::object(&document).ok_or("the discovery document is not a JSON object")?;
     let stated = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
     if stated != issuer {
-        return Err(format!("the discovery document is of the issuer {stated:?}"));
+        return Err(format!("the discovery document is of the issuer {:?}", shortened(stated)));
     }
     let keys = document.get("jwks_uri").and_then(Value::as_str).ok_or("the discovery document has no `jwks_uri`")?;
     allowed(keys, issuer.starts_with("http:"))
 }
 
+/// What others wrote goes into logs and audit records: not more than a line of it.
+fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST_QUOTE).collect()
+}
+
 /// The URL, if it is https, or http to this machine where that is `plain_allowed`.
 fn allowed(text: &str, plain_allowed: bool) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("{:?} is not a URL: {error}", shortened(text)))?;
     let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     match url.scheme() {
         "https" if bare => Ok(url),
         "http" if bare && plain_allowed && is_loopback(&url) => Ok(url),
-        _ => Err(format!("{text:?} is not an https URL without a user name")),
+        _ => Err(format!("{:?} is not an https URL without a user name", shortened(text))),
     }
 }
 

@@ -86,6 +86,6 @@ fn is_token_type(text: &str) -> bool {
 fn is_own(claims: &Map<String, Value>) -> bool {
     let kind = claims.get("grant_type").and_then(Value::as_str);
     let principal = claims.get("pid").and_then(Value::as_str);
-    matches!(kind, Some("access_token" | "refresh_token"))
+    matches!(kind, Some("access_token" | "refresh_token" | "for_upstream"))
         && principal.is_some_and(|id| id.parse::<PrincipalId>().is_ok())
 }
