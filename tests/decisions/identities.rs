@@ -133,6 +133,11 @@ fn a_disabled_identity_is_nobody() {
     assert!(asserted(one, "corp", &json!({ "sub": "joe", "groups": ["ops"] })).is_none());
     let both = asserted(one, "corp", &json!({ "sub": "jane", "groups": ["ops"] })).unwrap();
     assert_eq!(actions(&both.principal, "any"), "");
+    // A person who is disabled is so in all his groups.
+    let developer = json!({ "sub": "jane", "groups": ["dev-a"] });
+    assert!(asserted(one, "corp", &developer).is_some());
+    let disabled = snapshot(&POLICY.replace("type: User\n", "type: User\n    status: disabled\n"));
+    assert!(asserted(registry(&disabled, "myregistry"), "corp", &developer).is_none());
     let enabled = snapshot(&POLICY.replace("Group, status: disabled", "Group"));
     let both =
         asserted(registry(&enabled, "myregistry"), "corp", &json!({ "sub": "jane", "groups": ["ops"] })).unwrap();

@@ -289,6 +289,9 @@ fn a_refused_token_is_replaced_once_and_the_client_never_sees_a_401() {
     service.accepted.store(100, Ordering::SeqCst);
     expect_refused(&mut seawall, path, "upstream_unauthorized", "does not accept the tokens");
     assert_eq!((service.count("GET /token"), service.count("GET /v2/team")), (3, 5));
+    // Nor is each further request another login.
+    client(&seawall).get(path).expect(502);
+    assert_eq!((service.count("GET /token"), service.count("GET /v2/team")), (3, 5));
 
     // A begun upload has no body and goes up again; bytes that are gone cannot, and the next request has a fresh token.
     service.accepted.store(4, Ordering::SeqCst);
@@ -299,6 +302,21 @@ fn a_refused_token_is_replaced_once_and_the_client_never_sees_a_401() {
     client(&seawall).send("PATCH", &session, &octets, b"data").expect(502);
     client(&seawall).send("PATCH", &session, &octets, b"data").expect(202);
     assert_eq!(service.count("PATCH /v2/"), 2);
+}
+
+/// An account that a storm of wrong logins would lock.
+#[test]
+fn a_wrong_password_is_tried_once_whatever_is_asked_for() {
+    let service = Fake::answering(|_, stream| {
+        let own = stream.local_addr().unwrap();
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{own}/token\"\r\n");
+        write(stream, &answer("401 Unauthorized", &challenge, ""))
+    });
+    let seawall = with_robot(&service);
+    for repository in ["one", "two", "three"] {
+        client(&seawall).get(&format!("/v2/team/{repository}/tags/list")).expect(502);
+    }
+    assert_eq!(service.lines().iter().filter(|line| line.starts_with("GET /token")).count(), 1);
 }
 
 #[test]

@@ -241,7 +241,7 @@ fn a_path_of_no_endpoint_is_not_found() {
         "/metrics",
         "/oauth2",
         "/oauth2/Token",
-        "/oauth2/exchange",
+        "/oauth2/Exchange",
         "/.well-known/jwks",
         "/acr/v1/_catalog",
         "/v2/a%3F/b",
