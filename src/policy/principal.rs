@@ -84,11 +84,19 @@ pub struct ResolvedIdentity {
     proof: Proof,
 }
 
+/// Whom a provider vouched for, in its own words: a name that a subject may choose does not tell two apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The name of the provider.
+    pub provider: Arc<str>,
+    pub subject: Arc<str>,
+}
+
 /// How somebody proved to be an identity.
 #[derive(Debug, Clone)]
 enum Proof {
-    /// By what a provider said, which the rules in force were asked about a moment ago.
-    Assertion,
+    /// By what a provider said of a subject, which the rules in force were asked about a moment ago.
+    Assertion(Subject),
     /// By a secret of this service principal, which has to count still.
     Secret(Arc<Identity>),
 }
@@ -99,8 +107,17 @@ impl ResolvedIdentity {
         name: Arc<str>,
         identities: Arc<[Arc<str>]>,
         assignments: Arc<[Arc<RoleAssignment>]>,
+        subject: Subject,
     ) -> Self {
-        Self { id, name, identities, assignments, proof: Proof::Assertion }
+        Self { id, name, identities, assignments, proof: Proof::Assertion(subject) }
+    }
+
+    /// Whom a provider vouched for; `None` for a service principal by its secret.
+    pub const fn subject(&self) -> Option<&Subject> {
+        match &self.proof {
+            Proof::Assertion(subject) => Some(subject),
+            Proof::Secret(_) => None,
+        }
     }
 
     pub(super) fn service_principal(identity: &Arc<Identity>, assignments: Arc<[Arc<RoleAssignment>]>) -> Self {
@@ -121,7 +138,7 @@ impl ResolvedIdentity {
 
     /// Whether a provider vouched for it, so that it has no password.
     pub(super) const fn is_asserted(&self) -> bool {
-        matches!(self.proof, Proof::Assertion)
+        matches!(self.proof, Proof::Assertion(_))
     }
 }
 
@@ -186,7 +203,7 @@ impl Principal {
     /// The passwords by which this principal may prove itself.
     pub fn passwords(&self) -> &[Password] {
         match self {
-            Self::Anonymous | Self::Identity(ResolvedIdentity { proof: Proof::Assertion, .. }) => &[],
+            Self::Anonymous | Self::Identity(ResolvedIdentity { proof: Proof::Assertion(_), .. }) => &[],
             Self::Admin(admin) => &admin.passwords,
             Self::Token(held) => &held.token.passwords,
             Self::Identity(ResolvedIdentity { proof: Proof::Secret(identity), .. }) => &identity.secrets,

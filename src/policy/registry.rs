@@ -9,7 +9,7 @@ use super::identity::{Assertion, Identity};
 use super::layers::{Declared, Stored};
 use super::network::{IpRules, NetworkRules};
 use super::origin::Origin;
-use super::principal::{Admin, Principal, ResolvedIdentity, ResolvedToken, Token};
+use super::principal::{Admin, Principal, ResolvedIdentity, ResolvedToken, Subject, Token};
 use super::properties::Properties;
 use super::role::RoleAssignment;
 use super::scope_map::ScopeMap;
@@ -109,7 +109,8 @@ impl Registry {
         };
         let names = meant.iter().map(|one| Arc::clone(&one.name)).collect();
         let name = self.identities().subject_name(assertion);
-        Some(Principal::Identity(ResolvedIdentity::asserted(id, name, names, assignments)))
+        let subject = Subject { provider: Arc::clone(&assertion.provider), subject: assertion.subject.as_str().into() };
+        Some(Principal::Identity(ResolvedIdentity::asserted(id, name, names, assignments, subject)))
     }
 
     /// Whether anybody but us can vouch for a caller.

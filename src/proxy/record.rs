@@ -10,6 +10,7 @@ use super::reject::{CLIENT_LEFT, Refusal};
 use super::trail::Trail;
 use crate::oci::Route;
 use crate::policy::Principal;
+use crate::policy::principal::Subject;
 use crate::telemetry::audit::{AuditRecord, Bounded, PrincipalRecord};
 use crate::telemetry::metrics::FinishedRequest;
 use crate::telemetry::{OperationClass, Outcome};
@@ -126,11 +127,18 @@ fn principal(trail: &Trail) -> Option<PrincipalRecord> {
                     Some(known.name().to_owned())
                 }
             };
-            Some(PrincipalRecord { kind: caller.principal.kind(), name })
+            let mut record = PrincipalRecord::new(caller.principal.kind(), name);
+            if let Principal::Identity(held) = &caller.principal
+                && let Some(Subject { provider, subject }) = held.subject()
+            {
+                record.provider = Some(provider.to_string());
+                record.subject = Some(Bounded::new(subject.as_bytes()));
+            }
+            Some(record)
         }
         (None, Some(claimed)) => {
             let name = Bounded::new(claimed.as_bytes()).as_str().to_owned();
-            Some(PrincipalRecord { kind: "claimed", name: Some(name) })
+            Some(PrincipalRecord::new("claimed", Some(name)))
         }
         (None, None) => None,
     }

@@ -84,7 +84,7 @@ fn event(registry: &str, ending: &Ending, now: Timestamp) -> PasswordExpiring {
     PasswordExpiring {
         time: now,
         registry: registry.to_owned(),
-        principal: PrincipalRecord { kind: ending.kind, name: Some(ending.user.to_string()) },
+        principal: PrincipalRecord::new(ending.kind, Some(ending.user.to_string())),
         credential: ending.password.to_string(),
         expiry: ending.expiry,
         within: ending.near.as_str(),

@@ -70,6 +70,18 @@ pub struct PrincipalRecord {
     pub kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The identity provider that vouched for the caller, and the subject in its words: the name may be the subject's choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Bounded>,
+}
+
+impl PrincipalRecord {
+    /// Somebody whom no provider vouched for.
+    pub const fn new(kind: &'static str, name: Option<String>) -> Self {
+        Self { kind, name, provider: None, subject: None }
+    }
 }
 
 /// Text of a client's choosing, cut at 256 characters so that it cannot fill the log.

@@ -16,7 +16,7 @@ fn record(request_id: &str) -> AuditRecord {
         listener: "public".to_owned(),
         peer_address: Some("10.0.0.1:40000".parse().unwrap()),
         source_address: Some(SourceAddress::new("::ffff:203.0.113.9".parse().unwrap())),
-        principal: Some(PrincipalRecord { kind: "token", name: Some("ci-push".to_owned()) }),
+        principal: Some(PrincipalRecord::new("token", Some("ci-push".to_owned()))),
         credential: Some("password1".to_owned()),
         operation: OperationClass::ManifestRead,
         method: "GET",
@@ -100,7 +100,7 @@ fn the_warning_of_a_passwords_end_names_its_kind() {
     let event = PasswordExpiring {
         time: Timestamp::from_microsecond(1_700_000_000_000_500).unwrap(),
         registry: "myregistry".to_owned(),
-        principal: PrincipalRecord { kind: "token", name: Some("ci-push".to_owned()) },
+        principal: PrincipalRecord::new("token", Some("ci-push".to_owned())),
         credential: "password1".to_owned(),
         expiry: Timestamp::from_second(1_700_086_400).unwrap(),
         within: "1d",
