@@ -160,6 +160,15 @@ pub(crate) type Buildah = WithStorage<IsBuildah>;
 /// A client that keeps its images in containers/storage.
 pub(crate) struct WithStorage<P>(Containers, PhantomData<P>);
 
+impl Buildah {
+    /// Builds what `containerfile` says; pulls its base image anew.
+    pub(crate) fn build(&self, containerfile: &str, reference: &str) -> Outcome {
+        fs::write(self.0.home.path().join("Containerfile"), containerfile).unwrap();
+        let pulling = ["bud", "--isolation", "chroot", "--tls-verify=false", "--pull-always"];
+        self.0.run(&[&pulling[..], &["-f", "Containerfile", "-t", reference, "."]].concat())
+    }
+}
+
 impl<P: Program> Client for WithStorage<P> {
     const REFUSED: &'static str = DENIED;
     const WRONG_PASSWORD: &'static str = WRONG_PASSWORD;
