@@ -32,6 +32,8 @@ const UPSTREAMS: u64 = 1_000;
 const CHALLENGE_LIFE: Duration = Duration::from_mins(10);
 const NOT_ASKED_LIFE: Duration = Duration::from_mins(1);
 /// How long nobody asks again after a password was refused, and after anything else that failed.
+/// In bytes; with the number of tokens it bounds the memory that they take.
+const LONGEST_TOKEN: usize = 16 * 1024;
 /// In the place of scopes: what is known of the account itself. No scope is written so.
 const ACCOUNT: &str = "the account";
 const REJECTED_LIFE: Duration = Duration::from_secs(5);
@@ -239,7 +241,9 @@ impl Credentials {
     }
 
     fn kept(&self, registry: &Registry, token: &Secret, life: Duration) -> Outcome {
-        if let Some(token) = Token::new(token, life) {
+        if token.expose().len() <= LONGEST_TOKEN
+            && let Some(token) = Token::new(token, life)
+        {
             return Outcome::Token(Arc::new(token));
         }
         self.tell(registry, "the token service of the upstream issued a token that no header can hold");

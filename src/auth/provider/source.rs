@@ -18,7 +18,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// Between two attempts to fetch the keys, whatever the reason.
 const MIN_PAUSE: SignedDuration = SignedDuration::from_secs(10);
-/// Half of the hour for which keys may be used without looking. A file is looked at more often, because it costs nothing.
+/// How old keys may get before they are fetched anew; those that are there count until the fetch has succeeded. A file is
+/// looked at more often, because it costs nothing.
 const REFRESH_AFTER: SignedDuration = SignedDuration::from_mins(30);
 const REREAD_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
