@@ -46,15 +46,16 @@ pub(super) async fn answer(parts: Arc<Parts>, request: Request) -> Response {
         Ok(call) => call,
         Err(error) => return trail.end(&parts, Err(error)),
     };
-    let internal = Arc::clone(&parts);
+    let carrier = Arc::clone(&parts);
     // Apart from the connection: whoever goes away, or has waited too long, still leaves a whole change and its record.
     let carried_out = tokio::spawn(async move {
         let outcome = carry_out(&call, &mut trail).await;
-        trail.end(&parts, outcome)
+        trail.end(&carrier, outcome)
     });
+    // What a defect ended is counted and recorded, too, as far as it is still known.
     carried_out
         .await
-        .unwrap_or_else(|error| Trail::begin(&head, internal.clock.now()).refuse(&ApiError::internal(&error)))
+        .unwrap_or_else(|error| Trail::begin(&head, parts.clock.now()).end(&parts, Err(ApiError::internal(&error))))
 }
 
 async fn receive(parts: &Arc<Parts>, head: &Head, body: Body, trail: &mut Trail) -> Result<Call, ApiError> {

@@ -161,3 +161,16 @@ fn cause(error: &reqwest::Error) -> String {
     }
     innermost.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_fits_into_a_line() {
+        for text in ["x".repeat(100_000), format!("http://example.com/{}", "x".repeat(100_000))] {
+            let refused = allowed(&text, true).unwrap_err();
+            assert!(refused.len() < 2 * LONGEST_QUOTE, "{} bytes", refused.len());
+        }
+    }
+}

@@ -1,10 +1,12 @@
 //! A token of an identity provider as text: its header and its claims, before and without anything being believed.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::json;
 use super::keys;
 use super::rejection::Rejection;
+use crate::auth::signed_token::Kind;
 use crate::policy::credential::PrincipalId;
 use crate::policy::identity::ProviderAlgorithm;
 
@@ -84,8 +86,7 @@ fn is_token_type(text: &str) -> bool {
 /// operators choose: should it ever be a provider's, and its keys be published, what a registry signed still proves
 /// nobody's identity (threat class H).
 fn is_own(claims: &Map<String, Value>) -> bool {
-    let kind = claims.get("grant_type").and_then(Value::as_str);
+    let kind = claims.get("grant_type").is_some_and(|kind| Kind::deserialize(kind).is_ok());
     let principal = claims.get("pid").and_then(Value::as_str);
-    matches!(kind, Some("access_token" | "refresh_token" | "for_upstream"))
-        && principal.is_some_and(|id| id.parse::<PrincipalId>().is_ok())
+    kind && principal.is_some_and(|id| id.parse::<PrincipalId>().is_ok())
 }

@@ -71,27 +71,27 @@ impl Store for Scripted {
     }
 
     async fn get(&self, _: &ObjectKey) -> Result<Option<Record>, StoreError> {
-        unimplemented!()
+        unreachable!("a feed only follows")
     }
 
     async fn list(&self, _: &str, _: Kind, _: Option<&str>, _: u32) -> Result<Vec<Record>, StoreError> {
-        unimplemented!()
+        unreachable!("a feed only follows")
     }
 
     async fn count(&self, _: &str, _: Kind) -> Result<u64, StoreError> {
-        unimplemented!()
+        unreachable!("a feed only follows")
     }
 
     async fn write(&self, _: &[Write], _: Timestamp) -> Result<Revision, StoreError> {
-        unimplemented!()
+        unreachable!("a feed only follows")
     }
 
     async fn note_uses(&self, _: &[LastUse]) -> Result<(), StoreError> {
-        unimplemented!()
+        unreachable!("a feed only follows")
     }
 
     async fn last_uses(&self, _: &[CredentialId]) -> Result<Vec<LastUse>, StoreError> {
-        unimplemented!()
+        unreachable!("a feed only follows")
     }
 }
 

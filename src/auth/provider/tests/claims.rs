@@ -162,12 +162,12 @@ async fn a_remembered_token_ends_with_its_time_its_key_and_its_provider() {
 
 /// The issuer and its key set may be right: what a registry signed proves nobody's identity.
 #[tokio::test]
-async fn access_and_refresh_tokens_of_registries_are_no_identity_tokens() {
+async fn tokens_that_registries_sign_are_no_identity_tokens() {
     let key = Key::new("one", Algorithm::RS256);
     let house = Static::of(&[&key]);
     let pid =
         crate::policy::credential::PrincipalId::derive(&HashKey::from_bytes([1; 32]), "principal", &[]).to_string();
-    for grant_type in ["access_token", "refresh_token"] {
+    for grant_type in ["access_token", "refresh_token", "for_upstream"] {
         let own = json!({ "grant_type": grant_type, "pid": pid, "version": "1.0" });
         let token = key.sign(&with(&claims(STATIC_ISSUER), &own));
         assert_eq!(house.rejection(&token).await, Some(Rejection::OwnToken), "{grant_type}");
