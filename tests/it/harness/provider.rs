@@ -6,12 +6,15 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::http::{self, Response};
 use super::process::{Process, Stop};
 use super::session::Account;
-use super::{http, ports, wait_until};
+use super::{ports, wait_until};
 
 /// For whom its tokens are: what Microsoft's clients ask for.
 pub(crate) const AUDIENCE: &str = "https://containerregistry.azure.net";
+/// The user name that says that the password is a token.
+pub(crate) const NULL_GUID: &str = "00000000-0000-0000-0000-000000000000";
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/idp/idp.mjs");
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/idp/node_modules/oidc-provider/lib/index.js");
 
@@ -48,6 +51,13 @@ impl Provider {
         answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
     }
 
+    /// What the seawall at `address` gives for [`Self::token`] at its registry `host`: with the user name [`NULL_GUID`]
+    /// clients log in by it.
+    pub(crate) fn refresh_token(&self, address: SocketAddr, host: &str, client: &str) -> String {
+        let answer = exchange(address, host, &self.token(client)).expect(200).json();
+        answer["refresh_token"].as_str().unwrap().to_owned()
+    }
+
     /// Signs with a new key from now on, and publishes the former ones too.
     pub(crate) fn rotate(&mut self) {
         self.new_key();
@@ -81,4 +91,11 @@ impl Provider {
     fn file(&self) -> PathBuf {
         self.directory.path().join("jwks.json")
     }
+}
+
+/// The answer of `/oauth2/exchange` to a provider's token.
+pub(crate) fn exchange(address: SocketAddr, host: &str, token: &str) -> Response {
+    let form = format!("grant_type=access_token&service={host}&access_token={token}");
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    http::request_to(address, host, "POST", "/oauth2/exchange", &headers, form.as_bytes()).unwrap()
 }

@@ -1,15 +1,13 @@
 //! The everyday clients under the null GUID: the password is what the exchange gave (S1-17, S1-18, S1-31, B.1-7).
 
-use super::world::NULL_GUID;
 use crate::harness::client::Client;
 use crate::harness::containers::{Podman, Skopeo};
 use crate::harness::daemons::Docker;
 use crate::harness::image::Layout;
-use crate::harness::provider::{AUDIENCE, Provider};
+use crate::harness::provider::{AUDIENCE, NULL_GUID, Provider};
 use crate::harness::registry::{Distribution, Registry};
 use crate::harness::seawall::{Place, Seawall};
 use crate::harness::session::Account;
-use crate::harness::sources::ask;
 
 struct World {
     provider: Provider,
@@ -34,12 +32,8 @@ impl World {
 
     /// What `az acr login --expose-token` gives, and `docker login` takes.
     fn account(&self) -> Account {
-        let service = self.seawall.place().login_server();
-        let form = format!("grant_type=access_token&service={service}&access_token={}", self.provider.token("ci-bot"));
-        let headers = [("Host", service.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
-        let answer = ask("127.0.0.1", self.seawall.address(), "POST", "/oauth2/exchange", &headers, form.as_bytes());
-        let answer = answer.unwrap().expect(200).json();
-        Account::new(NULL_GUID, answer["refresh_token"].as_str().unwrap())
+        let host = self.seawall.place().login_server();
+        Account::new(NULL_GUID, &self.provider.refresh_token(self.seawall.address(), &host, "ci-bot"))
     }
 
     fn pushes_and_pulls<C: Client>(&self) {

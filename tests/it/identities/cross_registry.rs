@@ -1,14 +1,12 @@
 //! S4 by hand: one identity pulls a base image from a registry where it may only pull, and pushes what it built to another.
 
-use super::world::NULL_GUID;
 use crate::harness::client::Client;
 use crate::harness::containers::Buildah;
 use crate::harness::image::Layout;
-use crate::harness::provider::{AUDIENCE, Provider};
+use crate::harness::provider::{AUDIENCE, NULL_GUID, Provider};
 use crate::harness::registry::{Distribution, Registry};
 use crate::harness::seawall::{Place, Seawall};
 use crate::harness::session::Account;
-use crate::harness::sources::ask;
 use crate::harness::wait_until;
 
 const OWNER: &str = "the password of whoever fills the base registry";
@@ -46,11 +44,7 @@ impl World {
 
     /// What the task logs in to `registry` with: nothing that lasts longer than it.
     fn credential(&self, registry: &str) -> Account {
-        let form = format!("grant_type=access_token&service={registry}&access_token={}", self.provider.token("ci-bot"));
-        let headers = [("Host", registry), ("Content-Type", "application/x-www-form-urlencoded")];
-        let answer = ask("127.0.0.1", self.seawall.address(), "POST", "/oauth2/exchange", &headers, form.as_bytes());
-        let answer = answer.unwrap().expect(200).json();
-        Account::new(NULL_GUID, answer["refresh_token"].as_str().unwrap())
+        Account::new(NULL_GUID, &self.provider.refresh_token(self.seawall.address(), registry, "ci-bot"))
     }
 
     fn builds_on_a_base_image_of_another_registry(&self) {

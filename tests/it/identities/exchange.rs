@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 
-use super::world::{BASE, CLIENT_ID, CLIENT_SECRET, NULL_GUID, OWN, World};
+use super::world::{BASE, CLIENT_ID, CLIENT_SECRET, OWN, World};
 use crate::harness::http::Response;
+use crate::harness::provider::NULL_GUID;
 use crate::harness::session::{Account, parameter};
 use crate::harness::wait_until;
 

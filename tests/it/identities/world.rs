@@ -1,14 +1,13 @@
 //! Two registries, one provider: `build-agent` may pull from `mybaseregistry` and push to `myregistry` (S4).
 
 use crate::harness::http::Response;
-use crate::harness::provider::{AUDIENCE, Provider};
+use crate::harness::provider::{AUDIENCE, Provider, exchange};
 use crate::harness::registry::{Distribution, Registry};
 use crate::harness::seawall::{Place, Seawall};
 use crate::harness::sources::ask;
 
 pub(super) const BASE: &str = "mybaseregistry.test";
 pub(super) const OWN: &str = "myregistry.test";
-pub(super) const NULL_GUID: &str = "00000000-0000-0000-0000-000000000000";
 /// A service principal's user name and secret.
 pub(super) const CLIENT_ID: &str = "7d0f4a3e-5f0b-4c1e-9a51-2f6d0a1b2c3d";
 pub(super) const CLIENT_SECRET: &str = "the secret of a service principal";
@@ -54,13 +53,12 @@ impl World {
     }
 
     pub(super) fn exchange(&self, host: &str, token: &str) -> Response {
-        self.form(host, "/oauth2/exchange", &format!("grant_type=access_token&service={host}&access_token={token}"))
+        exchange(self.seawall.address(), host, token)
     }
 
     /// A refresh token of the client `ci-bot`.
     pub(super) fn refresh_token(&self, host: &str) -> String {
-        let answer = self.exchange(host, &self.provider.token("ci-bot")).expect(200).json();
-        answer["refresh_token"].as_str().unwrap().to_owned()
+        self.provider.refresh_token(self.seawall.address(), host, "ci-bot")
     }
 
     pub(super) fn access_token(&self, host: &str, refresh_token: &str, scope: &str) -> Response {
