@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use thiserror::Error;
 
 use super::claims::ClaimRule;
 use super::credential::PrincipalId;
@@ -150,7 +151,7 @@ impl Identity {
 }
 
 /// What an identity stands for (requirements B.6).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum IdentityKind {
     /// A person.
     #[default]
@@ -168,8 +169,28 @@ pub enum IdentityKind {
 }
 
 /// An id as ARM writes it: lower-case hexadecimal digits in groups of 8, 4, 4, 4 and 12.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Guid(Arc<str>);
+
+/// A text that is no id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("not a GUID, or the one of zeros")]
+pub struct NotAnId;
+
+impl TryFrom<String> for Guid {
+    type Error = NotAnId;
+
+    fn try_from(text: String) -> Result<Self, NotAnId> {
+        Self::parse(&text).ok_or(NotAnId)
+    }
+}
+
+impl From<Guid> for String {
+    fn from(id: Guid) -> Self {
+        id.as_str().to_owned()
+    }
+}
 
 impl Guid {
     /// Reads an id; upper-case digits are folded. Not the one of zeros, which is the user name of everybody who logs in

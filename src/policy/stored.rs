@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::{CredentialId, PrincipalId};
 use super::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus};
+use super::identity::{Guid, IdentityKind};
 use crate::clock::Timestamp;
 use crate::secret::Sealed;
 
@@ -107,4 +108,66 @@ pub struct ReplacedPassword {
     pub hash: String,
     /// Refused from this moment on.
     pub until: Timestamp,
+}
+
+/// An identity, of the whole installation. Its name is the record's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredIdentity {
+    /// Random: an identity that is created again under the same name is another principal.
+    pub id: PrincipalId,
+    pub kind: IdentityKind,
+    /// Random. What is assigned to the identity names it by this.
+    pub principal_id: Guid,
+    /// Random. A service principal's user name.
+    pub client_id: Guid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<Guid>,
+    /// What a provider must say of somebody who is it: any one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<StoredClaimRule>,
+    /// A service principal's secrets, `password1` and `password2`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<StoredPassword>,
+    /// The provider that a service principal's secrets are verified at, in place of secrets of our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_by: Option<String>,
+    #[serde(default)]
+    pub status: TokenStatus,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    pub creation_date: Timestamp,
+}
+
+/// Claims that all must hold, of what one provider says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredClaimRule {
+    pub provider: String,
+    /// Patterns by the claim's name, or JSON pointer. At least one.
+    pub claims: BTreeMap<String, String>,
+}
+
+/// What one identity may do on one registry, or, where the record belongs to none, on all. Its name is a GUID.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredRoleAssignment {
+    pub principal_id: Guid,
+    pub grants: StoredGrants,
+    /// The repositories to which it is confined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repositories: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Who assigned it, as audit records name him.
+    pub created_by: String,
+    pub creation_date: Timestamp,
+}
+
+/// A role by its ACR name, or a scope map of the registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StoredGrants {
+    Role(String),
+    ScopeMap(String),
 }

@@ -14,11 +14,14 @@ impl Kind {
             Self::ScopeMap => "scopeMap",
             Self::Token => "token",
             Self::Key => "key",
+            Self::Identity => "identity",
+            Self::RoleAssignment => "roleAssignment",
         }
     }
 
     pub(super) fn of_word(word: &str) -> Option<Self> {
-        [Self::Registry, Self::ScopeMap, Self::Token, Self::Key].into_iter().find(|kind| kind.word() == word)
+        let all = [Self::Registry, Self::ScopeMap, Self::Token, Self::Key, Self::Identity, Self::RoleAssignment];
+        all.into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -30,6 +33,8 @@ impl Object {
             Self::ScopeMap(_) => Kind::ScopeMap,
             Self::Token(_) => Kind::Token,
             Self::Key(_) => Kind::Key,
+            Self::Identity(_) => Kind::Identity,
+            Self::RoleAssignment(_) => Kind::RoleAssignment,
         }
     }
 
@@ -38,7 +43,8 @@ impl Object {
         let passwords = match self {
             Self::Registry(registry) => registry.admin_passwords.as_slice(),
             Self::Token(token) => &token.passwords,
-            Self::ScopeMap(_) | Self::Key(_) => &[],
+            Self::Identity(identity) => &identity.secrets,
+            Self::ScopeMap(_) | Self::Key(_) | Self::RoleAssignment(_) => &[],
         };
         passwords.iter().flat_map(StoredPassword::credentials).collect()
     }
@@ -49,6 +55,8 @@ impl Object {
             Self::ScopeMap(scope_map) => serde_json::to_value(scope_map),
             Self::Token(token) => serde_json::to_value(token),
             Self::Key(key) => serde_json::to_value(key),
+            Self::Identity(identity) => serde_json::to_value(identity),
+            Self::RoleAssignment(assignment) => serde_json::to_value(assignment),
         }
     }
 
@@ -58,6 +66,8 @@ impl Object {
             Kind::ScopeMap => Self::ScopeMap(serde_json::from_value(json)?),
             Kind::Token => Self::Token(serde_json::from_value(json)?),
             Kind::Key => Self::Key(serde_json::from_value(json)?),
+            Kind::Identity => Self::Identity(serde_json::from_value(json)?),
+            Kind::RoleAssignment => Self::RoleAssignment(serde_json::from_value(json)?),
         })
     }
 }

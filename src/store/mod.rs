@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 use crate::policy::credential::CredentialId;
-use crate::policy::stored::{StoredRegistry, StoredScopeMap, StoredToken};
+use crate::policy::stored::{StoredIdentity, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken};
 use crate::secret::Sealed;
 
 pub use contents::{Contents, Existing};
@@ -41,6 +41,8 @@ pub enum Kind {
     ScopeMap,
     Token,
     Key,
+    Identity,
+    RoleAssignment,
 }
 
 /// The name of a record. Exact, case and all.
@@ -60,6 +62,8 @@ pub enum Object {
     ScopeMap(StoredScopeMap),
     Token(StoredToken),
     Key(StoredKey),
+    Identity(StoredIdentity),
+    RoleAssignment(StoredRoleAssignment),
 }
 
 /// A key that all replicas share, sealed under the operator's encryption key for the place `["key", id]`.

@@ -132,9 +132,7 @@ impl Feed {
         for change in written() {
             match &change.object {
                 Some(Object::Key(key)) => keys.insert(change.key.name.clone(), key.clone()),
-                Some(Object::Registry(_) | Object::ScopeMap(_) | Object::Token(_)) | None => {
-                    keys.remove(&change.key.name)
-                }
+                Some(_) | None => keys.remove(&change.key.name),
             };
         }
         for one in lost() {

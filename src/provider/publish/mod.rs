@@ -172,7 +172,7 @@ fn set(stored: &mut StoredPolicy, change: &Change, problems: &mut Problems) {
         (Kind::Registry, _) => stored.set_registry(registry, None, problems),
         (Kind::ScopeMap, _) => stored.set_scope_map(registry, name, None, problems),
         (Kind::Token, _) => stored.set_token(registry, name, None, problems),
-        (Kind::Key, _) => {}
+        (Kind::Key | Kind::Identity | Kind::RoleAssignment, _) => {}
     }
 }
 
@@ -183,7 +183,7 @@ fn unread(stored: &mut StoredPolicy, before: &StoredPolicy, key: &ObjectKey, pro
         Kind::Registry => stored.keep_registry(&key.registry, before),
         Kind::ScopeMap => stored.set_scope_map(&key.registry, &key.name, None, problems),
         Kind::Token => stored.set_token(&key.registry, &key.name, None, problems),
-        Kind::Key => {}
+        Kind::Key | Kind::Identity | Kind::RoleAssignment => {}
     }
 }
 
