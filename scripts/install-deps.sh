@@ -114,6 +114,24 @@ distribution() {
   echo "$distribution_3" >"$tools/registry.version"
 }
 
+# Clients and a provider that no release has, each pinned by the go.mod and go.sum of its folder in tests/support.
+go_programs() {
+  local program package from
+  while read -r program package; do
+    from=tests/support/$program
+    if [ -x "$tools/$program" ] && cat "$from"/go.* "$from"/*.go | cmp -s - "$tools/$program.source"; then continue; fi
+    if ! command -v go >/dev/null; then
+      echo "not checked: $program (Go is needed to install it)" | tee -a "$not_checked"
+      continue
+    fi
+    say "building $program by Go (up to three minutes)"
+    (cd "$from" && CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -ldflags='-s -w' -o "$tools/$program" "$package")
+    cat "$from"/go.* "$from"/*.go >"$tools/$program.source"
+  done <<<"dex .
+oras oras.land/oras/cmd/oras
+helm helm.sh/helm/v3/cmd/helm"
+}
+
 # Microsoft's own clients, of the management API and of registries, in a virtual environment, with what they need.
 microsoft_clients() {
   local venv=$tools/venv versions="$management_sdk $registry_sdk"
@@ -152,7 +170,7 @@ case "${1:-}" in
   build) packages $build_parts ;;
   quickstart) packages $build_parts $quickstart_parts ;;
   lint) packages $build_parts; deny ;;
-  test) packages $build_parts $quickstart_parts $test_parts; optional_packages $optional_parts; distribution; microsoft_clients; identity_provider ;;
+  test) packages $build_parts $quickstart_parts $test_parts; optional_packages $optional_parts; distribution; go_programs; microsoft_clients; identity_provider ;;
   all) "$0" test; "$0" lint ;;
   *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

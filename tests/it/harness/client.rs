@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -49,6 +49,16 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Of a command that has ended.
+    pub(crate) fn of(command: &str, output: &Output) -> Self {
+        Self {
+            command: command.to_owned(),
+            succeeded: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// For what a client needs no command for.
     pub(crate) fn nothing_to_do() -> Self {
         Self { command: String::new(), succeeded: true, stdout: String::new(), stderr: String::new() }
@@ -147,11 +157,6 @@ impl Home {
         let code = output.status.code();
         assert!(!matches!(code, Some(126 | 127)), "`{program}` cannot be run: `make deps` installs it");
         assert!(code != Some(124), "`{program} {}` did not end in three minutes", arguments.join(" "));
-        Outcome {
-            command: format!("{program} {}", arguments.join(" ")),
-            succeeded: output.status.success(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Outcome::of(&format!("{program} {}", arguments.join(" ")), &output)
     }
 }

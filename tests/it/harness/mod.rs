@@ -1,9 +1,11 @@
 //! The parts that tests are made of: registries, seawall, clients, images and plain HTTP.
 
+pub(crate) mod artifacts;
 pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod containers;
 pub(crate) mod daemons;
+pub(crate) mod dex;
 pub(crate) mod fake;
 pub(crate) mod http;
 pub(crate) mod image;

@@ -1,10 +1,13 @@
 //! The provider changes its keys, or goes away, while pulls go on.
 
-use std::thread::sleep;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::{scope, sleep};
 use std::time::Duration;
 
 use super::world::{OWN, World};
-use crate::harness::provider::Provider;
+use crate::harness::http::request_to;
+use crate::harness::provider::{Provider, exchange};
+use crate::harness::sources::ask;
 use crate::harness::wait_until;
 
 const PULL: &str = "repository:baseimages/node:pull";
@@ -26,6 +29,46 @@ fn a_rotated_key_is_learned_and_no_pull_fails() {
     });
     world.exchange(OWN, &before).expect(200);
     world.ask(OWN, "GET", MANIFEST, &access_token, b"").expect(404);
+}
+
+/// By access tokens, by refresh tokens and by the provider's own, from four clients at once.
+#[test]
+fn keys_rotate_under_load_and_no_pull_fails() {
+    let world = World::start();
+    let (provided, refresh_token) = (world.provider.token("ci-bot"), world.refresh_token(OWN));
+    let access_token = format!("Bearer {}", world.log_in(OWN, PULL));
+    let (over, pulls) = (AtomicBool::new(false), AtomicU32::new(0));
+    let (seawall, mut provider) = (world.seawall, world.provider);
+    let pull = |authorization: &str| {
+        let headers = [("Host", OWN), ("Authorization", authorization)];
+        ask("127.0.0.1", seawall.address(), "GET", MANIFEST, &headers, b"").unwrap().expect(404);
+        pulls.fetch_add(1, Ordering::Relaxed);
+    };
+    let log_in = || {
+        let form = format!("grant_type=refresh_token&service={OWN}&scope={PULL}&refresh_token={refresh_token}");
+        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+        let answer = request_to(seawall.address(), OWN, "POST", "/oauth2/token", &headers, form.as_bytes());
+        format!("Bearer {}", answer.unwrap().expect(200).json()["access_token"].as_str().unwrap())
+    };
+    let until_over = |work: &dyn Fn()| {
+        while !over.load(Ordering::Relaxed) {
+            work();
+        }
+    };
+    scope(|threads| {
+        threads.spawn(|| until_over(&|| pull(&access_token)));
+        threads.spawn(|| until_over(&|| pull(&access_token)));
+        threads.spawn(|| until_over(&|| pull(&log_in())));
+        threads.spawn(|| until_over(&|| pull(&format!("Bearer {provided}"))));
+        for _ in 0..2 {
+            provider.rotate();
+            let after = provider.token("ci-bot");
+            wait_until("the new key is known", || exchange(seawall.address(), OWN, &after).status == 200);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    println!("{} pulls while the keys were rotated twice", pulls.load(Ordering::Relaxed));
+    assert!(pulls.load(Ordering::Relaxed) > 100);
 }
 
 /// Keys that are known go on counting; `OUTAGE_SECONDS` makes it longer.
