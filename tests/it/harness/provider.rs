@@ -1,9 +1,11 @@
 //! A real OpenID provider (`tests/support/idp`), which can go away and change its keys.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::http::{self, Response};
@@ -56,6 +58,18 @@ impl Provider {
     pub(crate) fn refresh_token(&self, address: SocketAddr, host: &str, client: &str) -> String {
         let answer = exchange(address, host, &self.token(client)).expect(200).json();
         answer["refresh_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Tokens that the provider itself would never sign: `[{header, payload, by}]`, where `by` is `own` (its key), `pss` (the
+    /// same, in another way), `stranger`, `publicKey` (as a password that everybody knows) or `none`.
+    pub(crate) fn sign(&self, described: &Value) -> Vec<String> {
+        let mut command = Command::new("node");
+        command.args([SCRIPT, "sign"]).arg(self.file()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(described.to_string().as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// Signs with a new key from now on, and publishes the former ones too.

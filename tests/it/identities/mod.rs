@@ -1,6 +1,7 @@
 //! Identities of a real OpenID provider at the real seawall: exchanged, refused, revoked, across two registries.
 
 mod artifacts;
+mod attacks;
 mod clients;
 mod cross_registry;
 mod exchange;

@@ -1,12 +1,13 @@
 // A real OpenID provider for tests: `oidc-provider`, certified, on a port of the loopback.
 //
 //   node idp.mjs key JWKS_FILE KID          puts a new key first in the file
+//   node idp.mjs sign JWKS_FILE             signs the tokens that standard input describes, whatever they say
 //   node idp.mjs serve JWKS_FILE PORT AUDIENCE
 //
 // Signs with the first key of the file and publishes all of them. Clients: `ci-bot` and `stranger` with the secret `NAME-secret` (client_credentials), `cli` (device
 // flow). Access tokens for AUDIENCE are JWTs that live ten minutes and say `groups`, `oid` and `tid`.
 
-import { generateKeyPairSync } from 'node:crypto';
+import { constants, createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import fs from 'node:fs';
 
 const [command, file, ...rest] = process.argv.slice(2);
@@ -14,6 +15,27 @@ const keys = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')).key
 if (command === 'key') {
   const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
   fs.writeFileSync(file, JSON.stringify({ keys: [{ ...key, kid: rest[0], use: 'sig', alg: 'RS256' }, ...keys] }));
+  process.exit(0);
+}
+if (command === 'sign') {
+  const own = createPrivateKey({ key: keys[0], format: 'jwk' });
+  const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const embedded = stranger.publicKey.export({ format: 'jwk' });
+  const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
+  const signatures = {
+    own: (text) => sign('sha256', text, own),
+    pss: (text) => sign('sha256', text, { key: own, ...pss }),
+    stranger: (text) => sign('sha256', text, stranger.privateKey),
+    publicKey: (text) =>
+      createHmac('sha256', createPublicKey(own).export({ format: 'pem', type: 'spki' })).update(text).digest(),
+    none: () => Buffer.alloc(0),
+  };
+  const part = (text) => Buffer.from(text).toString('base64url');
+  const tokens = JSON.parse(fs.readFileSync(0, 'utf8')).map(({ header, payload, by }) => {
+    const text = `${part(header.replace('"EMBEDDED"', JSON.stringify(embedded)))}.${part(payload)}`;
+    return `${text}.${part(signatures[by](Buffer.from(text)))}`;
+  });
+  console.log(JSON.stringify(tokens));
   process.exit(0);
 }
 
