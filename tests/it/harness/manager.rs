@@ -31,10 +31,15 @@ impl Manager {
             "/subscriptions/any/resourceGroups/any/providers/Microsoft.ContainerRegistry/registries/myregistry{below}\
              ?api-version=2025-11-01"
         );
+        self.send(method, &path, body)
+    }
+
+    /// A call of a whole target; `None` when the connection ends without an answer.
+    pub(crate) fn send(&self, method: &str, target: &str, body: &Value) -> Option<Response> {
         let authorization = format!("Bearer {}", self.credential);
         let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        http::request(self.address, method, &path, &headers, &body)
+        http::request(self.address, method, target, &headers, &body)
     }
 
     /// # Panics

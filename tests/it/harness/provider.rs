@@ -38,6 +38,10 @@ impl Provider {
         provider
     }
 
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its `iss`.
     pub(crate) fn issuer(&self) -> String {
         format!("http://{}", self.address)

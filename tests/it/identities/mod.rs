@@ -3,8 +3,10 @@
 mod artifacts;
 mod attacks;
 mod clients;
+mod clusters;
 mod cross_registry;
 mod exchange;
+mod powershell;
 mod provider_trouble;
 mod sdk;
 mod world;
