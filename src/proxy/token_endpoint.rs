@@ -33,9 +33,7 @@ pub(crate) async fn answer(
     trail: &mut Trail,
 ) -> Result<Answer, Refusal> {
     let fields = fields(request)?;
-    let lines = request.headers.get_all(header::AUTHORIZATION).iter().map(http::HeaderValue::as_bytes);
-    let header = oci::credential(lines).map_err(|_| deny(request, Denial::CredentialMalformed))?;
-    let login = login(request, header, &fields)?;
+    let login = login(request, &fields)?;
     if let Login::Password { user, .. } = &login {
         trail.claimed_user = Some(user.clone());
     }
@@ -63,14 +61,22 @@ pub(super) fn unminted(error: &MintError) -> Refusal {
 
 /// Which login the request means. No user name and no password is anonymous in each of the three shapes that SDKs send
 /// it (wire contract 2.3); an empty user name with a password is not (BuildKit sends that first).
-fn login(request: &OAuthRequest<'_>, header: Option<Credential>, fields: &Fields) -> Result<Login, Refusal> {
+fn login(request: &OAuthRequest<'_>, fields: &Fields) -> Result<Login, Refusal> {
     let form = form_login(request, fields)?;
-    match (header, form) {
+    // Microsoft's PowerShell module sends the access token that it had, or none, along with the refresh token (S1-34).
+    let sent_along = |line: &&[u8]| matches!(form, Login::RefreshToken(_)) && is_bearer(line);
+    let lines = request.headers.get_all(header::AUTHORIZATION).iter().map(http::HeaderValue::as_bytes);
+    let header = oci::credential(lines.filter(|line| !sent_along(line)));
+    match (header.map_err(|_| deny(request, Denial::CredentialMalformed))?, form) {
         (None, login) => Ok(login),
         (Some(Credential::Basic { user, password }), Login::Anonymous) => Ok(Login::Password { user, password }),
         (Some(Credential::Basic { .. }), _) => Err(bad_request("a credential in the header and one in the form")),
         (Some(Credential::Bearer(_)), _) => Err(deny(request, Denial::CredentialMalformed)),
     }
+}
+
+fn is_bearer(line: &[u8]) -> bool {
+    line.split(|byte| *byte == b' ').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"Bearer"))
 }
 
 fn form_login(request: &OAuthRequest<'_>, fields: &Fields) -> Result<Login, Refusal> {
