@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use moka::Expiry;
 use moka::future::Cache;
+use tokio::task::spawn_blocking;
 
 use super::challenge::{Asked, Bearer, asked};
 use super::exchange::{self, Exchange, ExchangeError, used_for};
@@ -257,14 +258,24 @@ impl Credentials {
         scopes: &[Scope],
     ) -> Result<Option<exchange::Fetched>, ExchangeError> {
         let identity = service.identity;
-        let made = self.clients.try_get_with(identity, || exchange::client(target, service));
-        let http = made.map_err(|error| ExchangeError::clone(&error))?;
+        let http = self.client(target, service).await?;
         let exchange = Exchange { http: &http, target, service };
         let asked = self.challenges.try_get_with(identity, exchange.ask()).await;
         match asked.map_err(|error| ExchangeError::clone(&error))? {
             None => Ok(None),
             Some(bearer) => exchange.fetch(&bearer, scopes).await.map(Some),
         }
+    }
+
+    /// The client for `service`. Making one reads every certificate authority of the machine: not on a request's thread.
+    async fn client(&self, target: &UpstreamTarget, service: &TokenService) -> Result<reqwest::Client, ExchangeError> {
+        if let Some(client) = self.clients.get(&service.identity) {
+            return Ok(client);
+        }
+        let (clients, target, service) = (self.clients.clone(), target.clone(), service.clone());
+        let work = move || clients.try_get_with(service.identity, || exchange::client(&target, &service));
+        let made = spawn_blocking(work).await.map_err(|_| ExchangeError::Client("the process is ending".to_owned()))?;
+        made.map_err(|error| ExchangeError::clone(&error))
     }
 
     /// The upstream answered 401 to what was presented, with these challenges: it is not presented again. When it has
