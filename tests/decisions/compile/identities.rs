@@ -313,14 +313,6 @@ policy.yaml:18:5: role Reader is assigned to `vault` already
   hint: the other is at policy.yaml:17:5",
     ),
     (
-        "a scope map is of one registry",
-        "registries:",
-        "roleAssignments: [{ identity: vault, role: AcrPull, scopeMap: team-a }]
-registries:",
-        "policy.yaml:14:53: unknown key \"scopeMap\"
-  hint: the keys here are identity, role, repositories",
-    ),
-    (
         "one mistake is told once: what refers to something broken is not broken too",
         "    matches: [{ provider: corp, claims: { sub: build } }]",
         "    matches: [{ provider: corp, claims: { '': build } }]",
