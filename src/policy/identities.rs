@@ -71,8 +71,8 @@ impl Identities {
             self.by_provider.entry(Arc::clone(&rule.provider)).or_default().add(rule, &identity);
         }
         if self.slow.is_none() {
-            let verifiers = identity.secrets.iter().map(|secret| &secret.verifier);
-            self.slow = verifiers.cloned().find(Verifier::is_slow);
+            let mut verifiers = identity.secrets.iter().map(|secret| &secret.verifier);
+            self.slow = verifiers.find(|verifier| verifier.is_slow()).cloned();
         }
         let client_id = identity.client_id.iter().cloned();
         self.client_ids.extend(client_id.map(|id| (id, Arc::clone(&identity))));
