@@ -14,7 +14,7 @@ use super::upstream_token::{UpstreamClaims, UpstreamTokens};
 use crate::clock::Timestamp;
 use crate::oci::Scope;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
-use crate::policy::identity::Assertion;
+use crate::policy::identity::{Assertion, Identity};
 use crate::policy::principal::Password;
 use crate::policy::upstream_credential::MintedAccess;
 use crate::policy::{self, AccessList, Caller, Denial, Granted, Principal, Registry};
@@ -173,8 +173,23 @@ impl Authenticator {
             ProviderFailure::Rejected(rejection) => Denial::IdentityTokenInvalid(rejection.code()).into(),
             unavailable @ ProviderFailure::Unavailable { .. } => Failure::Unavailable(unavailable.to_string()),
         })?;
+        if assertion.is_own() {
+            // No such provider can be declared. If it could, it would make anybody a managed identity.
+            return Err(Denial::IdentityTokenInvalid(Rejection::OwnToken.code()).into());
+        }
         // Only what is kept is mapped, so that the tokens that follow map to the same.
         let assertion = Assertion { claims: identities.claims_in_use(&assertion), ..(*assertion).clone() };
+        let principal = self.asserted(registry, &assertion).ok_or(Denial::IdentityUnknown)?;
+        let caller = accepted(principal, None, Granted::Everything, now)?;
+        Ok(SignIn { caller, assertion: Some(Arc::new(assertion)) })
+    }
+
+    /// The managed `identity` at `registry`, as the installation itself vouches for it. Whoever asks for that was allowed to.
+    ///
+    /// # Errors
+    /// [`Denial::IdentityUnknown`] for one that is not managed, is disabled, or is not the policy's; [`Denial::NoRole`].
+    pub fn vouch_for(&self, registry: &Registry, identity: &Identity, now: Timestamp) -> Result<SignIn, Failure> {
+        let assertion = identity.own_assertion().ok_or(Denial::IdentityUnknown)?;
         let principal = self.asserted(registry, &assertion).ok_or(Denial::IdentityUnknown)?;
         let caller = accepted(principal, None, Granted::Everything, now)?;
         Ok(SignIn { caller, assertion: Some(Arc::new(assertion)) })
@@ -305,7 +320,7 @@ impl Authenticator {
             return principal.ok_or(Failure::Denied(Denial::PrincipalGone));
         }
         if credential.is_none() && id == self.nobody(registry) {
-            let anonymous = registry.anonymous_pull().then_some(Principal::Anonymous);
+            let anonymous = registry.anonymous_pull().then(|| registry.anonymous());
             return anonymous.ok_or(Failure::Denied(Denial::AnonymousNotAllowed));
         }
         registry.principal(id).ok_or(Failure::Denied(Denial::PrincipalGone))
@@ -329,7 +344,7 @@ fn accepted(
     granted: Granted,
     now: Timestamp,
 ) -> Result<Caller, Failure> {
-    if !matches!(principal, Principal::Anonymous) {
+    if !matches!(principal, Principal::Anonymous(_)) {
         policy::accepted(&principal, credential, now)?;
     }
     Ok(Caller { principal, credential, granted })

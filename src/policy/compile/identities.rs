@@ -41,15 +41,18 @@ fn identity(
         problems.push(problem.hint("its client id, a GUID such as `uuidgen` makes, is its user name"));
     }
     let rules: Vec<_> = document.matches.iter().filter_map(|rule| self::rule(rule, providers, problems)).collect();
-    if document.matches.is_empty() && document.secrets.is_empty() {
+    // For a managed one the installation vouches.
+    if document.matches.is_empty() && document.secrets.is_empty() && !kind.is_managed() {
         let problem = Problem::warning(&name.origin, format!("nobody can be identity `{}`", name.value));
         problems.push(problem.hint("say under `matches` whom an identity provider must describe for it"));
     }
     let parts = [name.as_bytes(), client_id.as_ref().map_or(&[][..], |id| id.as_str().as_bytes())];
+    let id = PrincipalId::derive(compiler.hash_key, "identity", &parts);
+    let principal_id = document.principal_id.as_ref().and_then(|id| guid(id, problems));
     Some(Identity {
-        id: PrincipalId::derive(compiler.hash_key, "identity", &parts),
+        id,
         kind,
-        principal_id: document.principal_id.as_ref().and_then(|id| guid(id, problems)),
+        principal_id: principal_id.unwrap_or_else(|| id.into()),
         tenant_id: document.tenant_id.as_ref().and_then(|id| guid(id, problems)),
         rules: rules.into(),
         secrets: secrets(name, document, client_id.as_ref(), compiler, problems).into(),
