@@ -8,3 +8,5 @@ pub mod docker_config;
 pub mod exchange;
 mod file;
 pub mod http;
+pub mod provider;
+pub mod sign_in;
