@@ -4,6 +4,7 @@
 //! clear text nothing is sent but to this machine.
 
 pub mod address;
+pub mod described;
 pub mod docker_config;
 pub mod exchange;
 mod file;
