@@ -36,6 +36,11 @@ impl Provider {
         provider
     }
 
+    /// Where it answers.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its `iss`.
     pub(crate) fn issuer(&self) -> String {
         format!("http://{}", self.address)

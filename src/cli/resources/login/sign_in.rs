@@ -15,7 +15,10 @@ const SCOPES: [&str; 2] = ["openid", "offline_access"];
 pub(super) async fn refresh_token(desk: &Desk, login: &Login) -> Result<Secret, Failure> {
     let application = application(desk, login).await?;
     let (http, address, ca) = (&desk.http, &desk.address, desk.ca.as_deref());
-    if let Some(token) = desk.sign_ins.silently(http, address, &application, ca, &SystemClock).await? {
+    let silently = desk.sign_ins.silently(http, address, &application, ca, &SystemClock).await;
+    // It would be the same person again at every try.
+    let as_another = |error| Failure::from(error).hint("To sign in as somebody else, run `seawall logout` first.");
+    if let Some(token) = silently.map_err(as_another)? {
         return Ok(token);
     }
     let provider = Provider::discover(http, &application.issuer).await?;
