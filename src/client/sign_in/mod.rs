@@ -193,13 +193,14 @@ impl SignIns {
         let address = RegistryAddress::parse(server)?.reached(&http).await?;
         let renewed = book.renewed(&http, &address, &application, ca.as_deref(), clock).await;
         book.save()?;
-        match (renewed, good_for(TOKEN_LEFT)) {
-            (Ok(Some(token)), _) => Ok(Some(Kept::RefreshToken(token))),
+        let still_good = good_for(TOKEN_LEFT);
+        let token = match renewed {
             // Who was refused is refused; a provider that is away for a while is no reason to be locked out.
-            (Err(SignInError::Provider(_)) | Ok(None), Some(token)) => Ok(Some(Kept::RefreshToken(token))),
-            (Ok(None), None) => Err(SignInError::Ended { server: server.to_owned() }),
-            (Err(error), _) => Err(error),
-        }
+            Err(SignInError::Provider(_)) | Ok(None) if still_good.is_some() => still_good,
+            renewed => renewed?,
+        };
+        let ended = || SignInError::Ended { server: server.to_owned() };
+        token.map(|token| Some(Kept::RefreshToken(token))).ok_or_else(ended)
     }
 
     /// Keeps a user name and a password, instead of whatever was kept for the registry.

@@ -8,11 +8,11 @@ pub(in crate::cli) mod helper;
 mod logout;
 mod sign_in;
 
-use std::fs;
 use std::future::Future;
 use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::{env, fs};
 
 use clap::Args;
 use rpassword::prompt_password;
@@ -118,6 +118,10 @@ struct Desk {
 }
 
 async fn log_in(login: &Login) -> Result<Outcome, Failure> {
+    // The environment may hold it for other commands.
+    if login.username.is_none() && login.password.is_some() && env::var_os("SEAWALL_PASSWORD").is_none() {
+        return Err(Failure::usage("--password needs a --username"));
+    }
     let desk = Desk::open(login).await?;
     if login.credential_helper {
         docker::require_helper()?;
@@ -142,9 +146,10 @@ async fn log_in(login: &Login) -> Result<Outcome, Failure> {
 
 impl Desk {
     async fn open(login: &Login) -> Result<Self, Failure> {
-        let server = match login_server::is_one(&login.name) {
-            true => login.name.clone(),
-            false => login_server::find(&login.name, &login.common).await?,
+        let server = if login_server::is_one(&login.name) {
+            login.name.clone()
+        } else {
+            login_server::find(&login.name, &login.common).await?
         };
         if login.name.chars().any(|one| one.is_ascii_uppercase()) {
             warn(
