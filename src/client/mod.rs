@@ -11,3 +11,6 @@ mod file;
 pub mod http;
 pub mod provider;
 pub mod sign_in;
+
+#[cfg(test)]
+mod tests;

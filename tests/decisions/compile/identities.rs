@@ -72,8 +72,8 @@ policy.yaml:4:76: a duration is a whole number and one of ms, s, m, h, d, such a
         "words that no provider could be sent",
         "  corp: { issuer: https://corp.example, audiences: [seawall] }",
         "  corp: { issuer: https://corp.example, audiences: [seawall], signIn: { clientId: '', scopes: ['open id'] } }",
-        "policy.yaml:2:82: not a word of visible ASCII characters
-policy.yaml:2:94: not a word of visible ASCII characters",
+        "policy.yaml:2:83: not a word of visible ASCII characters
+policy.yaml:2:96: not a word of visible ASCII characters",
     ),
     (
         "two providers with one issuer",

@@ -268,7 +268,7 @@ fn logins_without_a_person() {
 fn a_sign_in_that_comes_to_nothing() {
     let world = World::start();
     let home = Home::new();
-    let refused = world.sign_in(&home, &[], |browser, code| browser.abort(code));
+    let refused = world.sign_in(&home, &[], Browser::abort);
     refused.expect_failure("refused at the identity provider");
     let stranger = world.sign_in(&home, &[], |browser, code| browser.approve(code, "mallory"));
     stranger.expect_failure("needs a role on the registry");
