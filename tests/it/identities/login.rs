@@ -5,7 +5,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
+use seawall::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::world::{CLIENT_ID, CLIENT_SECRET};
@@ -169,7 +171,13 @@ fn a_person_signs_in_once() {
     let log_in = ["login", "--tls-verify=false", "-u", NULL_GUID, "-p", &token, &world.server];
     elsewhere.run("podman", &log_in).expect_success();
 
-    world.seawall(&home, &["logout"]).expect_success();
+    let (issuer, file) = (world.provider.issuer(), world.seawall.place().path().join("seawall.yaml"));
+    world.seawall(&home, &["login", "--issuer", &issuer, "--client-id", "cli"]).expect_success();
+    let config = ["--config", file.to_str().unwrap()];
+    let by_name = home.run(SEAWALL, &[&["login", "--name", "MyRegistry"], &config[..]].concat()).expect_success();
+    assert!(by_name.stderr.contains("Uppercase characters are detected"), "B.6-5: {by_name}");
+
+    home.run(SEAWALL, &[&["logout", "--name", "myregistry"], &config[..]].concat()).expect_success();
     assert_eq!(world.entry(&home), Value::Null);
     home.run("skopeo", &push).expect_failure("authentication required");
     // Logged out of a registry, and still signed in at the provider.
@@ -182,7 +190,7 @@ fn a_person_signs_in_once() {
 /// S1-21: the provider's refresh token renews without a question; when it is gone, somebody is asked.
 #[test]
 fn a_login_is_renewed_silently_until_the_sign_in_ends() {
-    let world = World::start();
+    let mut world = World::start();
     let home = Home::new();
     with_helper(&home);
     world.signed_in(&home, &["--credential-helper"]);
@@ -204,6 +212,15 @@ fn a_login_is_renewed_silently_until_the_sign_in_ends() {
     // The next login asks again.
     world.signed_in(&home, &["--credential-helper"]);
     helper(&home, "get", &format!("https://{}", world.server)).expect_success();
+
+    // While the provider is away, what the registry gave is handed out until it ends.
+    world.provider.stop();
+    world.grow_old(&home);
+    let soon = SystemClock.now() + Duration::from_mins(10);
+    edit(&home, |saved| saved["registries"][&world.server]["expires"] = soon.to_string().into());
+    helper(&home, "get", &world.server).expect_success();
+    world.grow_old(&home);
+    helper(&home, "get", &world.server).expect_failure("cannot be reached");
 
     helper(&home, "erase", &world.server).expect_success();
     let nothing = helper(&home, "get", &world.server);
