@@ -156,11 +156,13 @@ fn a_person_signs_in_once() {
     let upper = home.run(SEAWALL, &["login", "--name", &format!("HTTP://{}", world.server)]);
     upper.expect_failure("is not a login server");
 
+    let before = docker_configuration(&home);
     let token = world.seawall(&home, &["login", "--expose-token", "--output", "tsv", "--query", "accessToken"]);
     let token = token.expect_success();
     assert!(token.stderr.contains("refresh token of the registry") && token.stderr.contains("manual login"), "B.6-5");
     let token = token.stdout.trim().to_owned();
     assert!(token.starts_with("eyJhbGciOiJSUzI1NiIs") && token.split('.').count() == 3, "S1-28: {token}");
+    assert_eq!(docker_configuration(&home), before, "S1-26");
     let whole = world.seawall(&home, &["login", "--expose-token", "--only-show-errors"]).expect_success();
     assert_eq!(whole.stderr, "");
     let whole: Value = serde_json::from_str(&whole.stdout).unwrap();
