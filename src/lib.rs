@@ -14,6 +14,7 @@ pub mod observed;
 pub mod telemetry;
 
 pub mod auth;
+pub mod client;
 pub mod store;
 
 pub mod management;

@@ -13,6 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("oci", &[]),
     ("policy", &["oci"]),
+    ("client", &["oci"]),
     ("current", &["policy"]),
     ("telemetry", &["policy", "oci"]),
     ("observed", &["policy", "oci"]),
@@ -22,15 +23,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("upstream", &["policy", "oci", "telemetry"]),
     ("metadata", &["policy", "oci", "store", "upstream", "telemetry"]),
     ("proxy", &["policy", "oci", "current", "auth", "upstream", "metadata", "observed", "telemetry"]),
-    ("management", &["policy", "oci", "current", "auth", "store", "metadata", "telemetry"]),
+    ("management", &["policy", "oci", "current", "auth", "client", "store", "metadata", "telemetry"]),
     ("sync", &["policy", "oci", "store", "upstream", "metadata", "telemetry"]),
     ("config", &["provider", "policy", "telemetry", "auth", "store", "upstream", "proxy", "management", "sync"]),
     ("server", &ALL_BUT_CLI),
-    ("cli", &["server", "config", "management", "policy"]),
+    ("cli", &["server", "config", "management", "policy", "client", "oci"]),
 ];
 
-const ALL_BUT_CLI: [&str; 14] = [
+const ALL_BUT_CLI: [&str; 15] = [
     "oci",
+    "client",
     "policy",
     "current",
     "telemetry",

@@ -6,19 +6,20 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, ETAG, HeaderValue, IF_MATCH};
 use http::{Method, StatusCode};
-use reqwest::{Certificate, ClientBuilder, Url};
+use reqwest::{ClientBuilder, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::client::http::{HttpError, builder, certificates};
+pub use crate::client::http::{causes, is_loopback};
 use crate::secret::Secret;
 
 /// Of `Microsoft.ContainerRegistry`, whose shapes are spoken.
@@ -73,12 +74,6 @@ fn expected(text: &str) -> String {
     format!("{text:?} is not an endpoint: write a URL such as https://registry.example.com:8444, or unix:/path")
 }
 
-/// Whether `url` leads to this machine.
-pub fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 /// What a client is made of.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -130,8 +125,8 @@ pub struct Answer {
 /// Why there is no successful answer.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    #[error("{what} {path} cannot be used: {cause}", path = path.display())]
-    Unusable { what: &'static str, path: PathBuf, cause: String },
+    #[error(transparent)]
+    Unusable(#[from] HttpError),
     #[error("the credential is not one: it holds a control character")]
     Credential,
     #[error("cannot reach the management API at {endpoint}: {cause}")]
@@ -285,19 +280,9 @@ impl Client {
 /// the system's.
 ///
 /// # Errors
-/// [`ClientError::Unusable`] for that file.
-pub fn http_client(ca: Option<&Path>) -> Result<ClientBuilder, ClientError> {
-    // It can be installed once, and whoever was first installed the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = reqwest::Client::builder()
-        .user_agent(concat!("seawall/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(TIMEOUT);
-    Ok(match ca {
-        Some(path) => builder.tls_certs_only(certificates(path)?),
-        None => builder,
-    })
+/// [`HttpError::Certificates`] for that file.
+pub fn http_client(ca: Option<&Path>) -> Result<ClientBuilder, HttpError> {
+    Ok(builder(ca)?.connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT))
 }
 
 /// Where the next page begins. The rest of the link does not count: what its host is called depends on who asks, and the
@@ -314,34 +299,9 @@ fn encoded(value: &str) -> String {
     value.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-fn certificates(path: &Path) -> Result<Vec<Certificate>, ClientError> {
-    let unusable = |cause: String| ClientError::Unusable { what: "the certificate file", path: path.into(), cause };
-    let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(causes(&error)))?;
-    if certificates.is_empty() {
-        return Err(unusable("there is no certificate in it".to_owned()));
-    }
-    Ok(certificates)
-}
-
 fn bearer(credential: &Secret) -> Result<HeaderValue, ClientError> {
     let value = HeaderValue::from_str(&format!("Bearer {}", credential.expose()));
     let mut value = value.map_err(|_| ClientError::Credential)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// An error with everything behind it; the outermost says no more than the URL.
-pub fn causes(error: &reqwest::Error) -> String {
-    let mut causes = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    match causes.last() {
-        _ if error.is_timeout() => "it did not answer in time".to_owned(),
-        Some(last) => last.clone(),
-        None => error.to_string(),
-    }
 }

@@ -3,6 +3,7 @@
 //! Everything here is parsed from untrusted bytes: no function panics, none does more than linear work in the size of
 //! its (bounded) input, and what is malformed is an error, never a default.
 
+pub mod asked;
 pub mod authorization;
 pub mod challenge;
 pub mod digest;

@@ -16,9 +16,9 @@ use moka::Expiry;
 use moka::future::Cache;
 use tokio::task::spawn_blocking;
 
-use super::challenge::{Asked, Bearer, asked};
 use super::exchange::{self, Exchange, ExchangeError, used_for};
 use super::scopes::{scopes, text};
+use crate::oci::asked::{Asked, Bearer, asked};
 use crate::oci::{Method, Route, Scope};
 use crate::policy::Registry;
 use crate::policy::address::UpstreamTarget;

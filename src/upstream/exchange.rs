@@ -15,8 +15,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::challenge::{Asked, Bearer, asked};
 use crate::oci::Scope;
+use crate::oci::asked::{Asked, Bearer, asked};
 use crate::policy::address::{UpstreamTarget, UrlOrigin};
 use crate::policy::upstream_credential::TokenService;
 use crate::secret::Secret;

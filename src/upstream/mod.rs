@@ -1,7 +1,6 @@
 //! The registries behind us: where they are and how to reach them, and what seawall presents to them.
 
 mod bypass;
-mod challenge;
 mod credentials;
 mod exchange;
 mod scopes;

@@ -81,7 +81,7 @@ impl From<ClientError> for Failure {
             ClientError::Unreachable { .. } => {
                 failure.hint("Is seawall running, and is this its management address? See --endpoint and --config.")
             }
-            ClientError::Unusable { .. } | ClientError::Credential | ClientError::NotUnderstood { .. } => failure,
+            ClientError::Unusable(_) | ClientError::Credential | ClientError::NotUnderstood { .. } => failure,
         }
     }
 }

@@ -13,6 +13,8 @@ mod failure;
 mod flat;
 mod key;
 mod listener;
+mod login;
+mod login_server;
 mod network_rule;
 mod permissions;
 mod registry;
@@ -29,6 +31,7 @@ use super::format::{self, Outcome};
 use super::output;
 use arguments::Common;
 use failure::Failure;
+pub(super) use login::helper;
 use session::Session;
 pub(super) use session::confirmed;
 
@@ -49,6 +52,10 @@ pub(super) enum Command {
     List(registry::List),
     /// Change the properties of a registry.
     Update(registry::Update),
+    /// Log in to a registry: sign in at its identity provider, or with a user name and a password.
+    Login(login::Login),
+    /// Log out of a registry, or of all of them.
+    Logout(login::Logout),
     /// Look for what keeps this machine from using a registry.
     CheckHealth(check_health::CheckHealth),
     /// Print how much of each kind a registry has.
@@ -76,6 +83,8 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Show(show) => execute(show),
         Command::List(list) => execute(list),
         Command::Update(update) => execute(update),
+        Command::Login(login) => login::run(&login),
+        Command::Logout(logout) => login::run_logout(&logout),
         Command::CheckHealth(check) => check_health::run(check),
         Command::ShowUsage(usage) => execute(usage),
         Command::Credential(credential::Command::Show(show)) => execute(show),

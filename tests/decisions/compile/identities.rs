@@ -69,6 +69,13 @@ policy.yaml:3:109: `/a//b`: an empty step in a JSON pointer
 policy.yaml:4:76: a duration is a whole number and one of ms, s, m, h, d, such as 30s",
     ),
     (
+        "words that no provider could be sent",
+        "  corp: { issuer: https://corp.example, audiences: [seawall] }",
+        "  corp: { issuer: https://corp.example, audiences: [seawall], signIn: { clientId: '', scopes: ['open id'] } }",
+        "policy.yaml:2:83: not a word of visible ASCII characters
+policy.yaml:2:96: not a word of visible ASCII characters",
+    ),
+    (
         "two providers with one issuer",
         "  corp: { issuer: https://corp.example, audiences: [seawall] }",
         "  corp: { issuer: https://corp.example, audiences: [seawall] }

@@ -120,7 +120,7 @@ impl Home {
         fs::create_dir_all(path.join("tmp")).unwrap();
         let environment = vec![
             ("HOME", path.display().to_string()),
-            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+            ("PATH", format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", at("bin"))),
             ("TMPDIR", at("tmp")),
             ("XDG_RUNTIME_DIR", at("tmp")),
             ("CONTAINERS_REGISTRIES_CONF", registries),

@@ -103,6 +103,10 @@ pub(crate) struct Docker {
 }
 
 impl Docker {
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
     pub(crate) fn docker(&self, arguments: &[&str]) -> Outcome {
         self.home.run("docker", arguments)
     }

@@ -1,4 +1,4 @@
-//! Dex, another real OpenID provider (`tests/support/dex`), and a browser of sorts to sign in with.
+//! Dex, another real OpenID provider (`tests/support/dex`), and somebody who signs in there.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -52,10 +52,10 @@ impl Dex {
 
     /// What Jane does in her browser with the code that a device shows her.
     pub(crate) fn approve(&self, user_code: &str) {
-        let browser = Browser::new();
-        let form = browser.post(&format!("{}/device/auth/verify_code", self.issuer()), &[("user_code", user_code)]);
+        let jane = Visitor::new();
+        let form = jane.post(&format!("{}/device/auth/verify_code", self.issuer()), &[("user_code", user_code)]);
         assert!(form.url.contains("/auth/local/login"), "{}", form.url);
-        let end = browser.post(&form.url, &[("login", "jane@example.com"), ("password", "password")]);
+        let end = jane.post(&form.url, &[("login", "jane@example.com"), ("password", "password")]);
         assert!(end.text.contains("Login Successful"), "{}: {}", end.url, end.text);
     }
 
@@ -66,22 +66,22 @@ impl Dex {
 }
 
 /// Follows redirects and keeps cookies.
-pub(crate) struct Browser {
+struct Visitor {
     directory: TempDir,
 }
 
 /// Where a browser is, and what it shows.
-pub(crate) struct Page {
-    pub(crate) url: String,
-    pub(crate) text: String,
+struct Page {
+    url: String,
+    text: String,
 }
 
-impl Browser {
-    pub(crate) fn new() -> Self {
+impl Visitor {
+    fn new() -> Self {
         Self { directory: TempDir::new().unwrap() }
     }
 
-    pub(crate) fn post(&self, url: &str, fields: &[(&str, &str)]) -> Page {
+    fn post(&self, url: &str, fields: &[(&str, &str)]) -> Page {
         let mut command = Command::new("curl");
         command.args([
             "-sS",

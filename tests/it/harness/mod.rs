@@ -1,6 +1,7 @@
 //! The parts that tests are made of: registries, seawall, clients, images and plain HTTP.
 
 pub(crate) mod artifacts;
+pub(crate) mod browser;
 pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod containers;

@@ -38,6 +38,7 @@ impl Provider {
         provider
     }
 
+    /// Where it answers.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }

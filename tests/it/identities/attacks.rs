@@ -3,6 +3,7 @@
 //! Each row of [`TOKENS`] is a token that differs from a good one in one thing. It is presented in every way there is, and
 //! opens nothing in any of them; the good one opens all, so that the table can fail.
 
+use seawall::clock::{Clock, SystemClock};
 use serde_json::{Map, Value, json};
 
 use super::world::{BASE, OWN, World};
@@ -79,7 +80,7 @@ const TOKENS: &[Attack] = &[
 ];
 
 fn good(provider: &Provider) -> (Value, Value) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemClock.now().as_second();
     let header = json!({"alg": "RS256", "typ": "at+jwt", "kid": "key1"});
     let payload = json!({"iss": provider.issuer(), "sub": "ci-bot", "aud": AUDIENCE, "client_id": "ci-bot", "iat": now,
         "exp": now + 600});

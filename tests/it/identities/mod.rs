@@ -6,6 +6,7 @@ mod clients;
 mod clusters;
 mod cross_registry;
 mod exchange;
+mod login;
 mod powershell;
 mod provider_trouble;
 mod sdk;

@@ -35,19 +35,19 @@ fn a_rotated_key_is_learned_and_no_pull_fails() {
 #[test]
 fn keys_rotate_under_load_and_no_pull_fails() {
     let world = World::start();
-    let (provided, refresh_token) = (world.provider.token("ci-bot"), world.refresh_token(OWN));
+    let (theirs, refresh_token) = (world.provider.token("ci-bot"), world.refresh_token(OWN));
     let access_token = format!("Bearer {}", world.log_in(OWN, PULL));
-    let (over, pulls) = (AtomicBool::new(false), AtomicU32::new(0));
-    let (seawall, mut provider) = (world.seawall, world.provider);
+    let (over, count) = (AtomicBool::new(false), AtomicU32::new(0));
+    let (front, mut provider) = (world.seawall, world.provider);
     let pull = |authorization: &str| {
         let headers = [("Host", OWN), ("Authorization", authorization)];
-        ask("127.0.0.1", seawall.address(), "GET", MANIFEST, &headers, b"").unwrap().expect(404);
-        pulls.fetch_add(1, Ordering::Relaxed);
+        ask("127.0.0.1", front.address(), "GET", MANIFEST, &headers, b"").unwrap().expect(404);
+        count.fetch_add(1, Ordering::Relaxed);
     };
     let log_in = || {
         let form = format!("grant_type=refresh_token&service={OWN}&scope={PULL}&refresh_token={refresh_token}");
         let headers = [("Content-Type", "application/x-www-form-urlencoded")];
-        let answer = request_to(seawall.address(), OWN, "POST", "/oauth2/token", &headers, form.as_bytes());
+        let answer = request_to(front.address(), OWN, "POST", "/oauth2/token", &headers, form.as_bytes());
         format!("Bearer {}", answer.unwrap().expect(200).json()["access_token"].as_str().unwrap())
     };
     let until_over = |work: &dyn Fn()| {
@@ -59,16 +59,16 @@ fn keys_rotate_under_load_and_no_pull_fails() {
         threads.spawn(|| until_over(&|| pull(&access_token)));
         threads.spawn(|| until_over(&|| pull(&access_token)));
         threads.spawn(|| until_over(&|| pull(&log_in())));
-        threads.spawn(|| until_over(&|| pull(&format!("Bearer {provided}"))));
+        threads.spawn(|| until_over(&|| pull(&format!("Bearer {theirs}"))));
         for _ in 0..2 {
             provider.rotate();
             let after = provider.token("ci-bot");
-            wait_until("the new key is known", || exchange(seawall.address(), OWN, &after).status == 200);
+            wait_until("the new key is known", || exchange(front.address(), OWN, &after).status == 200);
         }
         over.store(true, Ordering::Relaxed);
     });
-    println!("{} pulls while the keys were rotated twice", pulls.load(Ordering::Relaxed));
-    assert!(pulls.load(Ordering::Relaxed) > 100);
+    println!("{} pulls while the keys were rotated twice", count.load(Ordering::Relaxed));
+    assert!(count.load(Ordering::Relaxed) > 100);
 }
 
 /// Keys that are known go on counting; `OUTAGE_SECONDS` makes it longer.

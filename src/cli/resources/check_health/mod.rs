@@ -15,8 +15,8 @@ use rpassword::prompt_password;
 use self::login::{Credentials, Registry};
 use self::trouble::Trouble;
 use super::arguments::{Common, name};
-use super::failure::Failure;
-use super::session::{Session, confirmed};
+use super::login_server;
+use super::session::confirmed;
 use crate::cli::{output, visible};
 use crate::clock::{Clock, SystemClock};
 use crate::policy::address::LoginServer;
@@ -154,26 +154,10 @@ fn credentials(arguments: &CheckHealth) -> Result<Option<Credentials>, String> {
 
 /// What the server says; else, on its own machine, what its file says.
 async fn login_server(name: &str, common: &Common) -> Result<LoginServer, Trouble> {
-    let told = match asked(name, common).await {
-        Ok(told) => told,
-        Err(failure) => {
-            let declared = common.server.declared_login_server(name);
-            declared.ok_or_else(|| {
-                Trouble::new(
-                    "LOGIN_SERVER_ERROR",
-                    format!("Unable to get the login server of registry '{name}'. {failure}"),
-                )
-            })?
-        }
-    };
+    let told = login_server::find(name, common).await.map_err(|failure| {
+        Trouble::new("LOGIN_SERVER_ERROR", format!("Unable to get the login server of registry '{name}'. {failure}"))
+    })?;
     LoginServer::parse(&told).map_err(|error| {
         Trouble::new("LOGIN_SERVER_ERROR", format!("The login server of registry '{name}' is {told:?}: {error}"))
     })
-}
-
-async fn asked(name: &str, common: &Common) -> Result<String, Failure> {
-    let session = Session::open(common)?;
-    let registry = session.get(&session.registry(name)).await?;
-    let server = registry.pointer("/properties/loginServer").and_then(serde_json::Value::as_str);
-    server.map(str::to_owned).ok_or_else(|| Failure::new("The answer names none."))
 }

@@ -1,11 +1,11 @@
-//! What an upstream asks for in the 401 of a request: its `WWW-Authenticate` (RFC 9110 11.6.1), read leniently.
+//! What a registry asks for in the 401 of a request: its `WWW-Authenticate` (RFC 9110 11.6.1), read leniently.
 
 /// The largest value that is looked at, in bytes.
 const LIMIT: usize = 8 * 1024;
 
-/// Which credential an upstream asks for.
+/// Which credential a registry asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asked {
+pub enum Asked {
     /// Access tokens of a token service.
     Bearer(Bearer),
     /// A user name and a password with every request.
@@ -14,16 +14,16 @@ pub(super) enum Asked {
     Unknown,
 }
 
-/// Where an upstream's access tokens come from.
+/// Where a registry's access tokens come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bearer {
-    /// The URL of the token service, as the upstream wrote it.
-    pub(super) realm: String,
-    pub(super) service: Option<String>,
+pub struct Bearer {
+    /// The URL of the token service, as the registry wrote it.
+    pub realm: String,
+    pub service: Option<String>,
 }
 
 /// What the values of all `WWW-Authenticate` lines ask for; Bearer where there is a choice.
-pub(super) fn asked<'h>(values: impl Iterator<Item = &'h [u8]>) -> Asked {
+pub fn asked<'h>(values: impl Iterator<Item = &'h [u8]>) -> Asked {
     let mut basic = false;
     for value in values.filter(|value| value.len() <= LIMIT).filter_map(|value| std::str::from_utf8(value).ok()) {
         for challenge in challenges(value) {
@@ -125,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_an_upstream_writes_stops_us(value in "\\PC{0,80}", tail in "[\"=, \\\\a]{0,20}") {
+        fn nothing_a_registry_writes_stops_us(value in "\\PC{0,80}", tail in "[\"=, \\\\a]{0,20}") {
             let _ = read(&[&value, &tail, &format!("Bearer {tail}")]);
         }
     }
