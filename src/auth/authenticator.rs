@@ -305,7 +305,7 @@ impl Authenticator {
             return principal.ok_or(Failure::Denied(Denial::PrincipalGone));
         }
         if credential.is_none() && id == self.nobody(registry) {
-            let anonymous = registry.anonymous_pull().then_some(Principal::Anonymous);
+            let anonymous = registry.anonymous_pull().then(|| registry.anonymous());
             return anonymous.ok_or(Failure::Denied(Denial::AnonymousNotAllowed));
         }
         registry.principal(id).ok_or(Failure::Denied(Denial::PrincipalGone))
@@ -329,7 +329,7 @@ fn accepted(
     granted: Granted,
     now: Timestamp,
 ) -> Result<Caller, Failure> {
-    if !matches!(principal, Principal::Anonymous) {
+    if !matches!(principal, Principal::Anonymous(_)) {
         policy::accepted(&principal, credential, now)?;
     }
     Ok(Caller { principal, credential, granted })
