@@ -36,8 +36,6 @@ pub(super) enum Caller {
 #[derive(Debug)]
 pub(super) struct Known {
     manager: Manager,
-    /// The subject's name, or the service principal's.
-    name: String,
     /// The subject, or the client id.
     id: String,
     /// As the audit log has it: identities, and who vouches for them.
@@ -78,14 +76,9 @@ async fn by_provider_token(parts: &Parts, token: &Secret, now: Timestamp) -> Res
     let manager = snapshot.manager_asserted(&assertion).ok_or_else(|| {
         unauthenticated("the identity provider vouches for somebody who is none of the identities, or is disabled")
     })?;
-    let meant: Vec<_> = identities.meant_by(&assertion).iter().map(|identity| identity.name.to_string()).collect();
-    let (provider, subject) = (&assertion.provider, &assertion.subject);
-    Ok(Caller::Manager(Arc::new(Known {
-        manager,
-        name: identities.subject_name(&assertion).to_string(),
-        id: subject.clone(),
-        shown: format!("identity {} ({provider}: {subject})", meant.join(", ")),
-    })))
+    let (provider, id) = (&assertion.provider, assertion.subject.clone());
+    let shown = format!("identity {} ({provider}: {id})", names(&manager));
+    Ok(Caller::Manager(Arc::new(Known { manager, id, shown })))
 }
 
 async fn by_secret(parts: &Parts, user: &str, password: &Secret, now: Timestamp) -> Result<Caller, ApiError> {
@@ -96,12 +89,12 @@ async fn by_secret(parts: &Parts, user: &str, password: &Secret, now: Timestamp)
     proved.map_err(failed)?;
     let (manager, identity) = named.ok_or_else(|| unauthenticated(UNKNOWN))?;
     let id = identity.client_id.as_ref().map_or_else(String::new, ToString::to_string);
-    Ok(Caller::Manager(Arc::new(Known {
-        manager,
-        name: identity.name.to_string(),
-        shown: format!("service principal {} ({id})", identity.name),
-        id,
-    })))
+    let shown = format!("service principal {} ({id})", names(&manager));
+    Ok(Caller::Manager(Arc::new(Known { manager, id, shown })))
+}
+
+fn names(manager: &Manager) -> String {
+    manager.identities.iter().map(|identity| &*identity.name).collect::<Vec<_>>().join(", ")
 }
 
 const UNKNOWN: &str = "send `Authorization: Bearer` with the management credential, which the server keeps in the file that \
@@ -149,7 +142,7 @@ impl Caller {
             Needed::Installation(action) => (None, action),
         };
         let snapshot = parts.current.load().ok_or_else(ApiError::starting)?;
-        if self.may(&snapshot, registry, action) {
+        if self.may(snapshot.as_ref(), registry, action) {
             return Ok(());
         }
         Err(known.forbidden(&target.operation.action(), &scope(&parts.settings, registry)))
@@ -158,7 +151,7 @@ impl Caller {
 
 impl Known {
     fn forbidden(&self, action: &str, scope: &str) -> ApiError {
-        let Self { name, id, .. } = self;
+        let Self { manager: Manager { name, .. }, id, .. } = self;
         let message = format!(
             "The client '{name}' with object id '{id}' does not have authorization to perform action '{action}' over \
              scope '{scope}' or the scope is invalid. An owner can assign a role."
@@ -179,7 +172,7 @@ pub(super) fn scope(settings: &Settings, registry: Option<&str>) -> String {
 impl Call {
     /// Whether the caller may do `action` on `registry`, or, where none is named, on all.
     pub(super) fn may(&self, registry: Option<&str>, action: ManagementAction) -> Result<bool, ApiError> {
-        Ok(self.caller.may(&self.snapshot()?, registry, action))
+        Ok(self.caller.may(self.snapshot()?.as_ref(), registry, action))
     }
 }
 

@@ -270,7 +270,11 @@ pub(super) static ENDPOINTS: [Endpoint; 59] = {
         row(O::UpdateServicePrincipal, Method::PATCH, SERVICE_PRINCIPAL),
         row(O::DeleteServicePrincipal, Method::DELETE, SERVICE_PRINCIPAL),
         row(O::GenerateSecret, Method::POST, "/seawall/v1/servicePrincipals/{identityName}/credentials"),
-        row(O::DeleteSecret, Method::DELETE, "/seawall/v1/servicePrincipals/{identityName}/credentials/{credentialName}"),
+        row(
+            O::DeleteSecret,
+            Method::DELETE,
+            "/seawall/v1/servicePrincipals/{identityName}/credentials/{credentialName}",
+        ),
         row(O::Describe, Method::GET, "/openapi.json"),
     ]
 };

@@ -52,11 +52,6 @@ pub(super) const fn is_declared(origin: &Origin) -> bool {
     origin.line > 0
 }
 
-/// The identity with this principal id, wherever it is declared.
-pub(super) fn with_principal_id<'a>(snapshot: &'a PolicySnapshot, id: &Guid) -> Option<&'a Arc<Identity>> {
-    snapshot.identities().iter().find(|identity| identity.principal_id == *id)
-}
-
 /// One item of a list.
 pub(super) enum Item<'a> {
     Declared(&'a Identity),
@@ -192,7 +187,10 @@ async fn deletions(call: &Call, snapshot: &PolicySnapshot, principal_id: &Guid) 
 ///
 /// # Errors
 /// 400, naming the rule.
-pub(super) fn checked_rules(snapshot: &PolicySnapshot, rules: Vec<MatchRule>) -> Result<Vec<StoredClaimRule>, ApiError> {
+pub(super) fn checked_rules(
+    snapshot: &PolicySnapshot,
+    rules: Vec<MatchRule>,
+) -> Result<Vec<StoredClaimRule>, ApiError> {
     if rules.len() > MOST_RULES {
         return Err(ApiError::invalid("properties.matches", format!("an identity has at most {MOST_RULES} rules")));
     }
@@ -207,7 +205,9 @@ pub(super) fn checked_rules(snapshot: &PolicySnapshot, rules: Vec<MatchRule>) ->
 fn check_rule(snapshot: &PolicySnapshot, rule: &MatchRule) -> Result<(), String> {
     let MatchRule { provider, claims } = rule;
     if !snapshot.identity_providers().iter().any(|known| *known.name == **provider) {
-        return Err(format!("there is no identity provider '{provider}'; files declare them under `identityProviders`"));
+        return Err(format!(
+            "there is no identity provider '{provider}'; files declare them under `identityProviders`"
+        ));
     }
     if claims.is_empty() {
         return Err(format!("a rule without a claim would match everybody whom '{provider}' knows"));
@@ -243,4 +243,3 @@ pub(super) fn tenant(call: &Call, own: Option<&Guid>) -> String {
 pub(super) fn not_found(name: &str) -> ApiError {
     ApiError::not_found_in("Microsoft.ManagedIdentity/userAssignedIdentities", name)
 }
-

@@ -15,16 +15,14 @@ use super::models::{
     Ids, List, Moment, RoleAssignmentProperties, RoleAssignmentResource, RoleAssignmentUpdate,
     RoleAssignmentUpdateProperties,
 };
-use super::principals::{is_declared, with_principal_id};
+use super::principals::is_declared;
 use super::role_definitions;
 use super::scope_maps::{deleted, exists};
 use super::write::{self, Change, Changed, modify, read};
 use crate::policy::identity::{Guid, IdentityKind};
-use crate::policy::manage::ManagementAction;
-use crate::policy::pattern::RepositoryPattern;
 use crate::policy::role::{Grants, Role, RoleAssignment};
 use crate::policy::stored::{StoredGrants, StoredRoleAssignment};
-use crate::policy::{PolicySnapshot, Registry};
+use crate::policy::{PolicySnapshot, Registry, RepositoryPattern};
 use crate::store::{Kind, ObjectKey};
 
 const TYPE: &str = "Microsoft.Authorization/roleAssignments";
@@ -66,8 +64,8 @@ impl Place {
     /// What files assign here.
     fn declared(&self, snapshot: &PolicySnapshot) -> Vec<Arc<RoleAssignment>> {
         let all: Vec<_> = match self {
-            Self::All => snapshot.installation_assignments().cloned().collect(),
-            Self::Registry(registry) => registry.role_assignments().cloned().collect(),
+            Self::All => snapshot.declared_assignments().cloned().collect(),
+            Self::Registry(registry) => registry.role_assignments().collect(),
         };
         let everywhere = matches!(self, Self::All);
         all.into_iter().filter(|one| one.everywhere == everywhere && is_declared(&one.origin)).collect()
@@ -133,7 +131,8 @@ pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
     let change = |before: Option<StoredRoleAssignment>| {
         let Some(before) = before else { return Ok(Change::Put(sent.made(call))) };
         if (&before.principal_id, &before.grants) != (&sent.principal_id, &sent.grants) {
-            let message = "the principal and the role of a role assignment cannot be changed; delete it, and make another";
+            let message =
+                "the principal and the role of a role assignment cannot be changed; delete it, and make another";
             return Err(ApiError::conflict("RoleAssignmentUpdateNotPermitted", message));
         }
         let Sent { description, repositories, .. } = sent.clone();
@@ -243,8 +242,9 @@ fn principal(snapshot: &PolicySnapshot, sent: &RoleAssignmentUpdateProperties) -
         let message = format!("'{}' is not a principal id: that is a GUID", sent.principal_id);
         ApiError::invalid(target, message)
     })?;
-    let Some(identity) = with_principal_id(snapshot, &id) else {
-        let message = format!("Principal {id} does not exist in the directory; `seawall identity list` shows what does.");
+    let Some(identity) = snapshot.identities().with_principal_id(&id) else {
+        let message =
+            format!("Principal {id} does not exist in the directory; `seawall identity list` shows what does.");
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "PrincipalNotFound", message).at(target));
     };
     let kind = principal_type(identity.kind);
@@ -263,7 +263,8 @@ async fn grants(call: &Call, place: &Place, sent: &RoleAssignmentUpdatePropertie
         (Some(id), None) => match role_definitions::with_id(id) {
             Some(role) => Ok(StoredGrants::Role(role.name().to_owned())),
             None => {
-                let message = format!("'{id}' is no role; `seawall role definition list` shows the roles and their ids");
+                let message =
+                    format!("'{id}' is no role; `seawall role definition list` shows the roles and their ids");
                 let error = ApiError::new(StatusCode::BAD_REQUEST, "RoleDefinitionDoesNotExist", message);
                 Err(error.at("properties.roleDefinitionId"))
             }
@@ -297,7 +298,9 @@ async fn scope_map(call: &Call, place: &Place, id: &str) -> Result<String, ApiEr
 fn checked_repositories(patterns: Vec<String>, grants: &StoredGrants) -> Result<Vec<String>, ApiError> {
     let refused = |message: String| Err(ApiError::invalid("properties.repositories", message));
     if patterns.is_empty() {
-        return refused("this condition covers no repository; leave `repositories` out to cover all of them".to_owned());
+        return refused(
+            "this condition covers no repository; leave `repositories` out to cover all of them".to_owned(),
+        );
     }
     if patterns.len() > MOST_REPOSITORIES {
         return refused(format!("a role assignment names at most {MOST_REPOSITORIES} repositories"));
@@ -322,7 +325,7 @@ fn checked_repositories(patterns: Vec<String>, grants: &StoredGrants) -> Result<
 
 fn declared_resource(call: &Call, place: &Place, one: &RoleAssignment) -> RoleAssignmentResource {
     let kind = call.snapshot().ok().and_then(|snapshot| {
-        with_principal_id(&snapshot, &one.principal_id).map(|identity| principal_type(identity.kind))
+        snapshot.identities().with_principal_id(&one.principal_id).map(|identity| principal_type(identity.kind))
     });
     let properties = RoleAssignmentProperties {
         principal_type: kind.unwrap_or(UNKNOWN_TYPE),
@@ -341,7 +344,7 @@ fn stored_resource(
     id: String,
     one: StoredRoleAssignment,
 ) -> RoleAssignmentResource {
-    let identity = with_principal_id(snapshot, &one.principal_id);
+    let identity = snapshot.identities().with_principal_id(&one.principal_id);
     let properties = RoleAssignmentProperties {
         principal_type: identity.map_or(UNKNOWN_TYPE, |identity| principal_type(identity.kind)),
         principal_name: identity.map(|identity| identity.name.to_string()),

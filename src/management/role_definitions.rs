@@ -102,9 +102,7 @@ const fn allowed(role: Role) -> (&'static str, Words, Words, Words) {
             &[],
             &[],
         ),
-        Role::AcrDelete => {
-            ("Deletes images.", &["Microsoft.ContainerRegistry/registries/artifacts/delete"], &[], &[])
-        }
+        Role::AcrDelete => ("Deletes images.", &["Microsoft.ContainerRegistry/registries/artifacts/delete"], &[], &[]),
         Role::AcrImageSigner => (
             "Signs images, which gives no right on data here.",
             &["Microsoft.ContainerRegistry/registries/sign/write"],
@@ -121,12 +119,9 @@ const fn allowed(role: Role) -> (&'static str, Words, Words, Words) {
             &[],
             &[CONTENT_READ, CONTENT_WRITE, CONTENT_DELETE, METADATA_READ, METADATA_WRITE],
         ),
-        Role::RepositoryCatalogLister => (
-            "Lists the names of all repositories.",
-            &[],
-            &[],
-            &["Microsoft.ContainerRegistry/registries/catalog/read"],
-        ),
+        Role::RepositoryCatalogLister => {
+            ("Lists the names of all repositories.", &[], &[], &["Microsoft.ContainerRegistry/registries/catalog/read"])
+        }
     }
 }
 

@@ -145,7 +145,8 @@ fn existing(before: Option<StoredIdentity>, name: &str) -> Result<StoredIdentity
 fn free_name(identity: &StoredIdentity) -> Result<String, ApiError> {
     let free = TOKEN_PASSWORDS.into_iter().find(|name| !identity.secrets.iter().any(|secret| secret.name == *name));
     free.map(str::to_owned).ok_or_else(|| {
-        let message = "a service principal has at most two secrets; delete one, name the one to replace, or replace all";
+        let message =
+            "a service principal has at most two secrets; delete one, name the one to replace, or replace all";
         ApiError::conflict("QuotaExceeded", message)
     })
 }
