@@ -23,6 +23,7 @@ mod owner;
 mod passwords;
 mod principals;
 mod registries;
+mod repositories;
 mod rights;
 mod role_assignments;
 mod role_definitions;

@@ -15,6 +15,7 @@ use super::models::{
     CheckName, Ids, IpRule, List, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties,
     RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, Word,
 };
+use super::repositories;
 use super::write::{Change, modify, read};
 use crate::policy::manage::ManagementAction;
 use crate::policy::names;
@@ -166,6 +167,7 @@ fn apply(registry: &Registry, sent: &RegistryUpdateProperties, stored: &mut Stor
         sent.anonymous_pull_enabled,
         &mut stored.anonymous_pull_enabled,
     )?;
+    apply_anonymous_repositories(registry, sent, stored)?;
     set("publicNetworkAccess", &properties.public_network_access, access, &mut stored.public_network_access)?;
     set(
         "networkRuleBypassOptions",
@@ -188,6 +190,31 @@ fn apply(registry: &Registry, sent: &RegistryUpdateProperties, stored: &mut Stor
         stored.ip_rules = Some(rules.to_vec());
     }
     Ok(())
+}
+
+fn apply_anonymous_repositories(
+    registry: &Registry,
+    sent: &RegistryUpdateProperties,
+    stored: &mut StoredRegistry,
+) -> Result<(), ApiError> {
+    let Some(patterns) = &sent.anonymous_pull_repositories else { return Ok(()) };
+    let read = repositories::checked("properties.anonymousPullRepositories", patterns)?;
+    let setting = &registry.properties().anonymous_pull_repositories;
+    let mut kept = None;
+    set("anonymousPullRepositories", setting, Some(Some(Arc::from(read))), &mut kept)?;
+    if kept.is_some() {
+        stored.anonymous_pull_repositories = Some(patterns.clone());
+    }
+    Ok(())
+}
+
+/// The repositories to which anonymous pull is confined.
+fn anonymous_repositories(registry: &Registry, stored: &StoredRegistry) -> Option<Vec<String>> {
+    let setting = &registry.properties().anonymous_pull_repositories;
+    if setting.declared.is_none() {
+        return stored.anonymous_pull_repositories.clone();
+    }
+    setting.value.as_ref().map(|patterns| patterns.iter().map(ToString::to_string).collect())
 }
 
 /// Sets one property, unless a file declares it: then it can only be said again.
@@ -246,6 +273,7 @@ fn resource(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -
         provisioning_state: SUCCEEDED,
         admin_user_enabled: in_force(&set.admin_user_enabled, stored.admin_user_enabled.as_ref()),
         anonymous_pull_enabled: in_force(&set.anonymous_pull_enabled, stored.anonymous_pull_enabled.as_ref()),
+        anonymous_pull_repositories: anonymous_repositories(registry, stored),
         public_network_access: Word(in_force(&set.public_network_access, stored.public_network_access.as_ref())),
         network_rule_bypass_options: Word(in_force(
             &set.network_rule_bypass_options,
@@ -268,6 +296,7 @@ fn declared_properties(registry: &Registry) -> BTreeMap<&'static str, String> {
     [
         ("adminUserEnabled", &set.admin_user_enabled.declared),
         ("anonymousPullEnabled", &set.anonymous_pull_enabled.declared),
+        ("anonymousPullRepositories", &set.anonymous_pull_repositories.declared),
         ("publicNetworkAccess", &set.public_network_access.declared),
         ("networkRuleBypassOptions", &set.network_rule_bypass_options.declared),
         ("networkRuleSet.defaultAction", &set.default_action.declared),

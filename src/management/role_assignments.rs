@@ -2,7 +2,7 @@
 //!
 //! They name the principal id of an identity: one that is made again under an old name has none of the old one's roles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -16,20 +16,19 @@ use super::models::{
     RoleAssignmentUpdateProperties,
 };
 use super::principals::is_declared;
+use super::repositories;
 use super::role_definitions;
 use super::scope_maps::{deleted, exists};
 use super::write::{self, Change, Changed, modify, read};
 use crate::policy::identity::{Guid, IdentityKind};
 use crate::policy::role::{Grants, Role, RoleAssignment};
 use crate::policy::stored::{StoredGrants, StoredRoleAssignment};
-use crate::policy::{PolicySnapshot, Registry, RepositoryPattern};
+use crate::policy::{PolicySnapshot, Registry};
 use crate::store::{Kind, ObjectKey};
 
 const TYPE: &str = "Microsoft.Authorization/roleAssignments";
 /// In one scope, as in a subscription of Azure: lists are read whole.
-pub(super) const MOST: usize = 4_000;
-/// In one assignment.
-const MOST_REPOSITORIES: usize = 500;
+const MOST: usize = 4_000;
 /// In characters, as in Azure.
 const LONGEST_DESCRIPTION: usize = 1_024;
 
@@ -294,33 +293,18 @@ async fn scope_map(call: &Call, place: &Place, id: &str) -> Result<String, ApiEr
     refused(format!("there is no scope map '{name}'; create it first, with `seawall scope-map create`"))
 }
 
-/// The patterns, each once. Checked by the same functions as those in files.
-fn checked_repositories(patterns: Vec<String>, grants: &StoredGrants) -> Result<Vec<String>, ApiError> {
-    let refused = |message: String| Err(ApiError::invalid("properties.repositories", message));
-    if patterns.is_empty() {
-        return refused(
-            "this condition covers no repository; leave `repositories` out to cover all of them".to_owned(),
-        );
-    }
-    if patterns.len() > MOST_REPOSITORIES {
-        return refused(format!("a role assignment names at most {MOST_REPOSITORIES} repositories"));
-    }
+/// The patterns, each once.
+fn checked_repositories(mut patterns: Vec<String>, grants: &StoredGrants) -> Result<Vec<String>, ApiError> {
+    let target = "properties.repositories";
     if *grants == StoredGrants::Role(Role::RepositoryCatalogLister.name().to_owned()) {
-        return refused(format!(
-            "`{}` takes no condition: it shows all repositories or none",
-            Role::RepositoryCatalogLister
-        ));
+        let role = Role::RepositoryCatalogLister;
+        let message = format!("`{role}` takes no condition: it shows all repositories or none");
+        return Err(ApiError::invalid(target, message));
     }
-    let mut checked: Vec<String> = Vec::with_capacity(patterns.len());
-    for (position, pattern) in patterns.into_iter().enumerate() {
-        let target = format!("properties.repositories[{position}]");
-        let read = RepositoryPattern::parse(&pattern);
-        read.map_err(|error| ApiError::invalid(&target, format!("`{pattern}`: {error}")))?;
-        if !checked.contains(&pattern) {
-            checked.push(pattern);
-        }
-    }
-    Ok(checked)
+    repositories::checked(target, &patterns)?;
+    let mut seen = HashSet::new();
+    patterns.retain(|pattern| seen.insert(pattern.clone()));
+    Ok(patterns)
 }
 
 fn declared_resource(call: &Call, place: &Place, one: &RoleAssignment) -> RoleAssignmentResource {
