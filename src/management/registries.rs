@@ -201,9 +201,10 @@ fn apply_anonymous_repositories(
     let read = repositories::checked("properties.anonymousPullRepositories", patterns)?;
     let setting = &registry.properties().anonymous_pull_repositories;
     let mut kept = None;
+    let texts = repositories::texts(&read);
     set("anonymousPullRepositories", setting, Some(Some(Arc::from(read))), &mut kept)?;
     if kept.is_some() {
-        stored.anonymous_pull_repositories = Some(patterns.clone());
+        stored.anonymous_pull_repositories = Some(texts);
     }
     Ok(())
 }
@@ -214,7 +215,7 @@ fn anonymous_repositories(registry: &Registry, stored: &StoredRegistry) -> Optio
     if setting.declared.is_none() {
         return stored.anonymous_pull_repositories.clone();
     }
-    setting.value.as_ref().map(|patterns| patterns.iter().map(ToString::to_string).collect())
+    setting.value.as_ref().map(|patterns| repositories::texts(patterns))
 }
 
 /// Sets one property, unless a file declares it: then it can only be said again.

@@ -1,12 +1,14 @@
 //! Lists of repositories, as roles and anonymous pull are confined to some.
 
+use std::collections::HashSet;
+
 use super::error::ApiError;
 use crate::policy::RepositoryPattern;
 
 /// In one list.
 const MOST: usize = 500;
 
-/// What `patterns` mean, read by the same function as those in files. `target` is their place in the body.
+/// What `patterns` mean, each once, read by the same function as those in files. `target` is their place in the body.
 ///
 /// # Errors
 /// 400 for an empty list, which would be a strange way to say nobody or everybody, and for what is no pattern.
@@ -22,5 +24,13 @@ pub(super) fn checked(target: &str, patterns: &[String]) -> Result<Vec<Repositor
         let refused = |error| ApiError::invalid(&format!("{target}[{position}]"), format!("`{pattern}`: {error}"));
         RepositoryPattern::parse(pattern).map_err(refused)
     };
-    patterns.iter().enumerate().map(read).collect()
+    let mut read = patterns.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut seen = HashSet::new();
+    read.retain(|pattern| seen.insert(pattern.to_string()));
+    Ok(read)
+}
+
+/// In their one form.
+pub(super) fn texts(patterns: &[RepositoryPattern]) -> Vec<String> {
+    patterns.iter().map(ToString::to_string).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! They name the principal id of an identity: one that is made again under an old name has none of the old one's roles.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -218,7 +218,8 @@ impl Sent {
         }
         let principal_id = principal(snapshot, &sent)?;
         let grants = grants(call, place, &sent).await?;
-        let repositories = sent.repositories.map(|patterns| checked_repositories(patterns, &grants)).transpose()?;
+        let repositories =
+            sent.repositories.as_ref().map(|patterns| checked_repositories(patterns, &grants)).transpose()?;
         let description = sent.description.filter(|text| !text.is_empty());
         if description.as_ref().is_some_and(|text| text.chars().count() > LONGEST_DESCRIPTION) {
             let message = format!("a description has at most {LONGEST_DESCRIPTION} characters");
@@ -293,18 +294,14 @@ async fn scope_map(call: &Call, place: &Place, id: &str) -> Result<String, ApiEr
     refused(format!("there is no scope map '{name}'; create it first, with `seawall scope-map create`"))
 }
 
-/// The patterns, each once.
-fn checked_repositories(mut patterns: Vec<String>, grants: &StoredGrants) -> Result<Vec<String>, ApiError> {
+fn checked_repositories(patterns: &[String], grants: &StoredGrants) -> Result<Vec<String>, ApiError> {
     let target = "properties.repositories";
     if *grants == StoredGrants::Role(Role::RepositoryCatalogLister.name().to_owned()) {
         let role = Role::RepositoryCatalogLister;
         let message = format!("`{role}` takes no condition: it shows all repositories or none");
         return Err(ApiError::invalid(target, message));
     }
-    repositories::checked(target, &patterns)?;
-    let mut seen = HashSet::new();
-    patterns.retain(|pattern| seen.insert(pattern.clone()));
-    Ok(patterns)
+    Ok(repositories::texts(&repositories::checked(target, patterns)?))
 }
 
 fn declared_resource(call: &Call, place: &Place, one: &RoleAssignment) -> RoleAssignmentResource {
@@ -378,7 +375,7 @@ fn stored_grants(grants: &Grants) -> StoredGrants {
 }
 
 fn condition(one: &RoleAssignment) -> Option<Vec<String>> {
-    one.repositories.as_ref().map(|patterns| patterns.iter().map(ToString::to_string).collect())
+    one.repositories.as_ref().map(|patterns| repositories::texts(patterns))
 }
 
 const UNKNOWN_TYPE: &str = "Unknown";

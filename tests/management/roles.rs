@@ -74,7 +74,7 @@ async fn an_assignment_is_in_arms_shape() {
     desk.delete(&one(REGISTRY)).await.expect(200);
     desk.delete(&one(REGISTRY)).await.expect(204);
     let records = desk.records();
-    let rows: Vec<_> = records.iter().map(|one| (one["operation"].as_str().unwrap(), one["status"].as_u64().unwrap()));
+    let rows = records.iter().map(|one| (one["operation"].as_str().unwrap(), one["status"].as_u64().unwrap()));
     let rows: Vec<_> = rows.filter(|(operation, _)| operation.starts_with("roleAssignments")).collect();
     let write = |status| ("roleAssignments/write", status);
     let delete = |status| ("roleAssignments/delete", status);
@@ -207,7 +207,7 @@ async fn anonymous_pull_is_confined_to_repositories() {
     assert_eq!(body["properties"]["anonymousPullRepositories"], json!(["public/*"]));
     let in_force = desk.registry().properties().anonymous_pull_repositories.value.clone();
     assert_eq!(in_force.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), ["public/*"]);
-    for wrong in [json!([]), json!(["A"]), json!([1])] {
+    for wrong in [json!([]), json!(["a b"]), json!([1])] {
         desk.patch(REGISTRY, json!({ "anonymousPullRepositories": wrong })).await.refused(400, "InvalidRequestContent");
     }
     let other = desk.get(OTHER).await.expect(200);

@@ -67,7 +67,7 @@ async fn names_are_shared_with_identities_and_what_files_declare_stays() {
     assert_eq!(names, ["declared-app", "deployer"]);
     let declared = desk.get(&named("declared-app")).await.expect(200);
     assert_eq!(declared["properties"]["clientId"], "6f9619ff-8b86-d011-b42d-00c04fc964ff");
-    assert_eq!(declared["properties"]["matches"][0]["claims"], json!({ "/azp~1x": "app" }));
+    assert_eq!(declared["properties"]["matches"][0]["claims"], json!({ "azp/x": "app" }));
     desk.post(&format!("{PATH}/declared-app/credentials"), json!({})).await.refused(409, "DeclaredInFile");
     desk.delete(&named("declared-app")).await.refused(409, "DeclaredInFile");
     let past = desk.post(&format!("{PATH}/deployer/credentials"), json!({ "expiry": "2020-01-01T00:00:00Z" })).await;
