@@ -148,11 +148,8 @@ pub(super) async fn delete(call: &Call, admits: fn(IdentityKind) -> bool) -> Res
     let name = call.parameter("identityName");
     let snapshot = call.snapshot()?;
     refuse_declared(&snapshot, name)?;
-    let found = match read::<StoredIdentity>(call, &key(name)).await {
-        Ok(found) => found,
-        // One that nobody can read can only be deleted as it is; nobody has what is assigned to it.
-        Err(_) => None,
-    };
+    // One that nobody can read can only be deleted as it is; nobody has what is assigned to it.
+    let found = read::<StoredIdentity>(call, &key(name)).await.unwrap_or_default();
     let principal_id = found.map(|(identity, _)| identity.principal_id);
     let assignments = match &principal_id {
         Some(id) => deletions(call, &snapshot, id).await?,

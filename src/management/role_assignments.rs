@@ -135,7 +135,7 @@ pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
             return Err(ApiError::conflict("RoleAssignmentUpdateNotPermitted", message));
         }
         let Sent { description, repositories, .. } = sent.clone();
-        Ok(Change::Put(StoredRoleAssignment { description, repositories, ..before }))
+        Ok(Change::Put(StoredRoleAssignment { repositories, description, ..before }))
     };
     let Changed { contents, revision, existed, names } = modify(call, place.key(&id), change).await?;
     let contents = contents.ok_or_else(|| place.not_found(call, id.as_str()))?;
@@ -260,21 +260,21 @@ fn principal(snapshot: &PolicySnapshot, sent: &RoleAssignmentUpdateProperties) -
 
 async fn grants(call: &Call, place: &Place, sent: &RoleAssignmentUpdateProperties) -> Result<StoredGrants, ApiError> {
     match (&sent.role_definition_id, &sent.scope_map_id) {
-        (Some(id), None) => match role_definitions::with_id(id) {
-            Some(role) => Ok(StoredGrants::Role(role.name().to_owned())),
-            None => {
-                let message =
-                    format!("'{id}' is no role; `seawall role definition list` shows the roles and their ids");
-                let error = ApiError::new(StatusCode::BAD_REQUEST, "RoleDefinitionDoesNotExist", message);
-                Err(error.at("properties.roleDefinitionId"))
-            }
-        },
+        (Some(id), None) => {
+            let role = role_definitions::with_id(id).ok_or_else(|| no_role(id))?;
+            Ok(StoredGrants::Role(role.name().to_owned()))
+        }
         (None, Some(id)) => scope_map(call, place, id).await.map(StoredGrants::ScopeMap),
         _ => {
             let message = "a role assignment needs exactly one of `roleDefinitionId` and `scopeMapId`";
             Err(ApiError::invalid("properties.roleDefinitionId", message))
         }
     }
+}
+
+fn no_role(id: &str) -> ApiError {
+    let message = format!("'{id}' is no role; `seawall role definition list` shows the roles and their ids");
+    ApiError::new(StatusCode::BAD_REQUEST, "RoleDefinitionDoesNotExist", message).at("properties.roleDefinitionId")
 }
 
 /// The name of a scope map that there is.
@@ -315,7 +315,7 @@ fn declared_resource(call: &Call, place: &Place, one: &RoleAssignment) -> RoleAs
         declared_in: Some(one.origin.to_string()),
         ..granting(call, place, &stored_grants(&one.grants), one.principal_id.as_str())
     };
-    resource(place.scope(call), one.id.to_string(), properties)
+    resource(&place.scope(call), one.id.to_string(), properties)
 }
 
 fn stored_resource(
@@ -335,7 +335,20 @@ fn stored_resource(
         created_by: Some(one.created_by),
         ..granting(call, place, &one.grants, one.principal_id.as_str())
     };
-    resource(place.scope(call), id, properties)
+    resource(&place.scope(call), id, properties)
+}
+
+/// The principals that have the scope map `name` of `registry` by assignments of the store.
+pub(super) async fn with_scope_map(call: &Call, registry: &Registry, name: &str) -> Result<Vec<String>, ApiError> {
+    let snapshot = call.snapshot()?;
+    let all = lists::all::<StoredRoleAssignment>(call, &registry.name).await?;
+    let grants = StoredGrants::ScopeMap(name.to_owned());
+    let those = all.into_iter().filter(|(_, one)| one.grants == grants).map(|(_, one)| one.principal_id);
+    let named = |id: Guid| {
+        let identity = snapshot.identities().with_principal_id(&id);
+        identity.map_or_else(|| id.to_string(), |identity| identity.name.to_string())
+    };
+    Ok(those.map(named).collect())
 }
 
 /// What is assigned to whom, and nothing else.
@@ -363,7 +376,7 @@ fn granting(call: &Call, place: &Place, grants: &StoredGrants, principal_id: &st
     }
 }
 
-fn resource(scope: String, name: String, properties: RoleAssignmentProperties) -> RoleAssignmentResource {
+fn resource(scope: &str, name: String, properties: RoleAssignmentProperties) -> RoleAssignmentResource {
     RoleAssignmentResource { id: format!("{scope}/providers/{TYPE}/{name}"), name, kind: TYPE, properties }
 }
 

@@ -149,7 +149,7 @@ fn a_service_principal_is_printed_as_az_prints_it() {
     told.server.on("DELETE", &format!("{PATH}/deployer"), Reply::empty(200));
     told.server.on("DELETE", &format!("{PATH}/deployer/credentials/password1"), Reply::empty(200));
     told.run("service-principal create -n deployer");
-    told.run("service-principal create -n deployer --years 2 --only-show-errors -o table");
+    told.run("service-principal create -n deployer --years 4 --only-show-errors -o table");
     told.run("service-principal create -n deployer --role acrpull");
     told.run(&format!("service-principal create -n deployer --role nothing --scopes {ALL}"));
     told.run("service-principal show -n deployer");
@@ -241,7 +241,7 @@ fn assignments_are_listed_and_deleted() {
     told.run("role assignment list -o table");
     told.run("role assignment list --all -o table");
     told.run("role assignment list -r myregistry -o table");
-    told.run("role assignment list -r MYREGISTRY --include-inherited --assignee myACRTasksId --query '[].name' -o tsv");
+    told.run("role assignment list -r myregistry --include-inherited --assignee myACRTasksId --query '[].name' -o tsv");
     told.run(&format!("role assignment list --scope {scope} --role acrpull --assignee myACRTasksId"));
     told.run("role assignment delete --assignee myACRTasksId --role AcrPull -r myregistry");
     told.run("role assignment delete --assignee myACRTasksId --role AcrPull");

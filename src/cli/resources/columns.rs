@@ -136,9 +136,8 @@ pub(super) fn service_principals(value: &Value) -> Vec<Row> {
 }
 
 fn secret_expiry(service_principal: &Value, name: &str) -> String {
-    let secrets = list(service_principal, "/passwordCredentials").iter();
-    let found = secrets.filter(|secret| text(secret, "/keyId") == name).map(secret_end);
-    found.last().unwrap_or_default()
+    let mut secrets = list(service_principal, "/passwordCredentials").iter();
+    secrets.find(|secret| text(secret, "/keyId") == name).map(secret_end).unwrap_or_default()
 }
 
 fn secret_end(secret: &Value) -> String {

@@ -149,8 +149,9 @@ impl Operation for Create {
         };
         let (made, existed) = session.put(&service_principal(name), &json!({})).await?;
         if existed {
-            session
-                .warn(&format!("The service principal '{name}' existed already; its former secrets are refused now."));
+            session.warn(&format!(
+                "The service principal '{name}' existed already; a new secret takes the place of its former ones."
+            ));
         }
         let principal_id = made.pointer("/properties/principalId").and_then(Value::as_str).unwrap_or_default();
         for scope in &self.scopes {
@@ -164,7 +165,7 @@ impl Operation for Create {
             })?;
         }
         let made = generate(session, name, false, expiry).await?;
-        Ok(secret(session, made, Some(name)).into())
+        Ok(secret(session, &made, Some(name)).into())
     }
 }
 
@@ -188,7 +189,7 @@ async fn generate(session: &Session, name: &str, append: bool, expiry: Option<St
 }
 
 /// What `az ad sp create-for-rbac` and `credential reset` print.
-fn secret(session: &Session, made: Value, name: Option<&str>) -> Value {
+fn secret(session: &Session, made: &Value, name: Option<&str>) -> Value {
     session.warn("The output includes credentials that you must protect. Be sure that you do not include these credentials in your code or check the credentials into your source control.");
     let text = |key: &str| made.get(key).cloned().unwrap_or_default();
     let mut shown = json!({ "appId": text("clientId"), "password": text("value"), "tenant": text("tenantId") });
@@ -258,7 +259,7 @@ impl Operation for Reset {
     async fn run(self, session: &Session) -> Result<Outcome, Failure> {
         let expiry = self.validity.expiry(SystemClock.now())?;
         let made = generate(session, &self.named.name, self.append, expiry).await?;
-        Ok(secret(session, made, None).into())
+        Ok(secret(session, &made, None).into())
     }
 }
 

@@ -16,6 +16,11 @@ const ATTEMPTS: usize = 5;
 /// The path of the service principals.
 pub(super) const SERVICE_PRINCIPALS: &str = "/seawall/v1/servicePrincipals";
 
+/// The path of the role assignments in a scope.
+pub(super) fn role_assignments(scope: &str) -> String {
+    format!("{scope}/providers/Microsoft.Authorization/roleAssignments")
+}
+
 /// The path of a service principal.
 pub(super) fn service_principal(name: &str) -> String {
     format!("{SERVICE_PRINCIPALS}/{name}")
@@ -73,11 +78,6 @@ impl Session {
     /// The scope of all registries.
     pub(super) fn everything(&self) -> String {
         format!("/subscriptions/{}", self.subscription)
-    }
-
-    /// The path of the role assignments in a scope.
-    pub(super) fn role_assignments(&self, scope: &str) -> String {
-        format!("{scope}/providers/Microsoft.Authorization/roleAssignments")
     }
 
     /// The path of the identities.

@@ -11,7 +11,7 @@ use super::scope::{self, Scope};
 use crate::cli::format::Outcome;
 use crate::cli::resources::arguments::{Common, name};
 use crate::cli::resources::failure::Failure;
-use crate::cli::resources::session::Session;
+use crate::cli::resources::session::{Session, role_assignments};
 use crate::cli::resources::{Operation, columns, flat};
 
 /// How the server says that there is the same assignment already, under another id.
@@ -118,7 +118,7 @@ pub(in crate::cli::resources) async fn assign(
     scope: &str,
     properties: Map<String, Value>,
 ) -> Result<Value, Failure> {
-    let path = format!("{}/{}", session.role_assignments(scope), id_of(scope, &properties));
+    let path = format!("{}/{}", role_assignments(scope), id_of(scope, &properties));
     let body = json!({ "properties": properties });
     match session.put(&path, &body).await {
         Err(failure) if failure.is_refusal(EXISTS) => existing(session, scope, &body, failure).await,
@@ -145,7 +145,7 @@ async fn existing(session: &Session, scope: &str, body: &Value, failure: Failure
             _ => one == wanted,
         }
     };
-    let all = session.list(&session.role_assignments(scope)).await?;
+    let all = session.list(&role_assignments(scope)).await?;
     let here = all.into_iter().filter(|one| scope::is_in(one, scope));
     let mut found = here.filter(|one| {
         let role = match (one.pointer("/properties/roleDefinitionId"), body.pointer("/properties/roleDefinitionId")) {
@@ -192,7 +192,7 @@ async fn matching(
         None => None,
     };
     let text = |one: &Value, name: &str| one.pointer(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut all = session.list(&session.role_assignments(scope)).await?;
+    let mut all = session.list(&role_assignments(scope)).await?;
     all.retain(|one| {
         let of = |id: &String| text(one, "/properties/principalId").eq_ignore_ascii_case(id);
         let with = |id: &String| text(one, "/properties/roleDefinitionId").rsplit('/').next() == id.rsplit('/').next();
