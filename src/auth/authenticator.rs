@@ -195,12 +195,16 @@ impl Authenticator {
             ProviderFailure::Rejected(rejection) => Denial::IdentityTokenInvalid(rejection.code()).into(),
             unavailable @ ProviderFailure::Unavailable { .. } => Failure::Unavailable(unavailable.to_string()),
         })?;
+        if assertion.is_own() {
+            // No such provider can be declared. If it could, it would make anybody a managed identity.
+            return Err(Denial::IdentityTokenInvalid(Rejection::OwnToken.code()).into());
+        }
         // Only what is kept is mapped, so that the tokens that follow map to the same.
         Ok(Assertion { claims: identities.claims_in_use(&assertion), ..(*assertion).clone() })
     }
 
     /// Who it is at `registry` of whom `assertion` speaks. It must have been verified, or be our own word.
-    pub fn by_assertion(&self, registry: &Registry, assertion: Assertion, now: Timestamp) -> Result<SignIn, Failure> {
+    fn by_assertion(&self, registry: &Registry, assertion: Assertion, now: Timestamp) -> Result<SignIn, Failure> {
         let principal = self.asserted(registry, &assertion).ok_or(Denial::IdentityUnknown)?;
         let caller = accepted(principal, None, Granted::Everything, now)?;
         Ok(SignIn { caller, assertion: Some(Arc::new(assertion)) })
@@ -224,6 +228,15 @@ impl Authenticator {
             Some(_) => Err(Denial::NotAccepted(NotAccepted::PasswordExpired).into()),
             None => Err(Denial::CredentialInvalid.into()),
         }
+    }
+
+    /// The managed `identity` at `registry`, as the installation itself vouches for it. Whoever asks for that was allowed to.
+    ///
+    /// # Errors
+    /// [`Denial::IdentityUnknown`] for one that is not managed, is disabled, or is not the policy's; [`Denial::NoRole`].
+    pub fn vouch_for(&self, registry: &Registry, identity: &Identity, now: Timestamp) -> Result<SignIn, Failure> {
+        let assertion = identity.own_assertion().ok_or(Denial::IdentityUnknown)?;
+        self.by_assertion(registry, assertion, now)
     }
 
     /// Who presents this token, which is none of ours, as `failure` says: whom a provider vouches for, if it can be one of

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::claims::{ClaimName, looked_at};
 use super::credential::{PrincipalId, Verifier};
-use super::identity::{Assertion, Guid, Identity, IdentityKind, IdentityProvider, OWN_PROVIDER};
+use super::identity::{Assertion, Guid, Identity, IdentityKind, IdentityProvider};
 use super::layers::StoredIdentities;
 use super::origin::Origin;
 use super::problem::{Problem, Problems};
@@ -154,7 +154,7 @@ impl Identities {
     /// None when its provider is not declared any more, or stands for another issuer by now; none either when one of them is
     /// disabled and not a group: whoever is disabled is so in all his groups.
     pub fn meant_by(&self, assertion: &Assertion) -> Vec<&Arc<Identity>> {
-        if is_own(assertion) {
+        if assertion.is_own() {
             return self.managed(assertion).into_iter().filter(|identity| identity.is_enabled()).collect();
         }
         let known = self.provider(assertion).and_then(|provider| self.by_provider.get(&provider.name));
@@ -181,7 +181,7 @@ impl Identities {
     /// What of an assertion's claims identities and their names depend on: enough to keep in a token, so that the rules in
     /// force are asked again whenever it is used. Of a list, the elements that some rule asks for.
     pub fn claims_in_use(&self, assertion: &Assertion) -> Map<String, Value> {
-        if is_own(assertion) {
+        if assertion.is_own() {
             return assertion.claims.clone();
         }
         let provider = self.provider(assertion);
@@ -216,11 +216,6 @@ impl Identities {
         let same = |one: &&Arc<IdentityProvider>| one.name == assertion.provider && one.issuer == assertion.issuer;
         self.providers.iter().find(same)
     }
-}
-
-/// Whether it is our own word.
-fn is_own(assertion: &Assertion) -> bool {
-    *assertion.provider == *OWN_PROVIDER
 }
 
 /// As much of a subject's name as there is room for in records and tokens.

@@ -125,6 +125,13 @@ pub struct Assertion {
     pub claims: Map<String, Value>,
 }
 
+impl Assertion {
+    /// Whether it claims to be the installation's own word, which no provider may speak.
+    pub fn is_own(&self) -> bool {
+        *self.provider == *OWN_PROVIDER || *self.issuer == *OWN_PROVIDER
+    }
+}
+
 /// Somebody to whom roles are assigned: a person, a group, or a machine.
 #[derive(Debug, Clone)]
 pub struct Identity {

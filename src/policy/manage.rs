@@ -47,10 +47,14 @@ impl PolicySnapshot {
         action: ManagementAction,
     ) -> Option<Arc<RoleAssignment>> {
         let registry = registry.and_then(|name| self.registry_named(name));
-        let manages = |assignment: &Arc<RoleAssignment>| assignment.manages(action);
-        manager.identities.iter().find_map(|identity| match registry {
-            Some(registry) => registry.assignments(identity).iter().find(|one| manages(one)).cloned(),
-            None => self.assignments_everywhere(identity).find(manages),
+        let allows = |assignment: &Arc<RoleAssignment>| assignment.manages(action);
+        // Also when he was found in an earlier snapshot.
+        let counts = |one: &&Arc<Identity>| {
+            self.identities().named(&one.name).is_some_and(|now| now.id == one.id && now.is_enabled())
+        };
+        manager.identities.iter().filter(counts).find_map(|identity| match registry {
+            Some(registry) => registry.assignments(identity).iter().find(|one| allows(one)).cloned(),
+            None => self.assignments_everywhere(identity).find(allows),
         })
     }
 }

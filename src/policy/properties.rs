@@ -54,10 +54,10 @@ pub(super) struct DeclaredProperties {
 }
 
 /// The lists of a [`StoredRegistry`], compiled and shared.
+#[derive(Clone, Copy)]
 pub(super) struct StoredLists<'a> {
     pub(super) ip_rules: Option<&'a Arc<[StoredIpRule]>>,
-    /// Never `Some(None)`: that would be a list of nothing in particular.
-    pub(super) anonymous_pull_repositories: Option<Option<Repositories>>,
+    pub(super) anonymous_pull_repositories: Option<&'a Repositories>,
 }
 
 /// The properties, by their names in files, that the store has another value of, and where the file has them.
@@ -79,13 +79,14 @@ impl Properties {
                 setting($name, declared.$property.as_ref(), $stored, &mut overruled)
             };
         }
+        let confined = lists.anonymous_pull_repositories.map(|some| Some(Arc::clone(some)));
         let merged = Self {
             admin_user_enabled: merged!("adminUserEnabled", admin_user_enabled),
             anonymous_pull_enabled: merged!("anonymousPullEnabled", anonymous_pull_enabled),
             anonymous_pull_repositories: merged!(
                 "anonymousPullRepositories",
                 anonymous_pull_repositories,
-                lists.anonymous_pull_repositories.as_ref()
+                confined.as_ref()
             ),
             public_network_access: merged!("publicNetworkAccess", public_network_access),
             default_action: merged!("defaultAction", default_action),

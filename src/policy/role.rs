@@ -234,7 +234,8 @@ impl RoleAssignment {
 /// The sentence in the audit log.
 impl fmt::Display for RoleAssignment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of identity {} ({}", self.grants, self.identity, self.origin)?;
+        let on = if self.everywhere { " on all registries" } else { "" };
+        write!(f, "{} of identity {}{on} ({}", self.grants, self.identity, self.origin)?;
         // A place in a file says which one it is.
         if self.origin.line == 0 { write!(f, ", assignment {})", self.id) } else { f.write_str(")") }
     }

@@ -110,6 +110,7 @@ mod tests {
 
     #[test]
     fn a_property_that_only_a_newer_version_knows_makes_the_record_unreadable() {
+        let guid = "6f9619ff-8b86-d011-b42d-00c04fc964ff";
         let (id, time) = ("0123456789abcdef0123456789abcdef", "2026-11-21T12:00:00Z");
         let replaced = json!({ "id": id, "hash": "x", "until": time });
         let password = json!({ "name": "a", "id": id, "hash": "x", "creationTime": time, "replaced": replaced });
@@ -123,6 +124,19 @@ mod tests {
                 json!({ "id": "a", "purpose": "hash", "creationDate": time, "activeFrom": time, "sealed": "x" }),
                 1,
             ),
+            (
+                Kind::Identity,
+                json!({
+                    "id": id, "kind": "User", "principalId": guid, "clientId": guid, "creationDate": time,
+                    "matches": [{ "provider": "corp", "claims": {} }], "secrets": [password],
+                }),
+                5,
+            ),
+            (
+                Kind::RoleAssignment,
+                json!({ "principalId": guid, "grants": { "role": "x" }, "createdBy": "x", "creationDate": time }),
+                2,
+            ),
         ];
         for (kind, known, count) in cases {
             Object::from_json(kind, known.clone()).unwrap();
@@ -133,7 +147,9 @@ mod tests {
                 let mut newer = known.clone();
                 newer.pointer_mut(&place).unwrap()["newer"] = json!(true);
                 let error = Object::from_json(kind, newer).unwrap_err().to_string();
-                assert!(error.contains("unknown field `newer`"), "{kind:?} {place}: {error}");
+                // In these two any name may stand, but not with that value, or not beside another one.
+                let any_name = place.ends_with("/claims") || place.ends_with("/grants");
+                assert!(any_name || error.contains("unknown field `newer`"), "{kind:?} {place}: {error}");
             }
         }
     }

@@ -210,7 +210,7 @@ async fn an_access_token_is_good_for_its_registry_its_principal_and_its_password
 #[tokio::test]
 async fn an_anonymous_access_token_ends_with_anonymous_pull() {
     let house = House::new();
-    let token = token(&house, house.one(), &Caller::anonymous()).await;
+    let token = token(&house, house.one(), &Caller::anonymous(house.one())).await;
     let present = |registry: &Registry| house.authenticator.by_access_token(registry, &token, now(), 0);
     assert!(permitted(house.one(), &present(house.one()).unwrap()));
     assert!(present(house.registry("two.example.com")).is_err());

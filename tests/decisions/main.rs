@@ -3,6 +3,8 @@
 //! No server, no network, no files: what documents refer to is answered by a stand-in.
 
 #[cfg(test)]
+mod anonymous;
+#[cfg(test)]
 mod authenticator;
 #[cfg(test)]
 mod compile;
@@ -11,6 +13,8 @@ mod identities;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod manage;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod policy;
@@ -18,3 +22,5 @@ mod policy;
 mod properties;
 #[cfg(test)]
 mod sign_in;
+#[cfg(test)]
+mod stored_identities;

@@ -253,8 +253,8 @@ fn caller<'p>(policy: &'p PolicySnapshot, row: &str) -> (&'p Registry, Caller) {
         return (one, asserted(one, "corp", &serde_json::json!({ "sub": subject })).unwrap());
     }
     match row {
-        "anonymous" => (one, Caller::anonymous()),
-        "anonymous-off" => (two, Caller::anonymous()),
+        "anonymous" => (one, Caller::anonymous(one)),
+        "anonymous-off" => (two, Caller::anonymous(two)),
         "no-admin" => of(two, "noadmin"),
         "myregistry" | "disabled" | "expired" | "system-pull" | "system-push" | "system-admin" => of(one, row),
         _ => of(one, &format!("for-{row}")),

@@ -11,12 +11,12 @@ use seawall::auth::keys::{KeyMaterial, Keyring, SigningAlgorithm};
 use seawall::auth::{Authenticator, Failure, MintError, SignIn};
 use seawall::oci::Scope;
 use seawall::policy::credential::PrincipalId;
-use seawall::policy::{Denial, PolicySnapshot, Registry};
+use seawall::policy::{Caller, Denial, PolicySnapshot, Registry};
 use seawall::secret::Secret;
 use seawall::telemetry::metrics::Metrics;
 use serde_json::{Map, Value, json};
 
-use super::policy::{hash_key, now, snapshot};
+use super::policy::{compiled_with, hash_key, now, snapshot};
 
 const ISSUER: &str = "https://login.example.com";
 const DOCUMENT: &str = "identityProviders:
@@ -233,9 +233,54 @@ async fn what_has_no_room_in_a_token_ends_the_sign_in() {
     assert!(matches!(refresh, Err(MintError::IdentityTooLarge)));
 }
 
+/// What the installation vouches for is a managed identity of the policy, at every use anew; nobody's token can say it.
+#[tokio::test]
+async fn a_managed_identity_has_tokens_of_ours_which_end_with_it() {
+    let managed = "identities:\n  agent: { type: UserAssigned, principalId: 11111111-2222-3333-4444-555555555555 }\n";
+    let with = DOCUMENT
+        .replace("identities:\n", managed)
+        .replace("roleAssignments: [ {", "roleAssignments: [ { identity: agent, role: AcrPush }, {");
+    let mut house = House::new();
+    let load = |house: &mut House, document: &str| {
+        let document = document.replace("KEYS", &house.keys);
+        house.policy = compiled_with(&hash_key(), &document).0.unwrap();
+    };
+    load(&mut house, &with);
+    let vouched = |house: &House, host: &str| {
+        let registry = house.policy.registry_for_host(host).unwrap();
+        house.authenticator.vouch_for(registry, registry.identities().named("agent").unwrap(), now())
+    };
+    let sign_in = vouched(&house, "one.example.com").unwrap();
+    assert_eq!(vouched(&house, "two.example.com").unwrap_err(), Failure::Denied(Denial::NoRole));
+    let (access, refresh) = house.tokens(&sign_in).await;
+    let again = |house: &House| house.authenticator.by_refresh_token(house.one(), &refresh, now());
+    assert_eq!(again(&house).unwrap().caller.principal.name(), "agent");
+    let elsewhere = house.policy.registry_for_host("two.example.com").unwrap();
+    assert!(house.authenticator.by_refresh_token(elsewhere, &refresh, now()).is_err());
+    for (document, denial) in [
+        (with.replace("type: UserAssigned,", "type: UserAssigned, status: disabled,"), Denial::PrincipalGone),
+        (with.replace("UserAssigned", "User"), Denial::PrincipalGone),
+        (with.replace("  agent:", "  renamed:").replace("identity: agent", "identity: renamed"), Denial::PrincipalGone),
+        (with.replace("identity: agent", "identity: builders"), Denial::NoRole),
+    ] {
+        load(&mut house, &document.replace("{ identity: builders, role: AcrPush }, ", ""));
+        assert_eq!(again(&house).unwrap_err(), Failure::Denied(denial.clone()), "{document}");
+        let by_access = house.authenticator.by_access_token(house.one(), &access, now(), 0);
+        assert_eq!(by_access.is_ok(), denial == Denial::NoRole, "without a role it is denied whatever it asks for");
+    }
+    load(&mut house, &with);
+    for issuer in ["seawall", "seawall/"] {
+        let claims = json!({ "iss": issuer, "sub": "11111111-2222-3333-4444-555555555555", "identity": "any" });
+        assert!(matches!(
+            house.sign_in(&claims).await,
+            Err(Failure::Denied(Denial::IdentityTokenInvalid(_) | Denial::IdentityUnknown))
+        ));
+    }
+}
+
 #[tokio::test]
 async fn an_anonymous_caller_has_no_refresh_token() {
     let house = House::new();
-    let anonymous = SignIn::from(seawall::policy::Caller::anonymous());
+    let anonymous = SignIn::from(Caller::anonymous(house.one()));
     assert!(house.authenticator.issue_refresh(house.one(), &anonymous, now()).await.unwrap().is_none());
 }

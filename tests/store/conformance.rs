@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use seawall::policy::credential::{CredentialId, PrincipalId};
 use seawall::policy::document::{NetworkAction, TokenStatus};
-use seawall::policy::stored::{StoredIpRule, StoredPassword, StoredRegistry, StoredToken};
+use seawall::policy::identity::{Guid, IdentityKind};
+use seawall::policy::stored::{
+    StoredClaimRule, StoredGrants, StoredIdentity, StoredIpRule, StoredPassword, StoredRegistry, StoredRoleAssignment,
+    StoredToken,
+};
 use seawall::secret::{EncryptionKey, Sealed, Secret};
 use seawall::store::{
     Expected, KeyPurpose, Kind, LastUse, Object, ObjectKey, Position, Record, Revision, Store, StoreError, StoredKey,
@@ -66,7 +70,12 @@ fn registry() -> StoredRegistry {
         action: NetworkAction::Deny,
         name: Some("Büro \"eins\"\n\0".to_owned()),
     };
-    StoredRegistry { admin_user_enabled: Some(true), ip_rules: Some(vec![rule]), ..StoredRegistry::default() }
+    StoredRegistry {
+        admin_user_enabled: Some(true),
+        anonymous_pull_repositories: Some(vec!["public/*".to_owned()]),
+        ip_rules: Some(vec![rule]),
+        ..StoredRegistry::default()
+    }
 }
 
 fn signing_key() -> StoredKey {
@@ -82,13 +91,61 @@ fn signing_key() -> StoredKey {
     }
 }
 
+const ASSIGNED: &str = "00000000-0000-0000-0000-00000000000a";
+
+/// The key of what belongs to the whole installation.
+fn of_all(kind: Kind, name: &str) -> ObjectKey {
+    ObjectKey { registry: String::new(), kind, name: name.to_owned() }
+}
+
+fn guid(number: u8) -> Guid {
+    Guid::parse(&format!("00000000-0000-0000-0000-0000000000{number:02x}")).unwrap()
+}
+
+fn identity() -> StoredIdentity {
+    let claims = [("sub".to_owned(), "jané".to_owned()), ("/a/b".to_owned(), "*".to_owned())].into();
+    StoredIdentity {
+        id: "0123456789abcdef0123456789abcdef".parse::<PrincipalId>().unwrap(),
+        kind: IdentityKind::ServicePrincipal,
+        principal_id: guid(1),
+        client_id: guid(2),
+        tenant_id: Some(guid(3)),
+        matches: vec![StoredClaimRule { provider: "corp".to_owned(), claims }],
+        secrets: token().passwords,
+        verified_by: Some("corp".to_owned()),
+        status: TokenStatus::Disabled,
+        tags: [("team".to_owned(), "a".to_owned())].into(),
+        creation_date: at(3),
+    }
+}
+
+fn assignment(grants: StoredGrants) -> StoredRoleAssignment {
+    StoredRoleAssignment {
+        principal_id: guid(1),
+        grants,
+        repositories: Some(vec!["samples/*".to_owned()]),
+        description: Some("for the build".to_owned()),
+        created_by: "owner".to_owned(),
+        creation_date: at(4),
+    }
+}
+
 async fn keeps_every_kind_of_record(place: Place) {
     let store = place.open().await;
     let objects = [
         (key(Kind::Registry, ""), Object::Registry(registry())),
         (key(Kind::ScopeMap, "samples"), scope_map("for “samples”")),
         (key(Kind::Token, "ci-push"), Object::Token(token())),
-        (ObjectKey { registry: String::new(), kind: Kind::Key, name: "k1".to_owned() }, Object::Key(signing_key())),
+        (of_all(Kind::Key, "k1"), Object::Key(signing_key())),
+        (of_all(Kind::Identity, "jane.doe@example.com"), Object::Identity(identity())),
+        (
+            of_all(Kind::RoleAssignment, ASSIGNED),
+            Object::RoleAssignment(assignment(StoredGrants::Role("Owner".into()))),
+        ),
+        (
+            key(Kind::RoleAssignment, ASSIGNED),
+            Object::RoleAssignment(assignment(StoredGrants::ScopeMap("samples".into()))),
+        ),
     ];
     let batch: Vec<Write> = objects
         .iter()

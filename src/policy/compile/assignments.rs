@@ -94,7 +94,7 @@ impl Written<'_> {
         // No registry has an empty name.
         let mut parts = vec![self.registry.unwrap_or_default().to_owned(), self.identity.value.clone(), grants];
         parts.extend(repositories.into_iter().flatten().map(ToString::to_string));
-        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        let parts: Vec<&[u8]> = parts.iter().map(String::as_bytes).collect();
         PrincipalId::derive(house.hash_key, "role assignment", &parts).into()
     }
 }

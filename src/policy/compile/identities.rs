@@ -41,7 +41,8 @@ fn identity(
         problems.push(problem.hint("its client id, a GUID such as `uuidgen` makes, is its user name"));
     }
     let rules: Vec<_> = document.matches.iter().filter_map(|rule| self::rule(rule, providers, problems)).collect();
-    if document.matches.is_empty() && document.secrets.is_empty() {
+    // For a managed one the installation vouches.
+    if document.matches.is_empty() && document.secrets.is_empty() && !kind.is_managed() {
         let problem = Problem::warning(&name.origin, format!("nobody can be identity `{}`", name.value));
         problems.push(problem.hint("say under `matches` whom an identity provider must describe for it"));
     }

@@ -47,7 +47,8 @@ impl Declared {
             let hint = "what this file says is in force; remove it here to use what the API has set";
             warnings.push(Problem::warning(origin, what).hint(hint));
         };
-        for (name, origin) in stored.merged_with(&self.properties).1 {
+        let (properties, overruled) = stored.merged_with(&self.properties);
+        for (name, origin) in overruled {
             warn(&origin, format!("`{name}` has another value in the store"));
         }
         if let Some(origin) = self.admin.as_ref().map(|at| &at.origin).filter(|_| stored.has_admin_passwords()) {
@@ -63,6 +64,11 @@ impl Declared {
         }
         for map in self.scope_maps.values().filter(|map| stored.scope_map(&map.name).is_some()) {
             warn(&map.origin, format!("scope map `{}` is in the store too", map.name));
+        }
+        let confined = self.properties.anonymous_pull_repositories.as_ref();
+        if let Some(At { origin, .. }) = confined.filter(|_| !properties.anonymous_pull_enabled.value) {
+            let what = "`anonymousPullRepositories` has no effect while `anonymousPullEnabled` is off";
+            warnings.push(Problem::warning(origin, what).hint("set `anonymousPullEnabled` to true, or remove it"));
         }
     }
 

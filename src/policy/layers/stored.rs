@@ -200,7 +200,7 @@ impl Stored {
         let StoredProperties { record, ip_rules, anonymous_pull_repositories, .. } = &*self.properties;
         let compiled = StoredLists {
             ip_rules: ip_rules.as_ref().map(|rules| &rules.written),
-            anonymous_pull_repositories: anonymous_pull_repositories.as_ref().map(|some| Some(Arc::clone(some))),
+            anonymous_pull_repositories: anonymous_pull_repositories.as_ref(),
         };
         Properties::merge(declared, record, compiled)
     }

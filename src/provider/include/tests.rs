@@ -3,6 +3,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
+use crate::policy::document::InstallationAssignmentDocument;
 
 /// Names and contents; `@` in a content stands for a whole registry.
 type Files<'a> = &'a [(&'a str, &'a str)];
@@ -70,6 +71,23 @@ fn the_policy_of_all_files_is_one() {
     );
 }
 
+/// The only list among the policy's keys.
+#[test]
+fn what_is_assigned_on_all_registries_is_what_all_files_assign() {
+    let directory = directory(&[
+        ("root.yaml", "include: [a.yaml]\nroleAssignments: [{identity: me, role: Owner}]"),
+        ("a.yaml", "roleAssignments: [{identity: me, role: Owner}, {identity: you, role: AcrPull}]"),
+    ]);
+    let (sources, problems) = gathered(&directory);
+    assert_eq!(problems, Vec::<String>::new());
+    let policy = reader::read::<PolicyDocument>(sources.policy.unwrap(), &mut Problems::new()).unwrap();
+    let shown = |one: &At<InstallationAssignmentDocument>| {
+        format!("{} is {} in {}", *one.identity, *one.role, file_name(Path::new(&*one.origin.file)))
+    };
+    let all: Vec<_> = policy.role_assignments.iter().map(shown).collect();
+    assert_eq!(all, ["me is Owner in root.yaml", "me is Owner in a.yaml", "you is AcrPull in a.yaml"]);
+}
+
 #[test]
 fn what_includes_cannot_do_is_a_problem_at_the_place_that_says_it() {
     let cases: &[(Files, &[&str])] = &[
@@ -93,7 +111,7 @@ fn what_includes_cannot_do_is_a_problem_at_the_place_that_says_it() {
         (
             &[("root.yaml", "include: [a.yaml]"), ("a.yaml", "store: x")],
             &[
-                "a.yaml:1:1: key \"store\" in an included file\n  hint: only identityProviders, identities, registries and include may stand there; move it to the root file",
+                "a.yaml:1:1: key \"store\" in an included file\n  hint: only identityProviders, identities, roleAssignments, registries and include may stand there; move it to the root file",
             ],
         ),
         (
@@ -103,6 +121,8 @@ fn what_includes_cannot_do_is_a_problem_at_the_place_that_says_it() {
         (&[("root.yaml", "include: a.yaml")], &["root.yaml:1:10: expected a list, found text"]),
         (&[("root.yaml", "include: [a.yaml]"), ("a.yaml", "[]")], &["a.yaml:1:1: expected a mapping, found a list"]),
         (&[("root.yaml", "registries: []")], &["root.yaml:1:13: expected a mapping, found a list"]),
+        (&[("root.yaml", "roleAssignments: {}")], &["root.yaml:1:18: expected a list, found a mapping"]),
+        (&[("root.yaml", "roleAssignments: x")], &["root.yaml:1:18: expected a list, found text"]),
         (&[], &["root.yaml:1:1: cannot read root.yaml: No such file or directory (os error 2)"]),
     ];
     for (files, expected) in cases {

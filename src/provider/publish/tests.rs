@@ -1,7 +1,7 @@
 use super::*;
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, Timestamp};
 use crate::policy::document::{NetworkAction, PolicyDocument, RegistryDocuments};
-use crate::policy::stored::{StoredRegistry, StoredScopeMap, StoredToken};
+use crate::policy::stored::{StoredIdentity, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken};
 use crate::policy::{Principal, Registry};
 use crate::provider::testing::{change, changes, key, scope_map, token};
 use crate::provider::{reader, yaml};
@@ -19,19 +19,24 @@ struct House {
     provider: PolicyProvider,
 }
 
+/// A whole policy where the text has that key, else what stands under it.
+fn document(text: &str, problems: &mut Problems) -> Option<PolicyDocument> {
+    let tree = yaml::parse("policy.yaml", text, problems)?;
+    if text.contains("registries:") {
+        return reader::draft::<PolicyDocument>(tree, problems)?.whole();
+    }
+    let registries = reader::draft::<RegistryDocuments>(tree, problems)?.whole()?;
+    Some(PolicyDocument { registries, ..PolicyDocument::default() })
+}
+
 impl House {
     fn new(file: &str) -> Self {
         let file = Arc::new(Mutex::new(file.to_owned()));
         let (current, read) = (Arc::new(Current::new()), Arc::clone(&file));
         let read = move || {
             let mut problems = Problems::new();
-            let tree = yaml::parse("policy.yaml", &read.lock().unwrap(), &mut problems);
-            let draft = tree.and_then(|tree| reader::draft::<RegistryDocuments>(tree, &mut problems));
-            match draft.and_then(reader::Draft::whole) {
-                Some(registries) => {
-                    let document = PolicyDocument { registries, ..PolicyDocument::default() };
-                    Ok(Described { document, files: Vec::new() })
-                }
+            match document(&read.lock().unwrap(), &mut problems) {
+                Some(document) => Ok(Described { document, files: Vec::new() }),
                 None => Err(Refused { problems, files: Vec::new() }),
             }
         };
@@ -194,6 +199,77 @@ fn an_unreadable_token_or_scope_map_grants_nothing() {
     assert!(house.knows("ci-push") && house.one().scope_map("team-a").is_none());
     house.provider.apply(&unreadable(3, Kind::Token, "ci-push"));
     assert!(!house.knows("ci-push"));
+}
+
+const WITH_PROVIDER: &str = "identityProviders: { corp: { issuer: https://corp.example, audiences: [a] } }
+identities: { in-file: { type: User, matches: [{ provider: corp, claims: { sub: x } }] } }
+registries: { myregistry: { loginServer: one.example.com, upstream: { url: http://127.0.0.1:5000 } } }
+";
+
+fn joe(id: &str) -> StoredIdentity {
+    serde_json::from_value(serde_json::json!({
+        "id": id, "kind": "User", "principalId": "00000000-0000-0000-0000-000000000001",
+        "clientId": "00000000-0000-0000-0000-000000000002", "creationDate": Timestamp::UNIX_EPOCH,
+        "matches": [{ "provider": "corp", "claims": { "sub": "joe" } }],
+    }))
+    .unwrap()
+}
+
+fn pulls() -> StoredRoleAssignment {
+    serde_json::from_value(serde_json::json!({
+        "principalId": "00000000-0000-0000-0000-000000000001", "grants": { "role": "AcrPull" },
+        "createdBy": "owner", "creationDate": Timestamp::UNIX_EPOCH,
+    }))
+    .unwrap()
+}
+
+/// How much of what is assigned joe has; `None` when nobody is joe.
+fn rights_of_joe(house: &House) -> Option<usize> {
+    let registry = house.one();
+    let joe = registry.identities().named("joe").filter(|joe| joe.is_enabled())?;
+    Some(registry.assignments(joe).len())
+}
+
+/// What the store says of people counts with the next request, and so does that it says nothing any more.
+#[test]
+fn identities_and_assignments_of_the_store_come_and_go() {
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+    const ASSIGNED: &str = "00000000-0000-0000-0000-00000000000a";
+    let house = House::new(WITH_PROVIDER);
+    house.provider.reload().unwrap();
+    let identity = |revision, name: &str, set: Option<StoredIdentity>| {
+        changes(revision, false, vec![change(revision, key("", Kind::Identity, name), set.map(Object::Identity))])
+    };
+    let assignment = |revision, registry: &str, set: Option<StoredRoleAssignment>| {
+        let key = key(registry, Kind::RoleAssignment, ASSIGNED);
+        changes(revision, false, vec![change(revision, key, set.map(Object::RoleAssignment))])
+    };
+    assert!(house.provider.apply(&identity(1, "joe", Some(joe(ID)))).warnings.is_empty());
+    assert_eq!(rights_of_joe(&house), Some(0));
+    house.provider.apply(&assignment(2, "myregistry", Some(pulls())));
+    house.provider.apply(&assignment(3, "", Some(pulls())));
+    assert_eq!(rights_of_joe(&house), Some(2));
+    house.provider.reload().unwrap();
+    assert_eq!(rights_of_joe(&house), Some(2), "whatever the files say");
+    house.provider.apply(&assignment(4, "myregistry", None));
+    assert_eq!(rights_of_joe(&house), Some(1));
+    let unreadable = |revision, kind, name: &str| Changes {
+        unreadable: vec![Unreadable { key: key("", kind, name), revision: Revision(revision), reason: String::new() }],
+        ..changes(revision, false, Vec::new())
+    };
+    house.provider.apply(&unreadable(5, Kind::RoleAssignment, ASSIGNED));
+    assert_eq!(rights_of_joe(&house), Some(0));
+    house.provider.apply(&unreadable(6, Kind::Identity, "joe"));
+    assert_eq!(rights_of_joe(&house), None);
+    assert!(house.one().identities().named("joe").is_some(), "known, so that whoever is joe is nobody");
+    house.provider.apply(&identity(7, "joe", Some(joe(ID))));
+    assert_eq!(rights_of_joe(&house), Some(0));
+    let hidden = house.provider.apply(&identity(8, "in-file", Some(joe("1123456789abcdef0123456789abcdef"))));
+    let told: Vec<_> = hidden.warnings.iter().map(|one| one.what.clone()).collect();
+    assert_eq!(told, ["identity `in-file` of the store has the name of another one"]);
+    assert!(house.provider.apply(&identity(9, "other", None)).warnings.is_empty(), "it was told");
+    house.provider.apply(&identity(10, "joe", None));
+    assert!(house.one().identities().named("joe").is_none());
 }
 
 #[test]

@@ -149,10 +149,11 @@ policy.yaml:6:71: there is no identity provider `github`
   hint: declare it under `identityProviders`",
     ),
     (
-        "nobody can be it",
+        "nobody can be it; for a managed one the installation vouches",
         "    matches: [{ provider: corp, claims: { sub: build } }]",
-        "    status: enabled",
-        "policy.yaml:4:3: warning: nobody can be identity `build-agent`
+        "    status: enabled
+  joe: { type: User }",
+        "policy.yaml:7:3: warning: nobody can be identity `joe`
   hint: say under `matches` whom an identity provider must describe for it",
     ),
     (
@@ -293,6 +294,23 @@ policy.yaml:21:9: warning: this assignment gives `cluster` nothing
   hint: an identity of type `KubernetesCluster` pulls and does nothing else: `AcrPull` is its role
 policy.yaml:22:9: warning: this assignment gives `vault` nothing
   hint: give the scope map a repository, or assign a role",
+    ),
+    (
+        "of all registries: unknown identities and roles, bad conditions, the same twice",
+        "registries:",
+        "roleAssignments:
+  - { identity: build-agnt, role: AcrPull }
+  - { identity: vault, role: AcrPul, repositories: [a*] }
+  - { identity: vault, role: Reader }
+  - { identity: vault, role: reader }
+registries:",
+        "policy.yaml:15:17: there is no identity `build-agnt`
+  hint: did you mean `build-agent`?
+policy.yaml:16:30: there is no role `AcrPul`
+  hint: did you mean `AcrPull`?
+policy.yaml:16:54: `a*`: the wildcard must be the last segment: write `prefix/*`, or `*` for every repository
+policy.yaml:18:5: role Reader is assigned to `vault` already
+  hint: the other is at policy.yaml:17:5",
     ),
     (
         "one mistake is told once: what refers to something broken is not broken too",

@@ -2,7 +2,10 @@
 
 use seawall::policy::credential::{CredentialId, PrincipalId, Verifier};
 use seawall::policy::document::TokenStatus;
-use seawall::policy::stored::{StoredPassword, StoredScopeMap, StoredToken};
+use seawall::policy::identity::{Guid, IdentityKind};
+use seawall::policy::stored::{
+    StoredClaimRule, StoredGrants, StoredIdentity, StoredPassword, StoredRoleAssignment, StoredScopeMap, StoredToken,
+};
 use seawall::secret::Secret;
 
 use crate::policy::{hash_key, now};
@@ -41,5 +44,42 @@ pub(crate) fn password(name: &str, secret: &str) -> StoredPassword {
         expiry: None,
         sealed: None,
         replaced: None,
+    }
+}
+
+/// An id that follows from a word.
+pub(crate) fn guid(word: &str) -> Guid {
+    principal_id(word).into()
+}
+
+/// An identity of which provider `corp` says `sub: NAME`; a service principal's secret is its name. Its principal id is
+/// `guid("NAME")`, its client id `guid("client of NAME")`.
+pub(crate) fn identity(name: &str, kind: IdentityKind) -> StoredIdentity {
+    let rule = StoredClaimRule { provider: "corp".to_owned(), claims: [("sub".to_owned(), name.to_owned())].into() };
+    let has_secret = kind == IdentityKind::ServicePrincipal;
+    StoredIdentity {
+        id: principal_id(name),
+        kind,
+        principal_id: guid(name),
+        client_id: guid(&format!("client of {name}")),
+        tenant_id: None,
+        matches: vec![rule],
+        secrets: if has_secret { vec![password("password1", name)] } else { Vec::new() },
+        verified_by: None,
+        status: TokenStatus::Enabled,
+        tags: std::collections::BTreeMap::new(),
+        creation_date: now(),
+    }
+}
+
+/// A role for the identity whose principal id is `guid(identity)`.
+pub(crate) fn role(identity: &str, role: &str) -> StoredRoleAssignment {
+    StoredRoleAssignment {
+        principal_id: guid(identity),
+        grants: StoredGrants::Role(role.to_owned()),
+        repositories: None,
+        description: None,
+        created_by: "owner".to_owned(),
+        creation_date: now(),
     }
 }
