@@ -18,17 +18,17 @@ pub(super) async fn issue(call: &Call) -> Result<Answer, ApiError> {
     let IssueToken { registry } = call.json()?;
     let snapshot = call.snapshot()?;
     let identity = snapshot.identities().named(name).ok_or_else(|| not_found(name))?;
-    let Some(assertion) = identity.own_assertion() else {
+    if !identity.kind.is_managed() {
         let message = format!(
             "'{name}' is a {:?}: only managed identities (UserAssigned, SystemAssigned) are vouched for by seawall itself",
             identity.kind
         );
         return Err(ApiError::conflict("NotAManagedIdentity", message));
-    };
+    }
     let registry = snapshot
         .registry_named(&registry)
         .ok_or_else(|| ApiError::invalid("registry", format!("there is no registry '{registry}'")))?;
-    let signed_in = call.parts.authenticator.by_assertion(registry, assertion, call.now);
+    let signed_in = call.parts.authenticator.vouch_for(registry, identity, call.now);
     let signed_in = signed_in.map_err(|failure| refused(failure, name, &registry.name))?;
     let minted = call.parts.authenticator.issue_refresh(registry, &signed_in, call.now).await;
     let minted = minted.map_err(|error| ApiError::internal(&error))?;

@@ -3,6 +3,7 @@
 mod clients;
 mod cross_registry;
 mod exchange;
+mod managing;
 mod provider_trouble;
 mod sdk;
 mod world;
