@@ -24,7 +24,10 @@ use super::models::{
 };
 
 const JSON: &str = "application/json";
+/// The owner's credential, or a provider's token.
 const BEARER: &str = "owner";
+/// A service principal's client id and secret.
+const BASIC: &str = "servicePrincipal";
 
 /// The schemas that the document mentions, by name.
 type Schemas = BTreeMap<String, RefOr<Schema>>;
@@ -49,19 +52,23 @@ pub(super) fn document() -> OpenApi {
         paths.add_path_operation(endpoint.path, vec![method(endpoint)], operation(endpoint, earlier, &mut schemas));
     }
     let bearer = Http::new(HttpAuthScheme::Bearer);
-    let components =
-        ComponentsBuilder::new().schemas_from_iter(schemas).security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let basic = Http::new(HttpAuthScheme::Basic);
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme(BEARER, SecurityScheme::Http(bearer))
+        .security_scheme(BASIC, SecurityScheme::Http(basic));
     let mut info = Info::new("seawall management API", "2025-11-01");
     info.description = Some(
         "The resource API of Microsoft.ContainerRegistry, as far as seawall has what it manages. Any subscription, \
-         resource group and api-version may be sent. On a Unix socket no credential is asked for."
+         resource group and api-version may be sent. Role assignments and identities are Azure's, too. On a Unix socket \
+         no credential is asked for."
             .to_owned(),
     );
     OpenApiBuilder::new()
         .info(info)
         .paths(paths)
         .components(Some(components.build()))
-        .security(Some([SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, [])]))
+        .security(Some([BEARER, BASIC].map(|scheme| SecurityRequirement::new::<_, [&str; 0], &str>(scheme, []))))
         .build()
 }
 

@@ -25,8 +25,8 @@ async fn send(desk: &Desk, bearer: &str, method: Method, path: &str, body: &Valu
 
 /// Somebody with `role` in `scope`, as the provider vouches for him.
 async fn somebody(desk: &Desk, name: &str, role: &str, scope: &str) -> String {
-    let rule = json!([{ "provider": "corp", "claims": { "sub": name } }]);
-    let principal = make(desk, name, json!({ "identityType": "User", "matches": rule })).await;
+    let matches = json!([{ "provider": "corp", "claims": { "sub": name } }]);
+    let principal = make(desk, name, json!({ "identityType": "User", "matches": matches })).await;
     assign(desk, scope, &principal, role).await;
     said(desk, name, &json!({ "email": format!("{name}@example.com") }))
 }

@@ -155,6 +155,23 @@ async fn what_is_wrong_with_an_assignment_is_said() {
     filter.refused(400, "InvalidFilterInQueryString");
 }
 
+/// D34, for identities too: a map that is made anew must not give them rights that nobody gave them.
+#[tokio::test]
+async fn a_scope_map_that_an_identity_has_is_in_use() {
+    let desk = desk().await;
+    let principal = make(&desk, "build-agent", json!({})).await;
+    let actions = json!({ "actions": ["repositories/a/content/read"] });
+    desk.put(&scope_map("a-scope-map"), actions.clone()).await.expect(201);
+    let map = json!({ "scopeMapId": scope_map("a-scope-map"), "principalId": principal });
+    desk.put(&one(REGISTRY), map).await.expect(201);
+    let (message, _) = desk.delete(&scope_map("a-scope-map")).await.refused(409, "ScopeMapInUse");
+    assert!(message.contains("is used by 'build-agent'"), "{message}");
+    desk.delete(&format!("{}?force=true", scope_map("a-scope-map"))).await.expect(200);
+    desk.put(&scope_map("a-scope-map"), actions.clone()).await.refused(409, "ScopeMapInUse");
+    desk.delete(&one(REGISTRY)).await.expect(200);
+    desk.put(&scope_map("a-scope-map"), actions).await.expect(201);
+}
+
 #[tokio::test]
 async fn lists_show_a_scope_and_what_is_above_or_below_it() {
     let desk = desk().await;
