@@ -4,6 +4,7 @@
 //! written; no other character is special. What is missing, or of a kind that has no text, does not match.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ impl ClaimRule {
 }
 
 /// Which claim: a key of the payload, or with a leading `/` a JSON pointer into it (RFC 6901).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClaimName(Box<[Box<str>]>);
 
 impl ClaimName {
@@ -96,6 +97,11 @@ impl ClaimPattern {
         (!text.is_empty()).then(|| Self(text.into()))
     }
 
+    /// The only text that it matches, if there is only one.
+    pub(super) fn exact(&self) -> Option<&str> {
+        (!self.0.contains('*')).then_some(&*self.0)
+    }
+
     /// Whether it asks for nothing but that the claim is there.
     pub fn matches_everything(&self) -> bool {
         self.0.bytes().all(|byte| byte == b'*')
@@ -122,7 +128,7 @@ impl fmt::Display for ClaimPattern {
 }
 
 /// The texts of a claim: its own, or one for each element of a list. Truth values and whole numbers have one.
-fn texts(value: &Value) -> impl Iterator<Item = Cow<'_, str>> {
+pub(super) fn texts(value: &Value) -> impl Iterator<Item = Cow<'_, str>> {
     let elements = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     elements.iter().filter_map(text)
 }
@@ -141,8 +147,9 @@ fn text(value: &Value) -> Option<Cow<'_, str>> {
 /// Of a list only the elements that some rule asks for: a person may be in thousands of groups.
 pub(super) fn looked_at(rules: &[&ClaimRule], claims: &Map<String, Value>) -> Map<String, Value> {
     let asked = || rules.iter().flat_map(|rule| &rule.claims);
-    let mut kept = Map::new();
-    for (name, _) in asked() {
+    let (mut kept, mut done) = (Map::new(), HashSet::new());
+    // Each claim once: thousands of rules may ask for the same.
+    for name in asked().map(|(name, _)| name).filter(|name| done.insert(*name)) {
         let wanted = |element: &&Value| {
             let Some(text) = text(element) else { return false };
             asked().any(|(other, pattern)| other == name && pattern.matches(&text))

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::claims::{ClaimName, looked_at};
 use super::credential::{PrincipalId, Verifier};
+use super::described::Described;
 use super::identity::{Assertion, Guid, Identity, IdentityKind, IdentityProvider};
 use super::layers::StoredIdentities;
 use super::origin::Origin;
@@ -22,12 +23,14 @@ pub struct Identities {
     providers: Arc<[Arc<IdentityProvider>]>,
     by_name: BTreeMap<Arc<str>, Arc<Identity>>,
     /// Those that a rule makes, by the provider that it names.
-    by_provider: HashMap<Arc<str>, Vec<Arc<Identity>>>,
+    by_provider: HashMap<Arc<str>, Described>,
     client_ids: HashMap<Guid, Arc<Identity>>,
     principal_ids: HashMap<Guid, Arc<Identity>>,
     ids: HashMap<PrincipalId, Arc<Identity>>,
     /// What they were made of, where the store has any.
     layers: Option<(Arc<Self>, Arc<StoredIdentities>)>,
+    /// One of their slow verifiers: every login asks for it.
+    slow: Option<Verifier>,
     warnings: Problems,
 }
 
@@ -64,10 +67,12 @@ impl Identities {
     }
 
     fn add(&mut self, identity: Arc<Identity>) {
-        for provider in &*self.providers {
-            if identity.rules.iter().any(|rule| rule.provider == provider.name) {
-                self.by_provider.entry(Arc::clone(&provider.name)).or_default().push(Arc::clone(&identity));
-            }
+        for rule in &identity.rules {
+            self.by_provider.entry(Arc::clone(&rule.provider)).or_default().add(rule, &identity);
+        }
+        if self.slow.is_none() {
+            let mut verifiers = identity.secrets.iter().map(|secret| &secret.verifier);
+            self.slow = verifiers.find(|verifier| verifier.is_slow()).cloned();
         }
         let client_id = identity.client_id.iter().cloned();
         self.client_ids.extend(client_id.map(|id| (id, Arc::clone(&identity))));
@@ -158,8 +163,7 @@ impl Identities {
             return self.managed(assertion).into_iter().filter(|identity| identity.is_enabled()).collect();
         }
         let known = self.provider(assertion).and_then(|provider| self.by_provider.get(&provider.name));
-        let mut meant: Vec<_> =
-            known.into_iter().flatten().filter(|identity| identity.is_meant_by(assertion)).collect();
+        let mut meant = known.map(|known| known.meant_by(assertion)).unwrap_or_default();
         if meant.iter().any(|identity| !identity.is_enabled() && identity.kind != IdentityKind::Group) {
             return Vec::new();
         }
@@ -185,8 +189,7 @@ impl Identities {
             return assertion.claims.clone();
         }
         let provider = self.provider(assertion);
-        let identities = provider.and_then(|provider| self.by_provider.get(&provider.name));
-        let rules = identities.into_iter().flatten().flat_map(|identity| &identity.rules);
+        let rules = self.iter().filter(|_| provider.is_some()).flat_map(|identity| &identity.rules);
         let of_provider: Vec<_> = rules.filter(|rule| *rule.provider == *assertion.provider).collect();
         let mut kept = looked_at(&of_provider, &assertion.claims);
         let name = provider.and_then(|provider| ClaimName::parse(provider.name_claim.as_deref()?).ok());
@@ -208,8 +211,7 @@ impl Identities {
 
     /// Some slow verifier of a service principal, if there is any: the work to do in vain for unknown ones.
     pub fn slow_verifier(&self) -> Option<&Verifier> {
-        let secrets = self.iter().flat_map(|identity| &identity.secrets);
-        secrets.map(|secret| &secret.verifier).find(|verifier| verifier.is_slow())
+        self.slow.as_ref()
     }
 
     fn provider(&self, assertion: &Assertion) -> Option<&Arc<IdentityProvider>> {

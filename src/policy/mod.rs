@@ -13,6 +13,7 @@ pub mod claims;
 mod compile;
 pub mod credential;
 mod decide;
+mod described;
 pub mod document;
 pub mod expiry;
 mod identities;

@@ -214,6 +214,11 @@ async fn an_anonymous_access_token_ends_with_anonymous_pull() {
     let present = |registry: &Registry| house.authenticator.by_access_token(registry, &token, now(), 0);
     assert!(permitted(house.one(), &present(house.one()).unwrap()));
     assert!(present(house.registry("two.example.com")).is_err());
+    let other = "anonymousPullEnabled: true\n  anonymousPullRepositories: [other/*]";
+    let confined = DOCUMENT.replace("anonymousPullEnabled: true", other).replace("HASH", CHOSEN);
+    let confined = compiled_with(house.authenticator.hash_key(), &confined).0.unwrap();
+    let registry = confined.registry_for_host("one.example.com").unwrap();
+    assert!(!permitted(registry, &present(registry).unwrap()), "this repository is not among them any more");
     let off = DOCUMENT.replace("anonymousPullEnabled: true", "anonymousPullEnabled: false").replace("HASH", CHOSEN);
     let off = compiled_with(house.authenticator.hash_key(), &off).0.unwrap();
     let registry = off.registry_for_host("one.example.com").unwrap();

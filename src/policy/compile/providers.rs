@@ -53,7 +53,7 @@ fn provider(
     problems: &mut Problems,
 ) -> Option<IdentityProvider> {
     let named = check_name(name, names::PROVIDER, problems);
-    if name.value == OWN_PROVIDER {
+    if name.eq_ignore_ascii_case(OWN_PROVIDER) {
         let problem = Problem::new(&name.origin, format!("`{OWN_PROVIDER}` is the name of the installation itself"));
         problems.push(problem.hint("choose another name for the provider"));
     }

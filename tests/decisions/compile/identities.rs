@@ -308,7 +308,7 @@ registries:",
   hint: did you mean `build-agent`?
 policy.yaml:16:30: there is no role `AcrPul`
   hint: did you mean `AcrPull`?
-policy.yaml:16:54: `a*`: the wildcard must be the last segment: write `prefix/*`, or `*` for every repository
+policy.yaml:16:53: `a*`: the wildcard must be the last segment: write `prefix/*`, or `*` for every repository
 policy.yaml:18:5: role Reader is assigned to `vault` already
   hint: the other is at policy.yaml:17:5",
     ),

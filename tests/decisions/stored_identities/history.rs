@@ -136,7 +136,9 @@ proptest! {
             }
         }
         let mut anew = StoredPolicy::default();
-        last.iter().for_each(|step| step.apply(&mut anew));
+        for step in &last {
+            step.apply(&mut anew);
+        }
         let anew = PolicySnapshot::assemble(1, &house.declared, &anew, None);
         prop_assert_eq!(answers(&before), answers(&anew));
         for registry in before.registries() {
