@@ -15,7 +15,9 @@ use super::models::{
     CheckName, Ids, IpRule, List, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties,
     RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, Word,
 };
+use super::repositories;
 use super::write::{Change, modify, read};
+use crate::policy::manage::ManagementAction;
 use crate::policy::names;
 use crate::policy::network::{check_rule, check_rule_name};
 use crate::policy::stored::{StoredIpRule, StoredRegistry};
@@ -28,6 +30,9 @@ const TYPE: &str = "Microsoft.ContainerRegistry/registries";
 pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
     let mut value = Vec::new();
     for registry in call.snapshot()?.registries() {
+        if !call.may(Some(&registry.name), ManagementAction::Read)? {
+            continue;
+        }
         let (stored, _) = stored(call, registry).await?;
         value.push(resource(&call.parts.settings, registry, &stored));
     }
@@ -39,6 +44,9 @@ pub(super) async fn list_resources(call: &Call) -> Result<Answer, ApiError> {
     let filter = Filter::parse(call.query("$filter").unwrap_or_default())?;
     let mut value = Vec::new();
     for registry in call.snapshot()?.registries().iter().filter(|registry| filter.admits(registry)) {
+        if !call.may(Some(&registry.name), ManagementAction::Read)? {
+            continue;
+        }
         let (stored, _) = stored(call, registry).await?;
         value.push(summary(&call.parts.settings, registry, &stored));
     }
@@ -159,6 +167,7 @@ fn apply(registry: &Registry, sent: &RegistryUpdateProperties, stored: &mut Stor
         sent.anonymous_pull_enabled,
         &mut stored.anonymous_pull_enabled,
     )?;
+    apply_anonymous_repositories(registry, sent, stored)?;
     set("publicNetworkAccess", &properties.public_network_access, access, &mut stored.public_network_access)?;
     set(
         "networkRuleBypassOptions",
@@ -181,6 +190,32 @@ fn apply(registry: &Registry, sent: &RegistryUpdateProperties, stored: &mut Stor
         stored.ip_rules = Some(rules.to_vec());
     }
     Ok(())
+}
+
+fn apply_anonymous_repositories(
+    registry: &Registry,
+    sent: &RegistryUpdateProperties,
+    stored: &mut StoredRegistry,
+) -> Result<(), ApiError> {
+    let Some(patterns) = &sent.anonymous_pull_repositories else { return Ok(()) };
+    let read = repositories::checked("properties.anonymousPullRepositories", patterns)?;
+    let setting = &registry.properties().anonymous_pull_repositories;
+    let mut kept = None;
+    let texts = repositories::texts(&read);
+    set("anonymousPullRepositories", setting, Some(Some(Arc::from(read))), &mut kept)?;
+    if kept.is_some() {
+        stored.anonymous_pull_repositories = Some(texts);
+    }
+    Ok(())
+}
+
+/// The repositories to which anonymous pull is confined.
+fn anonymous_repositories(registry: &Registry, stored: &StoredRegistry) -> Option<Vec<String>> {
+    let setting = &registry.properties().anonymous_pull_repositories;
+    if setting.declared.is_none() {
+        return stored.anonymous_pull_repositories.clone();
+    }
+    setting.value.as_ref().map(|patterns| repositories::texts(patterns))
 }
 
 /// Sets one property, unless a file declares it: then it can only be said again.
@@ -239,6 +274,7 @@ fn resource(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -
         provisioning_state: SUCCEEDED,
         admin_user_enabled: in_force(&set.admin_user_enabled, stored.admin_user_enabled.as_ref()),
         anonymous_pull_enabled: in_force(&set.anonymous_pull_enabled, stored.anonymous_pull_enabled.as_ref()),
+        anonymous_pull_repositories: anonymous_repositories(registry, stored),
         public_network_access: Word(in_force(&set.public_network_access, stored.public_network_access.as_ref())),
         network_rule_bypass_options: Word(in_force(
             &set.network_rule_bypass_options,
@@ -261,6 +297,7 @@ fn declared_properties(registry: &Registry) -> BTreeMap<&'static str, String> {
     [
         ("adminUserEnabled", &set.admin_user_enabled.declared),
         ("anonymousPullEnabled", &set.anonymous_pull_enabled.declared),
+        ("anonymousPullRepositories", &set.anonymous_pull_repositories.declared),
         ("publicNetworkAccess", &set.public_network_access.declared),
         ("networkRuleBypassOptions", &set.network_rule_bypass_options.declared),
         ("networkRuleSet.defaultAction", &set.default_action.declared),

@@ -10,6 +10,7 @@ use super::error::{ApiError, ErrorDetail};
 use super::limits::{self, Countable};
 use super::lists::{self, Item};
 use super::models::{Ids, List, Moment, SUCCEEDED, ScopeMapProperties, ScopeMapResource, ScopeMapUpdate};
+use super::role_assignments::with_scope_map;
 use super::write::{self, Change, Changed, modify, read};
 use crate::policy::names::{self, SYSTEM_PREFIX};
 use crate::policy::principal::Token;
@@ -20,8 +21,8 @@ use crate::store::{Kind, Revision};
 const TYPE: &str = "Microsoft.ContainerRegistry/registries/scopeMaps";
 /// ACR's limit (B.2-2), in characters.
 const LONGEST_DESCRIPTION: usize = 256;
-/// How many tokens are named when a scope map cannot be deleted because of them.
-const NAMED_TOKENS: usize = 5;
+/// How many tokens and identities are named when a scope map cannot be deleted because of them.
+const NAMED_USERS: usize = 5;
 
 pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
@@ -56,13 +57,14 @@ pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
     let actions = actions.ok_or_else(|| ApiError::invalid("properties.actions", "a scope map needs `actions`"))?;
     let place = key(&registry, Kind::ScopeMap, name);
     limits::check_one_more(call, &registry, Countable::ScopeMaps, &place).await?;
+    let assigned = with_scope_map(call, &registry, name).await?;
     let change = |before: Option<StoredScopeMap>| {
         if before.is_none() {
             refuse_other_case(registry.scope_maps().map(|map| &*map.name), name)?;
             // One of this name was deleted by force: those tokens would get permissions that nobody gave them.
-            refuse_used(&registry, name, |tokens| {
+            refuse_used(&registry, name, &assigned, |users| {
                 format!(
-                    "{tokens} lost scope map '{name}' when it was deleted; give them another one or delete them first"
+                    "{users} lost scope map '{name}' when it was deleted; give them another one or delete them first"
                 )
             })?;
         }
@@ -89,19 +91,20 @@ pub(super) async fn update(call: &Call) -> Result<Answer, ApiError> {
     answer(call, &registry, modify(call, key(&registry, Kind::ScopeMap, name), change).await?)
 }
 
-/// Deletes a scope map, unless tokens use it (D34). Another replica may give it to a token at the same moment: that token
-/// has no permissions by it then.
+/// Deletes a scope map, unless tokens or identities use it (D34). Another replica may give it to one at the same moment:
+/// that one has no permissions by it then.
 pub(super) async fn delete(call: &Call) -> Result<Answer, ApiError> {
     let (registry, name) = (call.registry()?, call.parameter("scopeMapName"));
     refuse_declared(&registry, name)?;
     let forced = call.query("force").is_some_and(|force| force.eq_ignore_ascii_case("true"));
+    let assigned = with_scope_map(call, &registry, name).await?;
     let may = |before: Option<&StoredScopeMap>| {
         if before.is_none() || forced {
             return Ok(());
         }
-        refuse_used(&registry, name, |tokens| {
+        refuse_used(&registry, name, &assigned, |users| {
             format!(
-                "scope map '{name}' is used by {tokens}; give those tokens another scope map or delete them first, or force it"
+                "scope map '{name}' is used by {users}; give those another scope map or delete them first, or force it"
             )
         })
     };
@@ -149,27 +152,35 @@ fn refuse_declared(registry: &Registry, name: &str) -> Result<(), ApiError> {
     }
 }
 
-fn refuse_used(registry: &Registry, name: &str, message: impl FnOnce(String) -> String) -> Result<(), ApiError> {
-    let uses = |token: &&Arc<Token>| token.scope_maps.iter().any(|map| **map == *name);
-    let mut tokens: Vec<&str> = registry.tokens().filter(uses).map(|token| &*token.name).collect();
-    if tokens.is_empty() {
+/// `assigned`: the identities that have it by an assignment.
+fn refuse_used(
+    registry: &Registry,
+    name: &str,
+    assigned: &[String],
+    message: impl FnOnce(String) -> String,
+) -> Result<(), ApiError> {
+    let has = |token: &&Arc<Token>| token.scope_maps.iter().any(|map| **map == *name);
+    let tokens = registry.tokens().filter(has).map(|token| ("token", &*token.name));
+    let identities = assigned.iter().map(|identity| ("identity", identity.as_str()));
+    let mut users: Vec<_> = identities.chain(tokens).collect();
+    if users.is_empty() {
         return Ok(());
     }
-    tokens.sort_unstable();
-    let named: Vec<_> = tokens.iter().take(NAMED_TOKENS).map(|token| format!("'{token}'")).collect();
-    let more = match tokens.len() - named.len() {
+    users.sort_unstable();
+    let named: Vec<_> = users.iter().take(NAMED_USERS).map(|(_, name)| format!("'{name}'")).collect();
+    let more = match users.len() - named.len() {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
     let message = message(format!("{}{more}", named.join(", ")));
     let mut error = ApiError::conflict("ScopeMapInUse", message);
-    let detail = |token: &&str| ErrorDetail {
+    let detail = |(kind, name): &(&str, &str)| ErrorDetail {
         code: "ScopeMapInUse",
-        message: format!("token '{token}' uses it"),
-        target: Some((*token).to_owned()),
+        message: format!("{kind} '{name}' uses it"),
+        target: Some((*name).to_owned()),
         ..ErrorDetail::default()
     };
-    error.error.details = tokens.iter().take(NAMED_TOKENS).map(detail).collect();
+    error.error.details = users.iter().take(NAMED_USERS).map(detail).collect();
     Err(error)
 }
 

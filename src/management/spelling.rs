@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::error::ApiError;
 use super::{fixed, openapi};
 
-/// The names in it are the client's own.
-const FREE: &str = "tags";
+/// The names in them are the client's own, or a provider's.
+const FREE: [&str; 2] = ["tags", "claims"];
 
 /// Each name of a property, by the name in lower case.
 static NAMES: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
@@ -43,7 +43,7 @@ fn check_below<'a>(value: &'a Value, path: &mut Vec<&'a str>) -> Result<(), ApiE
                 if let Some(known) = NAMES.get(&name.to_ascii_lowercase()).filter(|known| *known != name) {
                     return Err(ApiError::invalid(&path.join("."), format!("write `{known}`, not `{name}`")));
                 }
-                if name != FREE {
+                if !FREE.contains(&name.as_str()) {
                     check_below(value, path)?;
                 }
                 path.pop();
@@ -102,6 +102,7 @@ mod tests {
         for body in [
             json!({"properties": {"status": "disabled", "unknown": {"Unknown": 1}}}),
             json!({"tags": {"Status": "x"}}),
+            json!({"properties": {"matches": [{"provider": "corp", "claims": {"Name": "x"}}]}}),
             json!([1, null, "Status"]),
         ] {
             assert!(check(&body).is_ok(), "{body}");

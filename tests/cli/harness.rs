@@ -47,6 +47,8 @@ impl Reply {
 struct Script {
     /// By method and path without its query. The last of several is given for ever.
     replies: BTreeMap<String, VecDeque<Reply>>,
+    /// By method and a part of the path.
+    others: Vec<(&'static str, &'static str, Reply)>,
     requests: Vec<String>,
 }
 
@@ -81,6 +83,11 @@ impl Server {
     /// What is answered to `method` of `path`, after what was said before for the same.
     pub(crate) fn on(&self, method: &str, path: &str, reply: Reply) {
         self.script.lock().unwrap().replies.entry(format!("{method} {path}")).or_default().push_back(reply);
+    }
+
+    /// What is answered to `method` of any other path with `part` in it.
+    pub(crate) fn any(&self, method: &'static str, part: &'static str, reply: Reply) {
+        self.script.lock().unwrap().others.push((method, part, reply));
     }
 
     /// What was asked since the last time.
@@ -139,9 +146,12 @@ impl Server {
         if asks && headers.get("authorization").map(String::as_str) != Some(&format!("Bearer {CREDENTIAL}")) {
             return Reply::error(401, "AuthenticationFailed", "The management API needs the owner's credential.");
         }
+        let other = script.others.iter().find(|(of, part, _)| *of == method && path.contains(part));
+        let other = other.map(|(_, _, reply)| reply.clone());
         match script.replies.get_mut(&format!("{method} {path}")) {
             Some(replies) if replies.len() > 1 => replies.pop_front().unwrap(),
             Some(replies) => replies[0].clone(),
+            None if other.is_some() => other.unwrap(),
             None => {
                 let message = format!("The resource '{}' was not found.", shortened(path));
                 Reply::error(404, "ResourceNotFound", &message)

@@ -14,6 +14,8 @@ mod generated;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod identities;
+#[cfg(test)]
 mod outputs;
 #[cfg(test)]
 mod registries;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
+use jsonwebtoken::EncodingKey;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, StatusCode};
-use seawall::auth::keys::{KeyMaterial, SigningAlgorithm, parse_hash_key, random_key};
+use seawall::auth::Authenticator;
+use seawall::auth::keys::{KeyMaterial, Keyring, SigningAlgorithm, parse_hash_key, random_key};
 use seawall::auth::password::generate_password;
 use seawall::clock::{Clock, ManualClock};
 use seawall::config::{self, Reading};
@@ -64,6 +66,8 @@ pub(crate) struct Desk {
     pub(crate) owner: Secret,
     pub(crate) url: String,
     pub(crate) hash_key: HashKey,
+    /// By which the identity provider `corp` signs, where a file declares it.
+    pub(crate) provider: EncodingKey,
     client: reqwest::Client,
     api: Api,
     audit: AuditLog,
@@ -101,10 +105,20 @@ impl Desk {
     }
 
     pub(crate) async fn start_with(enforced_tier: Option<Tier>) -> Self {
+        Self::start_saying("", enforced_tier).await
+    }
+
+    /// The file says this too; `KEYS` in it is the JWK set of `provider`.
+    pub(crate) async fn start_saying(further: &str, enforced_tier: Option<Tier>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("seawall.yaml");
-        std::fs::write(&file, FILE).unwrap();
+        let theirs = KeyMaterial::generate(SigningAlgorithm::Es256, ManualClock::at(NOW).now()).unwrap();
+        let provider = EncodingKey::from_ec_pem(theirs.private_key_pem.expose().as_bytes()).unwrap();
+        let jwks = folder.path().join("keys.json");
+        let ring = Keyring::new(&[theirs], HashKey::from_bytes([1; 32])).unwrap();
+        std::fs::write(&jwks, ring.jwks(ManualClock::at(NOW).now()).to_string()).unwrap();
+        std::fs::write(&file, format!("{FILE}{}", further.replace("KEYS", jwks.to_str().unwrap()))).unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("store/seawall.db"));
         let store = Arc::new(Moody::over(store::open(&store::Settings::at(url)).await.unwrap()));
         let clock = Arc::new(ManualClock::at(NOW));
@@ -123,6 +137,7 @@ impl Desk {
             encryption,
             hash_key: hash_key.clone(),
             owner: credential,
+            authenticator: authenticator(&hash_key, &metrics, clock.as_ref()),
             audit: audit.clone(),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -136,7 +151,7 @@ impl Desk {
         });
         let url = serve(&api, Connection::Tcp("192.0.2.7:40000".parse().unwrap())).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { store, current, clock, metrics, owner, url, hash_key, client, api, audit, folder }
+        Self { store, current, clock, metrics, owner, url, hash_key, provider, client, api, audit, folder }
     }
 
     /// Another URL, at which requests come in as if through the Unix socket.
@@ -246,6 +261,13 @@ async fn serve(api: &Api, connection: Connection) -> String {
     let router = api.clone().router().layer(Extension(connection));
     tokio::spawn(async move { axum::serve(socket, router).await });
     url
+}
+
+/// It signs with a key of its own.
+fn authenticator(hash_key: &HashKey, metrics: &Arc<Metrics>, clock: &dyn Clock) -> Arc<Authenticator> {
+    let key = KeyMaterial::generate(SigningAlgorithm::Es256, clock.now()).unwrap();
+    let keys = Arc::new(Keyring::new(&[key], hash_key.clone()).unwrap());
+    Arc::new(Authenticator::new(keys, "seawall", Arc::clone(metrics)))
 }
 
 async fn make_keys(store: &dyn Store, encryption: &EncryptionKey, clock: &dyn Clock) -> (HashKey, Secret) {

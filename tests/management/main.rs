@@ -5,9 +5,13 @@ mod admin;
 #[cfg(test)]
 mod desk;
 #[cfg(test)]
+mod identities;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod lists;
+#[cfg(test)]
+mod managers;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
@@ -17,6 +21,10 @@ mod registries;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]
+mod roles;
+#[cfg(test)]
 mod scope_maps;
+#[cfg(test)]
+mod service_principals;
 #[cfg(test)]
 mod tokens;

@@ -108,6 +108,84 @@ pub(super) fn network_rules(value: &Value) -> Vec<Row> {
     })
 }
 
+/// Of identities.
+pub(super) fn identities(value: &Value) -> Vec<Row> {
+    rows(value, |identity| {
+        row([
+            ("NAME", text(identity, "/name")),
+            ("IDENTITY TYPE", text(identity, "/identityType")),
+            ("STATUS", text(identity, "/status")),
+            ("PRINCIPAL ID", text(identity, "/principalId")),
+            ("CLIENT ID", text(identity, "/clientId")),
+        ])
+    })
+}
+
+/// Of service principals.
+pub(super) fn service_principals(value: &Value) -> Vec<Row> {
+    rows(value, |one| {
+        row([
+            ("DISPLAY NAME", text(one, "/displayName")),
+            ("APP ID", text(one, "/appId")),
+            ("ID", text(one, "/id")),
+            ("STATUS", text(one, "/status")),
+            ("PASSWORD1 EXPIRY", secret_expiry(one, "password1")),
+            ("PASSWORD2 EXPIRY", secret_expiry(one, "password2")),
+        ])
+    })
+}
+
+fn secret_expiry(service_principal: &Value, name: &str) -> String {
+    let mut secrets = list(service_principal, "/passwordCredentials").iter();
+    secrets.find(|secret| text(secret, "/keyId") == name).map(secret_end).unwrap_or_default()
+}
+
+fn secret_end(secret: &Value) -> String {
+    let end = date(secret, "/endDateTime");
+    if end.is_empty() { "Never".to_owned() } else { end }
+}
+
+/// Of the secrets of a service principal.
+pub(super) fn secrets(value: &Value) -> Vec<Row> {
+    rows(value, |secret| {
+        row([
+            ("KEY ID", text(secret, "/keyId")),
+            ("START DATE", date(secret, "/startDateTime")),
+            ("END DATE", secret_end(secret)),
+            ("LAST USED", date(secret, "/lastUsedTime")),
+        ])
+    })
+}
+
+/// Of role assignments: `az`'s, to the letter, and what it has no word for.
+pub(super) fn role_assignments(value: &Value) -> Vec<Row> {
+    rows(value, |assignment| {
+        let name = text(assignment, "/principalName");
+        let principal = if name.is_empty() { text(assignment, "/principalId") } else { name };
+        let scope_map = text(assignment, "/scopeMapId").rsplit('/').next().unwrap_or_default().to_owned();
+        let role = text(assignment, "/roleDefinitionName");
+        let role = if role.is_empty() { format!("scope map {scope_map}") } else { role };
+        let repositories = list(assignment, "/repositories").iter().filter_map(Value::as_str);
+        row([
+            ("Principal", principal),
+            ("Role", role),
+            ("Scope", text(assignment, "/scope")),
+            ("Repositories", repositories.collect::<Vec<_>>().join(" ")),
+        ])
+    })
+}
+
+/// Of roles: `az`'s, to the letter.
+pub(super) fn role_definitions(value: &Value) -> Vec<Row> {
+    rows(value, |role| {
+        row([
+            ("Name", text(role, "/roleName")),
+            ("Type", text(role, "/roleType")),
+            ("Description", text(role, "/description")),
+        ])
+    })
+}
+
 /// Of the server's keys.
 pub(super) fn keys(value: &Value) -> Vec<Row> {
     rows(value, |key| {

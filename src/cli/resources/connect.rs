@@ -24,7 +24,7 @@ use crate::secret::Secret;
 
 /// Where a package puts the file.
 const CONFIG: &str = "/etc/seawall/seawall.yaml";
-/// The owner's credential itself.
+/// The owner's credential itself, or a token of an identity provider.
 const CREDENTIAL: &str = "SEAWALL_CREDENTIAL";
 /// What helps whoever may not read the server's files.
 const PERMISSION: &str = "It is for the user that seawall runs as: run the command as that user, such as with sudo.";

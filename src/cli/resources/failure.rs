@@ -73,7 +73,7 @@ impl From<ClientError> for Failure {
                         "`list` prints what there is, such as `seawall list` the registries. The names of tokens and scope maps are case-sensitive.",
                     ),
                     StatusCode::UNAUTHORIZED => failure.hint(
-                        "Give the owner's credential: SEAWALL_CREDENTIAL, --credential-file, or --config on the server's machine.",
+                        "Give the owner's credential, or a token of your identity provider: SEAWALL_CREDENTIAL, --credential-file, or --config on the server's machine.",
                     ),
                     _ => failure,
                 }

@@ -29,6 +29,20 @@ const REGISTRY: [&str; 20] = [
 const SCOPE_MAP: [&str; 6] = ["actions", "creationDate", "description", "provisioningState", "scopeMapType", "type"];
 const TOKEN: [&str; 7] =
     ["creationDate", "credentials", "objectId", "provisioningState", "scopeMapId", "status", "type"];
+const IDENTITY: [&str; 6] = ["clientId", "location", "principalId", "tags", "tenantId", "type"];
+const ROLE_ASSIGNMENT: [&str; 11] = [
+    "condition",
+    "conditionVersion",
+    "createdBy",
+    "createdOn",
+    "delegatedManagedIdentityResourceId",
+    "description",
+    "principalName",
+    "roleDefinitionId",
+    "roleDefinitionName",
+    "updatedBy",
+    "updatedOn",
+];
 /// What is always printed of a token's password.
 pub(super) const PASSWORD: [&str; 4] = ["creationTime", "expiry", "name", "value"];
 /// What is always printed of the admin account's password.
@@ -66,6 +80,61 @@ pub(super) fn token(resource: Value) -> Value {
         passwords(credentials, &PASSWORD);
     }
     token
+}
+
+/// An identity (S4-12).
+pub(super) fn identity(resource: Value) -> Value {
+    let mut identity = flat(resource);
+    fill(&mut identity, &IDENTITY);
+    identity
+}
+
+/// A role assignment.
+pub(super) fn role_assignment(resource: Value) -> Value {
+    let mut assignment = flat(resource);
+    fill(&mut assignment, &ROLE_ASSIGNMENT);
+    assignment
+}
+
+/// A role. Its `type` would stand where the type of the resource is.
+pub(super) fn role_definition(mut resource: Value) -> Value {
+    let properties = resource.get_mut("properties").and_then(Value::as_object_mut);
+    if let Some((properties, kind)) = properties.and_then(|one| one.remove("type").map(|kind| (one, kind))) {
+        properties.insert("roleType".to_owned(), kind);
+    }
+    let mut role = flat(resource);
+    if let Some(role) = role.as_object_mut() {
+        role.remove("resourceGroup");
+    }
+    role
+}
+
+/// A service principal, with the words of `az ad sp`.
+pub(super) fn service_principal(resource: Value) -> Value {
+    let mut shown = flat(resource);
+    let Some(object) = shown.as_object_mut() else { return shown };
+    object.remove("resourceGroup");
+    for (of_the_api, of_az) in
+        [("clientId", "appId"), ("name", "displayName"), ("principalId", "id"), ("tenantId", "appOwnerOrganizationId")]
+    {
+        let value = object.remove(of_the_api).unwrap_or_default();
+        object.insert(of_az.to_owned(), value);
+    }
+    if let Some(credentials) = object.remove("credentials") {
+        object.insert("passwordCredentials".to_owned(), secrets(credentials));
+    }
+    shown
+}
+
+/// Secrets of a service principal, with the words of `az ad sp credential`.
+pub(super) fn secrets(mut credentials: Value) -> Value {
+    for secret in credentials.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        for (of_the_api, of_az) in [("creationTime", "startDateTime"), ("expiry", "endDateTime"), ("name", "keyId")] {
+            let value = secret.remove(of_the_api).unwrap_or_default();
+            secret.insert(of_az.to_owned(), value);
+        }
+    }
+    credentials
 }
 
 /// A user name with passwords: what generating and listing them answers.

@@ -11,6 +11,7 @@ mod credential;
 mod expiration;
 mod failure;
 mod flat;
+mod identity;
 mod key;
 mod listener;
 mod login;
@@ -18,7 +19,9 @@ mod login_server;
 mod network_rule;
 mod permissions;
 mod registry;
+mod role;
 mod scope_map;
+mod service_principal;
 mod session;
 mod token;
 
@@ -72,6 +75,15 @@ pub(super) enum Command {
     /// Which addresses may reach a registry, and which may not.
     #[command(subcommand)]
     NetworkRule(network_rule::Command),
+    /// Who may do what: roles of identities.
+    #[command(subcommand)]
+    Role(role::Command),
+    /// People, groups, machines and clusters, to whom roles are assigned.
+    #[command(subcommand)]
+    Identity(identity::Command),
+    /// Applications that log in with a client id and a secret.
+    #[command(subcommand)]
+    ServicePrincipal(service_principal::Command),
     /// The keys of the server: what signs access tokens, and the owner's credential.
     #[command(subcommand)]
     Key(key::Command),
@@ -98,6 +110,9 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::NetworkRule(network_rule::Command::Add(add)) => execute(add),
         Command::NetworkRule(network_rule::Command::List(list)) => execute(list),
         Command::NetworkRule(network_rule::Command::Remove(remove)) => execute(remove),
+        Command::Role(command) => run_role(command),
+        Command::Identity(command) => run_identity(command),
+        Command::ServicePrincipal(command) => run_service_principal(command),
         Command::Key(key::Command::List(list)) => execute(list),
         Command::Key(key::Command::Rotate(rotate)) => execute(rotate),
         Command::Key(key::Command::Revoke(revoke)) => execute(revoke),
@@ -113,6 +128,39 @@ fn run_token(command: token::Command) -> ExitCode {
         token::Command::Delete(delete) => execute(delete),
         token::Command::Credential(token::CredentialCommand::Generate(generate)) => execute(generate),
         token::Command::Credential(token::CredentialCommand::Delete(delete)) => execute(delete),
+    }
+}
+
+fn run_role(command: role::Command) -> ExitCode {
+    match command {
+        role::Command::Assignment(role::AssignmentCommand::Create(create)) => execute(create),
+        role::Command::Assignment(role::AssignmentCommand::List(list)) => execute(list),
+        role::Command::Assignment(role::AssignmentCommand::Delete(delete)) => execute(delete),
+        role::Command::Definition(role::DefinitionCommand::List(list)) => execute(list),
+    }
+}
+
+fn run_identity(command: identity::Command) -> ExitCode {
+    match command {
+        identity::Command::Create(create) => execute(create),
+        identity::Command::Show(show) => execute(show),
+        identity::Command::List(list) => execute(list),
+        identity::Command::Update(update) => execute(update),
+        identity::Command::Delete(delete) => execute(delete),
+    }
+}
+
+fn run_service_principal(command: service_principal::Command) -> ExitCode {
+    use service_principal::CredentialCommand;
+    match command {
+        service_principal::Command::Create(create) => execute(create),
+        service_principal::Command::Show(show) => execute(show),
+        service_principal::Command::List(list) => execute(list),
+        service_principal::Command::Update(update) => execute(update),
+        service_principal::Command::Delete(delete) => execute(delete),
+        service_principal::Command::Credential(CredentialCommand::Reset(reset)) => execute(reset),
+        service_principal::Command::Credential(CredentialCommand::List(list)) => execute(list),
+        service_principal::Command::Credential(CredentialCommand::Delete(delete)) => execute(delete),
     }
 }
 

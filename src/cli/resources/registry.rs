@@ -79,6 +79,9 @@ pub(in crate::cli) struct Update {
     /// Whether clients may pull without logging in.
     #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
     anonymous_pull_enabled: Option<Switch>,
+    /// The repositories that clients may pull so: team/app, team/* or *. They replace those there are.
+    #[arg(long, num_args = 1.., value_name = "PATTERN")]
+    anonymous_pull_repository: Option<Vec<String>>,
     /// What happens to an address that no network rule matches.
     #[arg(long, value_enum, ignore_case = true)]
     default_action: Option<RuleAction>,
@@ -142,6 +145,7 @@ impl Update {
         };
         set("adminUserEnabled", switch(self.admin_enabled));
         set("anonymousPullEnabled", switch(self.anonymous_pull_enabled));
+        set("anonymousPullRepositories", self.anonymous_pull_repository.clone().map(Value::from));
         set("dataEndpointEnabled", switch(self.data_endpoint_enabled));
         set("publicNetworkAccess", choice(self.public_network_enabled, "Enabled", "Disabled"));
         set("networkRuleBypassOptions", choice(self.allow_trusted_services, "AzureServices", "None"));
@@ -163,7 +167,7 @@ impl Update {
     }
 }
 
-fn tags_of(written: &[String]) -> Value {
+pub(super) fn tags_of(written: &[String]) -> Value {
     let pairs = written.iter().filter(|tag| !tag.is_empty());
     let pairs = pairs.map(|tag| tag.split_once('=').unwrap_or((tag, "")));
     Value::Object(pairs.map(|(key, value)| (key.to_owned(), value.into())).collect())

@@ -13,6 +13,19 @@ use crate::management::client::{Answer, Client, ClientError, Request};
 /// How often a change is tried when others change the same thing meanwhile.
 const ATTEMPTS: usize = 5;
 
+/// The path of the service principals.
+pub(super) const SERVICE_PRINCIPALS: &str = "/seawall/v1/servicePrincipals";
+
+/// The path of the role assignments in a scope.
+pub(super) fn role_assignments(scope: &str) -> String {
+    format!("{scope}/providers/Microsoft.Authorization/roleAssignments")
+}
+
+/// The path of a service principal.
+pub(super) fn service_principal(name: &str) -> String {
+    format!("{SERVICE_PRINCIPALS}/{name}")
+}
+
 /// A command's way to the server and to the person who runs it.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -60,6 +73,24 @@ impl Session {
     /// The path of a token, which is its id too.
     pub(super) fn token(&self, registry: &str, name: &str) -> String {
         format!("{}/tokens/{name}", self.registry(registry))
+    }
+
+    /// The scope of all registries.
+    pub(super) fn everything(&self) -> String {
+        format!("/subscriptions/{}", self.subscription)
+    }
+
+    /// The path of the identities.
+    pub(super) fn identities(&self) -> String {
+        let (subscription, group) = (&self.subscription, &self.resource_group);
+        format!(
+            "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
+        )
+    }
+
+    /// The path of an identity, which is its id too.
+    pub(super) fn identity(&self, name: &str) -> String {
+        format!("{}/{name}", self.identities())
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Value, Failure> {

@@ -44,6 +44,9 @@ pub(in crate::management) struct RegistryProperties {
     pub(in crate::management) provisioning_state: &'static str,
     pub(in crate::management) admin_user_enabled: bool,
     pub(in crate::management) anonymous_pull_enabled: bool,
+    /// Not ARM's: the repositories that anybody may pull while `anonymousPullEnabled`; all when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) anonymous_pull_repositories: Option<Vec<String>>,
     #[schema(inline)]
     pub(in crate::management) public_network_access: AccessWord,
     #[schema(inline)]
@@ -110,6 +113,9 @@ pub(in crate::management) struct RegistryUpdateProperties {
     pub(in crate::management) admin_user_enabled: Option<bool>,
     #[serde(default)]
     pub(in crate::management) anonymous_pull_enabled: Option<bool>,
+    /// Not ARM's: `team/app`, `team/*` or `*`. The whole list.
+    #[serde(default)]
+    pub(in crate::management) anonymous_pull_repositories: Option<Vec<String>>,
     #[serde(default)]
     #[schema(inline)]
     pub(in crate::management) public_network_access: Option<AccessWord>,

@@ -7,6 +7,7 @@ mod clusters;
 mod cross_registry;
 mod exchange;
 mod login;
+mod managing;
 mod powershell;
 mod provider_trouble;
 mod sdk;

@@ -45,13 +45,13 @@ pub(in crate::cli) enum CredentialCommand {
 
 /// Whether a token may log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Status {
+pub(super) enum Status {
     Enabled,
     Disabled,
 }
 
 impl Status {
-    const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Enabled => "enabled",
             Self::Disabled => "disabled",
