@@ -4,7 +4,9 @@
 //! clear text nothing is sent but to this machine.
 
 pub mod address;
+pub mod copy;
 pub mod docker_config;
 pub mod exchange;
 mod file;
 pub mod http;
+pub mod registry;

@@ -8,12 +8,15 @@ mod check_health;
 mod columns;
 mod connect;
 mod credential;
+mod exec;
 mod expiration;
 mod failure;
 mod flat;
+mod import;
 mod key;
 mod listener;
 mod network_rule;
+mod passes;
 mod permissions;
 mod registry;
 mod scope_map;
@@ -68,6 +71,10 @@ pub(super) enum Command {
     /// The keys of the server: what signs access tokens, and the owner's credential.
     #[command(subcommand)]
     Key(key::Command),
+    /// Copy an image from another registry, with its digest. This machine copies it.
+    Import(import::Import),
+    /// Run a program with short-lived credentials for several registries, which are gone when it ends.
+    Exec(exec::Exec),
 }
 
 /// Runs one.
@@ -92,6 +99,8 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Key(key::Command::List(list)) => execute(list),
         Command::Key(key::Command::Rotate(rotate)) => execute(rotate),
         Command::Key(key::Command::Revoke(revoke)) => execute(revoke),
+        Command::Import(import) => import::run(&import),
+        Command::Exec(exec) => exec::run(&exec),
     }
 }
 
