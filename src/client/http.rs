@@ -72,13 +72,18 @@ pub fn quoted(text: &str) -> String {
 }
 
 impl Http {
-    /// `authorities` is a PEM file of certificate authorities to trust instead of the system's.
+    /// `authorities` is a PEM file of certificate authorities to trust besides the system's: a registry and the provider where
+    /// its people sign in seldom have the same.
     ///
     /// # Errors
     /// [`HttpError::Certificates`] for that file.
     pub fn new(authorities: Option<&Path>) -> Result<Self, HttpError> {
         let client = |near: bool, reads: bool| {
-            let builder = builder(authorities)?.connect_timeout(CONNECT_TIMEOUT);
+            let builder = builder(None)?.connect_timeout(CONNECT_TIMEOUT);
+            let builder = match authorities {
+                Some(path) => builder.tls_certs_merge(certificates(path)?),
+                None => builder,
+            };
             let builder = if near { builder.no_proxy() } else { builder };
             let builder = if reads { builder.read_timeout(IDLE_TIMEOUT) } else { builder };
             let failed = |error| HttpError::Unreachable { place: "the network".to_owned(), cause: causes(&error) };

@@ -329,6 +329,26 @@ pub struct IdentityProviderDocument {
     /// The claim that names the subject in the audit log, such as `email`. Default: the subject itself.
     #[serde(default)]
     pub name_claim: Option<At<String>>,
+    /// How people sign in there with `seawall login`. Without, only machines have its tokens.
+    #[serde(default)]
+    pub sign_in: Option<At<SignInDocument>>,
+}
+
+/// What `seawall login` is told. There is no secret in it: everybody whom the network rules admit may read it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SignInDocument {
+    /// The id of a public client of the provider, for which device authorization (RFC 8628) is on.
+    pub client_id: At<String>,
+    /// What is asked for. Default: `openid` and `offline_access`, which lets a login be renewed without a question.
+    #[serde(default)]
+    pub scopes: Option<At<Vec<At<String>>>>,
+    /// Sent as `audience`, for providers that want it.
+    #[serde(default)]
+    pub audience: Option<At<String>>,
+    /// Sent as `resource` (RFC 8707), for providers that choose the audience by it.
+    #[serde(default)]
+    pub resource: Option<At<String>>,
 }
 
 /// A JWK set: exactly one of `url` and `file`.

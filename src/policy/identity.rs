@@ -37,11 +37,14 @@ pub struct IdentityProvider {
     pub subject_claim: Box<str>,
     /// The claim that names the subject in the audit log.
     pub name_claim: Option<Box<str>>,
+    /// How people sign in there; machines only, without.
+    pub sign_in: Option<SignIn>,
     /// Where a file declares it.
     pub origin: Origin,
 }
 
-/// The same provider, wherever it is declared: whoever keeps its keys may go on keeping them.
+/// The same provider, wherever it is declared and however people sign in there: whoever keeps its keys may go on keeping
+/// them.
 impl PartialEq for IdentityProvider {
     fn eq(&self, other: &Self) -> bool {
         let parts = |one: &Self| (one.name.clone(), one.issuer.clone(), one.clock_skew);
@@ -53,6 +56,20 @@ impl PartialEq for IdentityProvider {
 }
 
 impl Eq for IdentityProvider {}
+
+/// What a program must know that signs somebody in at a provider. No secret: everybody may have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignIn {
+    /// Of a public client, to which the provider gives device authorizations (RFC 8628).
+    pub client_id: Box<str>,
+    /// What it asks for.
+    pub scopes: Box<[Box<str>]>,
+    /// Sent as `audience`, which some providers want.
+    pub audience: Option<Box<str>>,
+    /// Sent as `resource` (RFC 8707).
+    pub resource: Option<Box<str>>,
+}
 
 /// Where a provider's keys are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,6 +257,7 @@ mod tests {
             clock_skew: Duration::from_mins(1),
             subject_claim: "sub".into(),
             name_claim: None,
+            sign_in: None,
             origin: Origin::new("policy.yaml", 1, 1),
         };
         assert_eq!(provider, IdentityProvider { origin: Origin::new("policy.yaml", 9, 1), ..provider.clone() });

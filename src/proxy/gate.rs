@@ -28,7 +28,7 @@ use super::record;
 use super::reject::{Refusal, UpstreamFailure};
 use super::rewrite::{self, Body};
 use super::source::Header;
-use super::{exchange, token_endpoint};
+use super::{exchange, sign_in, token_endpoint};
 use crate::oci::{ErrorCode, Method};
 use crate::policy::Registry;
 use crate::upstream::{Credentials, NoCredential, Presented};
@@ -73,6 +73,10 @@ impl Gate {
             }
             Next::SigningKeys => {
                 Ok(Some(Answer::json(http::StatusCode::OK, self.shared.authenticator.jwks(passage.began_at))))
+            }
+            Next::SignIn { registry } => {
+                let providers = policy.identity_providers().iter().map(AsRef::as_ref);
+                sign_in::answer(&registry, providers).map(Some)
             }
             Next::Token { registry, method, query } => {
                 let form = read_form(session, method, self.shared.stall_timeout).await?;

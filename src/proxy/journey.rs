@@ -58,6 +58,8 @@ pub(crate) enum Next {
     Exchange { registry: Arc<Registry>, query: String },
     /// To the published signing keys.
     SigningKeys,
+    /// To the providers where people sign in.
+    SignIn { registry: Arc<Registry> },
 }
 
 /// Steps 2 to 8. What becomes known on the way is noted in `trail` for the audit record.
@@ -86,6 +88,10 @@ pub(crate) async fn examine(
         Endpoint::SigningKeys => {
             trail.class = OperationClass::Keys;
             return Ok(Next::SigningKeys);
+        }
+        Endpoint::SignIn => {
+            trail.class = OperationClass::SignIn;
+            return Ok(Next::SignIn { registry: Arc::clone(registry) });
         }
         Endpoint::Registry(route) => route,
     };

@@ -10,7 +10,7 @@
 //! | 11 audit | `trail`, `record` |
 //!
 //! `gate` holds the pingora hooks, `reject` what a client sees of every refusal, `token_endpoint` and `exchange` the
-//! logins, which come as what `form` reads.
+//! logins, which come as what `form` reads, `sign_in` where people sign in.
 
 mod answer;
 mod client_body;
@@ -26,6 +26,7 @@ mod peer;
 mod record;
 mod reject;
 mod rewrite;
+mod sign_in;
 pub mod source;
 mod token_endpoint;
 mod trail;

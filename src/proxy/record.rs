@@ -101,7 +101,7 @@ fn outcome(trail: &Trail) -> (Outcome, &'static str) {
         (None, Some(_)) => (Outcome::Permit, "permitted"),
         (None, None) => match trail.class {
             OperationClass::Token | OperationClass::Exchange => (Outcome::Permit, "token_issued"),
-            OperationClass::Keys => (Outcome::Permit, "public"),
+            OperationClass::Keys | OperationClass::SignIn => (Outcome::Permit, "public"),
             _ => (Outcome::Error, CLIENT_LEFT),
         },
     }

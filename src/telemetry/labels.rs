@@ -64,6 +64,7 @@ labels! {
         Token => "token",
         Exchange => "exchange",
         Keys => "keys",
+        SignIn => "sign_in",
         /// Refused before it was known what was asked for.
         Other => "other",
     }

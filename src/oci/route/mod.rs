@@ -107,6 +107,8 @@ pub enum Endpoint {
     Exchange,
     /// Our `GET`, `HEAD` `/.well-known/jwks.json`.
     SigningKeys,
+    /// Our `GET`, `HEAD` `/oauth2/sign-in`.
+    SignIn,
 }
 
 /// A request line that is in the grammar.

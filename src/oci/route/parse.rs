@@ -57,6 +57,7 @@ fn ours(path: &str) -> Option<(Endpoint, &'static str)> {
     match path {
         "/oauth2/token" => Some((Endpoint::Token, "GET, POST")),
         "/oauth2/exchange" => Some((Endpoint::Exchange, "POST")),
+        "/oauth2/sign-in" => Some((Endpoint::SignIn, "GET, HEAD")),
         "/.well-known/jwks.json" => Some((Endpoint::SigningKeys, "GET, HEAD")),
         _ => None,
     }

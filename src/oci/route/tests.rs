@@ -20,6 +20,7 @@ fn sent(method: &str, target: &str) -> Result<String, (u16, ErrorCode)> {
         Ok(Parsed { endpoint: Endpoint::Token, query, .. }) => Ok(format!("token?{query}")),
         Ok(Parsed { endpoint: Endpoint::Exchange, query, .. }) => Ok(format!("exchange?{query}")),
         Ok(Parsed { endpoint: Endpoint::SigningKeys, query, .. }) => Ok(format!("keys?{query}")),
+        Ok(Parsed { endpoint: Endpoint::SignIn, query, .. }) => Ok(format!("sign-in?{query}")),
         Err(error) => Err((error.status(), error.code())),
     }
 }
@@ -55,6 +56,7 @@ fn every_endpoint_is_served_with_exactly_its_methods() {
         ("/v2/a/b/referrers/SHA", "GET"),
         ("/oauth2/token", "GET, POST"),
         ("/.well-known/jwks.json", "GET, HEAD"),
+        ("/oauth2/sign-in", "GET, HEAD"),
     ] {
         for method in
             ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "get", "", "GET,"]
@@ -105,6 +107,7 @@ fn the_canonical_form_is_one_for_every_accepted_spelling() {
         ("GET", "/oauth2/token?service=x&scope=y;z", "token?service=x&scope=y;z"),
         ("GET", "/oauth2/%74oken", "token?"),
         ("GET", "/.well-known/jwks.json?x", "keys?x"),
+        ("GET", "/oauth2/sign-in?api-version=1", "sign-in?api-version=1"),
     ] {
         passes(method, target, expected);
     }

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::policy::address::check_provider_url;
 use crate::policy::claims::ClaimName;
-use crate::policy::document::{IdentityProviderDocument, IdentityProviderDocuments, JwksDocument};
-use crate::policy::identity::{IdentityProvider, ProviderAlgorithm, ProviderKeys};
+use crate::policy::document::{IdentityProviderDocument, IdentityProviderDocuments, JwksDocument, SignInDocument};
+use crate::policy::identity::{IdentityProvider, ProviderAlgorithm, ProviderKeys, SignIn};
 use crate::policy::names;
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
@@ -22,6 +22,8 @@ use super::{Compiler, check_name, report, upstream};
 const CLOCK_SKEW: Duration = Duration::from_mins(1);
 const MOST_CLOCK_SKEW: Duration = Duration::from_mins(5);
 const SUBJECT: &str = "sub";
+/// What signs in, and renews it.
+const SIGN_IN_SCOPES: [&str; 2] = ["openid", "offline_access"];
 
 /// By name.
 pub(super) fn compile(
@@ -69,6 +71,7 @@ fn provider(
         ca,
         subject_claim: subject_claim.unwrap_or_else(|| SUBJECT.into()),
         name_claim,
+        sign_in: document.sign_in.as_ref().and_then(|written| sign_in(written, problems)),
         origin: name.origin.clone(),
     })
 }
@@ -118,6 +121,25 @@ fn keys(jwks: Option<&At<JwksDocument>>, compiler: Compiler<'_>, problems: &mut 
             None
         }
     }
+}
+
+fn sign_in(written: &At<SignInDocument>, problems: &mut Problems) -> Option<SignIn> {
+    let mut word = |text: &At<String>| {
+        // RFC 6749, appendices A.1 and A.4.
+        let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_word {
+            problems.push(Problem::new(&text.origin, "not a word of visible ASCII characters"));
+        }
+        is_word.then(|| text.as_str().into())
+    };
+    let defaults = || SIGN_IN_SCOPES.map(Box::from).into();
+    let scopes = written.scopes.as_ref().map(|scopes| scopes.iter().filter_map(&mut word).collect());
+    Some(SignIn {
+        scopes: scopes.unwrap_or_else(defaults),
+        audience: written.audience.as_ref().and_then(&mut word),
+        resource: written.resource.as_ref().and_then(&mut word),
+        client_id: word(&written.client_id)?,
+    })
 }
 
 fn is_key_set(text: &Secret) -> Result<(), String> {

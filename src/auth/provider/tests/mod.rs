@@ -230,6 +230,7 @@ fn provider(name: &str, issuer: &str, keys: ProviderKeys) -> IdentityProvider {
         clock_skew: Duration::from_mins(1),
         subject_claim: "sub".into(),
         name_claim: None,
+        sign_in: None,
         origin: Origin::built_in(),
     }
 }
