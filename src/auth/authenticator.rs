@@ -14,10 +14,10 @@ use super::upstream_token::{UpstreamClaims, UpstreamTokens};
 use crate::clock::Timestamp;
 use crate::oci::Scope;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
-use crate::policy::identity::Assertion;
-use crate::policy::principal::Password;
+use crate::policy::identity::{Assertion, Identity};
+use crate::policy::principal::{NotAccepted, Password};
 use crate::policy::upstream_credential::MintedAccess;
-use crate::policy::{self, AccessList, Caller, Denial, Granted, Principal, Registry};
+use crate::policy::{self, AccessList, Caller, Denial, Granted, Identities, Principal, Registry};
 use crate::secret::{HashKey, Secret};
 use crate::telemetry::Cache;
 use crate::telemetry::metrics::Metrics;
@@ -104,18 +104,27 @@ impl Authenticator {
     ) -> Result<Caller, Failure> {
         let principal = registry.principal_named(user).filter(|_| !user.is_empty());
         let known: &[Password] = principal.as_ref().map_or(&[], Principal::passwords);
-        let candidates: Vec<(CredentialId, &Verifier)> =
-            known.iter().map(|password| (password.id, &password.verifier)).collect();
-        let attempt = Attempt { user, password, candidates: &candidates, decoy: registry.decoy() };
+        let credential = self.credential(known, user, password, registry.decoy()).await?;
+        let principal = principal.ok_or(Denial::CredentialInvalid)?;
+        policy::accepted(&principal, Some(credential), now)?;
+        Ok(Caller { principal, credential: Some(credential), granted: Granted::Everything })
+    }
+
+    /// The one of `known` that `password` is; the work takes as long for a `user` whom nobody knows.
+    async fn credential(
+        &self,
+        known: &[Password],
+        user: &str,
+        password: &Secret,
+        decoy: Option<&Verifier>,
+    ) -> Result<CredentialId, Failure> {
+        let candidates: Vec<_> = known.iter().map(|password| (password.id, &password.verifier)).collect();
+        let attempt = Attempt { user, password, candidates: &candidates, decoy };
         let verdict = self.passwords.verify(attempt).await.map_err(|_| Failure::Busy)?;
         if let Some(outcome) = verdict.cache {
             self.metrics.cache_looked_up(Cache::Password, outcome == CacheOutcome::Hit);
         }
-        let (Some(principal), Some(credential)) = (principal, verdict.credential) else {
-            return Err(Denial::CredentialInvalid.into());
-        };
-        policy::accepted(&principal, Some(credential), now)?;
-        Ok(Caller { principal, credential: Some(credential), granted: Granted::Everything })
+        verdict.credential.ok_or_else(|| Denial::CredentialInvalid.into())
     }
 
     /// Who holds this access token, and what it was issued for; `grace` seconds after its end too.
@@ -167,17 +176,54 @@ impl Authenticator {
         presented: &Secret,
         now: Timestamp,
     ) -> Result<SignIn, Failure> {
-        let identities = registry.identities();
+        let assertion = self.assertion(registry.identities(), presented, now).await?;
+        self.by_assertion(registry, assertion, now)
+    }
+
+    /// What the provider of a token says of its subject, as far as identities look at it.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] when the provider's keys were never obtained; that is never a permission.
+    pub async fn assertion(
+        &self,
+        identities: &Identities,
+        presented: &Secret,
+        now: Timestamp,
+    ) -> Result<Assertion, Failure> {
         let verified = self.providers.verify(identities.providers(), presented, now).await;
         let assertion = verified.map_err(|failure| match failure {
             ProviderFailure::Rejected(rejection) => Denial::IdentityTokenInvalid(rejection.code()).into(),
             unavailable @ ProviderFailure::Unavailable { .. } => Failure::Unavailable(unavailable.to_string()),
         })?;
         // Only what is kept is mapped, so that the tokens that follow map to the same.
-        let assertion = Assertion { claims: identities.claims_in_use(&assertion), ..(*assertion).clone() };
+        Ok(Assertion { claims: identities.claims_in_use(&assertion), ..(*assertion).clone() })
+    }
+
+    /// Who it is at `registry` of whom `assertion` speaks. It must have been verified, or be our own word.
+    pub fn by_assertion(&self, registry: &Registry, assertion: Assertion, now: Timestamp) -> Result<SignIn, Failure> {
         let principal = self.asserted(registry, &assertion).ok_or(Denial::IdentityUnknown)?;
         let caller = accepted(principal, None, Granted::Everything, now)?;
         Ok(SignIn { caller, assertion: Some(Arc::new(assertion)) })
+    }
+
+    /// Whether `password` is a secret of `identity`, the service principal that `user` names, if there is one, and counts.
+    ///
+    /// One that is right but does not count any more is told apart only after it was found right.
+    pub async fn by_secret(
+        &self,
+        identities: &Identities,
+        identity: Option<&Identity>,
+        user: &str,
+        password: &Secret,
+        now: Timestamp,
+    ) -> Result<CredentialId, Failure> {
+        let known = identity.map_or(&[][..], |identity| &identity.secrets);
+        let credential = self.credential(known, user, password, identities.slow_verifier()).await?;
+        match known.iter().find(|secret| secret.id == credential) {
+            Some(secret) if secret.is_valid_at(now) => Ok(credential),
+            Some(_) => Err(Denial::NotAccepted(NotAccepted::PasswordExpired).into()),
+            None => Err(Denial::CredentialInvalid.into()),
+        }
     }
 
     /// Who presents this token, which is none of ours, as `failure` says: whom a provider vouches for, if it can be one of
@@ -305,7 +351,7 @@ impl Authenticator {
             return principal.ok_or(Failure::Denied(Denial::PrincipalGone));
         }
         if credential.is_none() && id == self.nobody(registry) {
-            let anonymous = registry.anonymous_pull().then_some(Principal::Anonymous);
+            let anonymous = registry.anonymous_pull().then(|| registry.anonymous());
             return anonymous.ok_or(Failure::Denied(Denial::AnonymousNotAllowed));
         }
         registry.principal(id).ok_or(Failure::Denied(Denial::PrincipalGone))
@@ -329,7 +375,7 @@ fn accepted(
     granted: Granted,
     now: Timestamp,
 ) -> Result<Caller, Failure> {
-    if !matches!(principal, Principal::Anonymous) {
+    if !matches!(principal, Principal::Anonymous(_)) {
         policy::accepted(&principal, credential, now)?;
     }
     Ok(Caller { principal, credential, granted })

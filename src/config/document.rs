@@ -8,22 +8,24 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::auth::keys::SigningAlgorithm;
-use crate::policy::document::{IdentityDocuments, IdentityProviderDocuments, RegistryDocuments, SecretDocument};
+use crate::policy::document::{
+    IdentityDocuments, IdentityProviderDocuments, InstallationAssignmentDocuments, RegistryDocuments, SecretDocument,
+};
 use crate::policy::origin::At;
 use crate::policy::tier::Tier;
 use crate::proxy::source::ForwardedHeader;
 use crate::telemetry::log::{LogFormat, LogLevel};
 
-/// The file that starts seawall. A change under `registries`, `identities` and `identityProviders` is applied while it
-/// runs; everything else needs a restart.
+/// The file that starts seawall. A change under `registries`, `identities`, `roleAssignments` and `identityProviders` is
+/// applied while it runs; everything else needs a restart.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct File {
     /// The version of this file's format: 1.
     #[schemars(range(min = 1, max = 1))]
     pub version: At<u16>,
-    /// Files, or directories whose `*.yaml` files, hold further `registries`, `identities` and `identityProviders`.
-    /// Relative to this file.
+    /// Files, or directories whose `*.yaml` files, hold further `registries`, `identities`, `roleAssignments` and
+    /// `identityProviders`. Relative to this file.
     #[serde(default)]
     pub include: Vec<At<String>>,
     /// The addresses that registry clients connect to.
@@ -60,6 +62,9 @@ pub struct File {
     /// People, groups and machines, by name: whom registries can assign roles to.
     #[serde(default)]
     pub identities: IdentityDocuments,
+    /// What identities may do on all registries, and with the whole installation.
+    #[serde(default)]
+    pub role_assignments: InstallationAssignmentDocuments,
     /// The registries, by name.
     #[serde(default)]
     pub registries: RegistryDocuments,

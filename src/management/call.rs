@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::access::Caller;
 use super::endpoints::Target;
 use super::error::ApiError;
 use super::models::Ids;
@@ -24,11 +25,12 @@ use crate::store::{Kind, ObjectKey, Revision};
 /// The most bytes that a body may have.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// One request: authenticated, its path understood, its body read.
+/// One request: authenticated, allowed, its path understood, its body read.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) parts: Arc<Parts>,
     pub(super) target: Target,
+    pub(super) caller: Caller,
     pub(super) condition: Condition,
     pub(super) now: Timestamp,
     query: Vec<(String, String)>,
@@ -69,6 +71,7 @@ impl Call {
     pub(super) async fn read(
         parts: &Arc<Parts>,
         target: Target,
+        caller: Caller,
         head: &Head,
         body: Body,
         now: Timestamp,
@@ -78,12 +81,17 @@ impl Call {
         let condition = Condition::of(&head.headers);
         let here = here(parts, head);
         let parts = Arc::clone(parts);
-        Ok(Self { parts, target, condition, now, query, body: read_body(body).await?, here })
+        Ok(Self { parts, target, caller, condition, now, query, body: read_body(body).await?, here })
     }
 
     /// The policy in force.
     pub(super) fn snapshot(&self) -> Result<Arc<PolicySnapshot>, ApiError> {
         self.parts.current.load().ok_or_else(ApiError::starting)
+    }
+
+    /// The body as [`Self::json`] reads it; without one, the default.
+    pub(super) fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, ApiError> {
+        if self.body.is_empty() { Ok(T::default()) } else { self.json() }
     }
 
     /// The registry that the path names.

@@ -35,6 +35,25 @@ pub(super) enum Operation {
     RotateSigningKey,
     RotateManagementKey,
     RevokeKey,
+    ListRoleAssignments,
+    GetRoleAssignment,
+    PutRoleAssignment,
+    DeleteRoleAssignment,
+    ListRoleDefinitions,
+    GetRoleDefinition,
+    ListIdentities,
+    GetIdentity,
+    PutIdentity,
+    UpdateIdentity,
+    DeleteIdentity,
+    IssueIdentityToken,
+    ListServicePrincipals,
+    GetServicePrincipal,
+    PutServicePrincipal,
+    UpdateServicePrincipal,
+    DeleteServicePrincipal,
+    GenerateSecret,
+    DeleteSecret,
     Describe,
 }
 
@@ -76,6 +95,19 @@ impl Operation {
             Self::ListKeys => "keys/read",
             Self::RotateSigningKey | Self::RotateManagementKey => "keys/rotate/action",
             Self::RevokeKey => "keys/revoke/action",
+            Self::ListRoleAssignments | Self::GetRoleAssignment => "roleAssignments/read",
+            Self::PutRoleAssignment => "roleAssignments/write",
+            Self::DeleteRoleAssignment => "roleAssignments/delete",
+            Self::ListRoleDefinitions | Self::GetRoleDefinition => "roleDefinitions/read",
+            Self::ListIdentities | Self::GetIdentity => "userAssignedIdentities/read",
+            Self::PutIdentity | Self::UpdateIdentity => "userAssignedIdentities/write",
+            Self::DeleteIdentity => "userAssignedIdentities/delete",
+            Self::IssueIdentityToken => "identities/tokens/action",
+            Self::ListServicePrincipals | Self::GetServicePrincipal => "servicePrincipals/read",
+            Self::PutServicePrincipal | Self::UpdateServicePrincipal => "servicePrincipals/write",
+            Self::DeleteServicePrincipal => "servicePrincipals/delete",
+            Self::GenerateSecret => "servicePrincipals/credentials/action",
+            Self::DeleteSecret => "servicePrincipals/credentials/delete",
             Self::Describe => "openapi/read",
         }
     }
@@ -93,6 +125,14 @@ impl Operation {
             | Self::ListTokens
             | Self::GetToken
             | Self::ListKeys
+            | Self::ListRoleAssignments
+            | Self::GetRoleAssignment
+            | Self::ListRoleDefinitions
+            | Self::GetRoleDefinition
+            | Self::ListIdentities
+            | Self::GetIdentity
+            | Self::ListServicePrincipals
+            | Self::GetServicePrincipal
             | Self::Describe => false,
             Self::UpdateRegistry
             | Self::CreateRegistry
@@ -108,17 +148,46 @@ impl Operation {
             | Self::DeleteToken
             | Self::RotateSigningKey
             | Self::RotateManagementKey
-            | Self::RevokeKey => true,
+            | Self::RevokeKey
+            | Self::PutRoleAssignment
+            | Self::DeleteRoleAssignment
+            | Self::PutIdentity
+            | Self::UpdateIdentity
+            | Self::DeleteIdentity
+            | Self::IssueIdentityToken
+            | Self::PutServicePrincipal
+            | Self::UpdateServicePrincipal
+            | Self::DeleteServicePrincipal
+            | Self::GenerateSecret
+            | Self::DeleteSecret => true,
         }
     }
 }
 
+macro_rules! in_group {
+    ($provider:literal, $($rest:literal),+) => {
+        concat!("/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/", $provider, $($rest),+)
+    };
+}
+
 macro_rules! group {
     ($rest:literal) => {
-        concat!(
-            "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.ContainerRegistry",
-            $rest
-        )
+        in_group!("Microsoft.ContainerRegistry", $rest)
+    };
+}
+
+/// A path of `Microsoft.Authorization` in each of its scopes: a subscription, a resource group, a registry.
+macro_rules! scoped {
+    ($rest:literal) => {
+        [
+            concat!("/subscriptions/{subscriptionId}/providers/Microsoft.Authorization", $rest),
+            in_group!("Microsoft.Authorization", $rest),
+            in_group!(
+                "Microsoft.ContainerRegistry",
+                "/registries/{registryName}/providers/Microsoft.Authorization",
+                $rest
+            ),
+        ]
     };
 }
 
@@ -127,7 +196,7 @@ const fn row(operation: Operation, method: Method, path: &'static str) -> Endpoi
 }
 
 /// All endpoints.
-pub(super) static ENDPOINTS: [Endpoint; 27] = {
+pub(super) static ENDPOINTS: [Endpoint; 59] = {
     use Operation as O;
     const REGISTRY: &str = group!("/registries/{registryName}");
     const SCOPE_MAP: &str = group!("/registries/{registryName}/scopeMaps/{scopeMapName}");
@@ -135,6 +204,14 @@ pub(super) static ENDPOINTS: [Endpoint; 27] = {
     const PROVIDER: &str = "/subscriptions/{subscriptionId}/providers/Microsoft.ContainerRegistry/registries";
     const CHECK_NAME: &str =
         "/subscriptions/{subscriptionId}/providers/Microsoft.ContainerRegistry/checkNameAvailability";
+    const ASSIGNMENTS: [&str; 3] = scoped!("/roleAssignments");
+    const ASSIGNMENT: [&str; 3] = scoped!("/roleAssignments/{roleAssignmentName}");
+    const DEFINITIONS: [&str; 3] = scoped!("/roleDefinitions");
+    const DEFINITION: [&str; 3] = scoped!("/roleDefinitions/{roleDefinitionId}");
+    const IDENTITIES: &str =
+        "/subscriptions/{subscriptionId}/providers/Microsoft.ManagedIdentity/userAssignedIdentities";
+    const IDENTITY: &str = in_group!("Microsoft.ManagedIdentity", "/userAssignedIdentities/{identityName}");
+    const SERVICE_PRINCIPAL: &str = "/seawall/v1/servicePrincipals/{identityName}";
     [
         row(O::ListResources, Method::GET, "/subscriptions/{subscriptionId}/resources"),
         row(O::ListRegistries, Method::GET, PROVIDER),
@@ -162,6 +239,42 @@ pub(super) static ENDPOINTS: [Endpoint; 27] = {
         row(O::RotateSigningKey, Method::POST, "/seawall/v1/keys/signing/rotate"),
         row(O::RotateManagementKey, Method::POST, "/seawall/v1/keys/management/rotate"),
         row(O::RevokeKey, Method::POST, "/seawall/v1/keys/{keyId}/revoke"),
+        row(O::ListRoleAssignments, Method::GET, ASSIGNMENTS[0]),
+        row(O::ListRoleAssignments, Method::GET, ASSIGNMENTS[1]),
+        row(O::ListRoleAssignments, Method::GET, ASSIGNMENTS[2]),
+        row(O::GetRoleAssignment, Method::GET, ASSIGNMENT[0]),
+        row(O::GetRoleAssignment, Method::GET, ASSIGNMENT[1]),
+        row(O::GetRoleAssignment, Method::GET, ASSIGNMENT[2]),
+        row(O::PutRoleAssignment, Method::PUT, ASSIGNMENT[0]),
+        row(O::PutRoleAssignment, Method::PUT, ASSIGNMENT[1]),
+        row(O::PutRoleAssignment, Method::PUT, ASSIGNMENT[2]),
+        row(O::DeleteRoleAssignment, Method::DELETE, ASSIGNMENT[0]),
+        row(O::DeleteRoleAssignment, Method::DELETE, ASSIGNMENT[1]),
+        row(O::DeleteRoleAssignment, Method::DELETE, ASSIGNMENT[2]),
+        row(O::ListRoleDefinitions, Method::GET, DEFINITIONS[0]),
+        row(O::ListRoleDefinitions, Method::GET, DEFINITIONS[1]),
+        row(O::ListRoleDefinitions, Method::GET, DEFINITIONS[2]),
+        row(O::GetRoleDefinition, Method::GET, DEFINITION[0]),
+        row(O::GetRoleDefinition, Method::GET, DEFINITION[1]),
+        row(O::GetRoleDefinition, Method::GET, DEFINITION[2]),
+        row(O::ListIdentities, Method::GET, IDENTITIES),
+        row(O::ListIdentities, Method::GET, in_group!("Microsoft.ManagedIdentity", "/userAssignedIdentities")),
+        row(O::GetIdentity, Method::GET, IDENTITY),
+        row(O::PutIdentity, Method::PUT, IDENTITY),
+        row(O::UpdateIdentity, Method::PATCH, IDENTITY),
+        row(O::DeleteIdentity, Method::DELETE, IDENTITY),
+        row(O::IssueIdentityToken, Method::POST, "/seawall/v1/identities/{identityName}/tokens"),
+        row(O::ListServicePrincipals, Method::GET, "/seawall/v1/servicePrincipals"),
+        row(O::GetServicePrincipal, Method::GET, SERVICE_PRINCIPAL),
+        row(O::PutServicePrincipal, Method::PUT, SERVICE_PRINCIPAL),
+        row(O::UpdateServicePrincipal, Method::PATCH, SERVICE_PRINCIPAL),
+        row(O::DeleteServicePrincipal, Method::DELETE, SERVICE_PRINCIPAL),
+        row(O::GenerateSecret, Method::POST, "/seawall/v1/servicePrincipals/{identityName}/credentials"),
+        row(
+            O::DeleteSecret,
+            Method::DELETE,
+            "/seawall/v1/servicePrincipals/{identityName}/credentials/{credentialName}",
+        ),
         row(O::Describe, Method::GET, "/openapi.json"),
     ]
 };

@@ -70,6 +70,18 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", message)
     }
 
+    /// `kind` is a resource type, perhaps in a scope.
+    pub(super) fn not_found_in(kind: &str, name: &str) -> Self {
+        let message = format!("The resource '{kind}/{name}' was not found.");
+        Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", message)
+    }
+
+    /// A condition in `$filter` that has no meaning here.
+    pub(super) fn filter(condition: &str, known: &str) -> Self {
+        let message = format!("the condition `{condition}` is not understood; write {known}");
+        Self::new(StatusCode::BAD_REQUEST, "InvalidFilterInQueryString", message)
+    }
+
     /// The state of things does not allow it.
     pub(super) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
@@ -101,7 +113,7 @@ impl ApiError {
     }
 
     /// Something that is not possible at the moment, for a reason that goes to the log.
-    fn unavailable(message: &str, internal: Option<String>) -> Self {
+    pub(super) fn unavailable(message: &str, internal: Option<String>) -> Self {
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message);
         Self { retry_after: Some(1), internal, ..error }
     }

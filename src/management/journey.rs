@@ -11,11 +11,14 @@ use http::request::Parts as Head;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use uuid::Uuid;
 
+use super::access::{self, Caller};
 use super::call::{Answer, Call};
 use super::endpoints::{Operation, Target};
 use super::error::{ApiError, ErrorResponse};
-use super::owner::Caller;
-use super::{Connection, Parts, keys, openapi, passwords, registries, scope_maps, tokens, usages};
+use super::{
+    Connection, Parts, identities, identity_tokens, keys, openapi, passwords, registries, role_assignments,
+    role_definitions, scope_maps, service_principals, tokens, usages,
+};
 use crate::clock::Timestamp;
 use crate::current::Current;
 use crate::store::Revision;
@@ -63,9 +66,11 @@ async fn receive(parts: &Arc<Parts>, head: &Head, body: Body, trail: &mut Trail)
     trail.operation = target.as_ref().ok().map(|target| target.operation);
     let connection =
         trail.connection.ok_or_else(|| ApiError::internal(&"a listener did not say how a request came in"))?;
-    let caller = parts.owner.authenticate(connection, &head.headers).ok_or_else(unauthenticated)?;
-    trail.caller = Some(caller);
-    Call::read(parts, target?, head, body, trail.began).await
+    let caller = access::authenticate(parts, connection, &head.headers, trail.began).await?;
+    trail.caller = Some(caller.clone());
+    let target = target?;
+    caller.authorize(parts, &target)?;
+    Call::read(parts, target, caller, head, body, trail.began).await
 }
 
 async fn carry_out(call: &Call, trail: &mut Trail) -> Result<Answer, ApiError> {
@@ -103,6 +108,25 @@ async fn perform(call: &Call) -> Result<Answer, ApiError> {
         Operation::RotateSigningKey => keys::rotate_signing(call).await,
         Operation::RotateManagementKey => keys::rotate_management(call).await,
         Operation::RevokeKey => keys::revoke(call).await,
+        Operation::ListRoleAssignments => role_assignments::list(call).await,
+        Operation::GetRoleAssignment => role_assignments::get(call).await,
+        Operation::PutRoleAssignment => role_assignments::put(call).await,
+        Operation::DeleteRoleAssignment => role_assignments::delete(call).await,
+        Operation::ListRoleDefinitions => role_definitions::list(call),
+        Operation::GetRoleDefinition => role_definitions::get(call),
+        Operation::ListIdentities => identities::list(call).await,
+        Operation::GetIdentity => identities::get(call).await,
+        Operation::PutIdentity => identities::put(call).await,
+        Operation::UpdateIdentity => identities::update(call).await,
+        Operation::DeleteIdentity => identities::delete(call).await,
+        Operation::IssueIdentityToken => identity_tokens::issue(call).await,
+        Operation::ListServicePrincipals => service_principals::list(call).await,
+        Operation::GetServicePrincipal => service_principals::get(call).await,
+        Operation::PutServicePrincipal => service_principals::put(call).await,
+        Operation::UpdateServicePrincipal => service_principals::update(call).await,
+        Operation::DeleteServicePrincipal => service_principals::delete(call).await,
+        Operation::GenerateSecret => service_principals::generate(call).await,
+        Operation::DeleteSecret => service_principals::delete_secret(call).await,
         Operation::Describe => Answer::ok(&openapi::document()),
     }
 }
@@ -114,12 +138,6 @@ async fn in_force(current: &Current, revision: Revision, within: Duration) -> Re
         let message = format!("written, as revision {}, but not yet in force here", revision.0);
         ApiError::new(StatusCode::GATEWAY_TIMEOUT, "NotYetInForce", message)
     })
-}
-
-fn unauthenticated() -> ApiError {
-    let message = "send `Authorization: Bearer` with the management credential; the server keeps it in the file that \
-                   `management.credentialFile` names";
-    ApiError::new(StatusCode::UNAUTHORIZED, "AuthenticationFailed", message)
 }
 
 impl Trail {
@@ -149,7 +167,8 @@ impl Trail {
         let status = response.status();
         let operation = self.operation.map_or("unknown", Operation::name);
         parts.metrics.management_request(operation, status.as_u16());
-        if self.operation.is_some_and(Operation::is_audited) || self.caller.is_none() {
+        let is_audited = self.operation.is_some_and(Operation::is_audited) || status == StatusCode::FORBIDDEN;
+        if is_audited || self.caller.is_none() {
             parts.audit.management(self.record(operation, status, reason));
         }
         response

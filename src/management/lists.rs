@@ -48,3 +48,29 @@ pub(super) async fn page<'a, D: 'a, S: Contents>(
     let next = last.filter(|_| !is_last).map(|last| call.next_link(&last));
     Ok((page, next))
 }
+
+/// All records of a kind in `registry`, by name; of the whole installation where that is empty. For kinds of which there is
+/// a bounded number.
+pub(super) async fn all<S: Contents>(call: &Call, registry: &str) -> Result<Vec<(String, S)>, ApiError> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let records = call.parts.store.list(registry, S::KIND, after.as_deref(), PAGE).await?;
+        // A page may be short because of what cannot be read.
+        let Some(last) = records.last() else { return Ok(all) };
+        after = Some(last.key.name.clone());
+        all.extend(records.into_iter().filter_map(|record| Some((record.key.name, S::of(record.object)?))));
+    }
+}
+
+/// The page of `items` that `call` asks for, and the link to the one after it.
+pub(super) fn slice<T>(call: &Call, items: BTreeMap<String, T>) -> (Vec<T>, Option<String>) {
+    let after = call.query("$skipToken");
+    let mut rest = items.into_iter().filter(|(place, _)| after.is_none_or(|after| place.as_str() > after));
+    let (mut last, mut page) = (None, Vec::new());
+    for (place, item) in rest.by_ref().take(PAGE as usize) {
+        last = Some(place);
+        page.push(item);
+    }
+    let next = last.filter(|_| rest.next().is_some()).map(|last| call.next_link(&last));
+    (page, next)
+}

@@ -3,12 +3,15 @@
 //! It writes to the store and to nothing else. What was written comes back through the provider of the policy, and a write
 //! is answered when the policy in force holds it. It never meets `proxy`: pulls go on while this is down.
 
+mod access;
 mod admin;
 mod call;
 pub mod client;
 mod endpoints;
 mod error;
 mod fixed;
+mod identities;
+mod identity_tokens;
 mod journey;
 pub mod key_records;
 mod keys;
@@ -18,8 +21,13 @@ mod models;
 mod openapi;
 mod owner;
 mod passwords;
+mod principals;
 mod registries;
+mod rights;
+mod role_assignments;
+mod role_definitions;
 mod scope_maps;
+mod service_principals;
 mod spelling;
 mod tokens;
 mod usages;
@@ -32,6 +40,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 
+use crate::auth::Authenticator;
 use crate::auth::keys::SigningAlgorithm;
 use crate::clock::Clock;
 use crate::current::Current;
@@ -75,6 +84,8 @@ pub struct Parts {
     pub encryption: EncryptionKey,
     pub hash_key: HashKey,
     pub owner: OwnerCredential,
+    /// Tells who other callers are.
+    pub authenticator: Arc<Authenticator>,
     pub audit: AuditLog,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,

@@ -16,9 +16,11 @@ use utoipa::{PartialSchema, ToSchema};
 use super::endpoints::{ENDPOINTS, Endpoint, Operation, parameter_name};
 use super::error::ErrorResponse;
 use super::models::{
-    CheckName, GenerateCredentials, GeneratedCredentials, Key, KeyList, List, ListedCredentials, NameAvailability,
-    RegenerateCredential, RegistryResource, RegistryUpdate, ScopeMapResource, ScopeMapUpdate, SummaryResource,
-    TokenResource, TokenUpdate, UsageList,
+    CheckName, GenerateCredentials, GenerateSecret, GeneratedCredentials, GeneratedSecret, IdentityResource,
+    IdentityUpdate, IssueToken, IssuedToken, Key, KeyList, List, ListedCredentials, NameAvailability,
+    RegenerateCredential, RegistryResource, RegistryUpdate, RoleAssignmentResource, RoleAssignmentUpdate,
+    RoleDefinitionResource, ScopeMapResource, ScopeMapUpdate, ServicePrincipalResource, ServicePrincipalUpdate,
+    SummaryResource, TokenResource, TokenUpdate, UsageList,
 };
 
 const JSON: &str = "application/json";
@@ -43,8 +45,8 @@ pub(super) fn document() -> OpenApi {
     let mut schemas = Schemas::new();
     let mut paths = Paths::new();
     for (position, endpoint) in ENDPOINTS.iter().enumerate() {
-        let again = ENDPOINTS.iter().take(position).any(|earlier| earlier.operation == endpoint.operation);
-        paths.add_path_operation(endpoint.path, vec![method(endpoint)], operation(endpoint, again, &mut schemas));
+        let earlier = ENDPOINTS.iter().take(position).filter(|one| one.operation == endpoint.operation).count();
+        paths.add_path_operation(endpoint.path, vec![method(endpoint)], operation(endpoint, earlier, &mut schemas));
     }
     let bearer = Http::new(HttpAuthScheme::Bearer);
     let components =
@@ -63,9 +65,11 @@ pub(super) fn document() -> OpenApi {
         .build()
 }
 
-fn operation(endpoint: &Endpoint, again: bool, schemas: &mut Schemas) -> OperationBuilder {
+/// `earlier`: in how many scopes the same operation stands before.
+fn operation(endpoint: &Endpoint, earlier: usize, schemas: &mut Schemas) -> OperationBuilder {
     let described = describe(endpoint.operation);
-    let id = format!("{:?}{}", endpoint.operation, if again { "InGroup" } else { "" });
+    let place = ["", "InGroup", "OfRegistry"].get(earlier).copied().unwrap_or("Again");
+    let id = format!("{:?}{place}", endpoint.operation);
     let mut operation = OperationBuilder::new()
         .operation_id(Some(id))
         .summary(Some(described.summary))
@@ -142,6 +146,49 @@ fn describe(operation: Operation) -> Description {
         O::RotateSigningKey => ("A new key signs from a few seconds on.", None, &[("200", Some(body::<Key>))]),
         O::RotateManagementKey => ("A new credential for this API.", None, &[("200", Some(body::<Key>))]),
         O::RevokeKey => ("What this key signed is refused from now on.", None, &[("204", None)]),
+        O::ListRoleAssignments => {
+            ("Role assignments of a scope and above it.", None, &[("200", Some(list::<RoleAssignmentResource>))])
+        }
+        O::GetRoleAssignment => ("One role assignment.", None, &[("200", Some(body::<RoleAssignmentResource>))]),
+        O::PutRoleAssignment => {
+            ("Assigns a role, or a scope map.", Some(body::<RoleAssignmentUpdate>), PUT_ROLE_ASSIGNMENT)
+        }
+        O::DeleteRoleAssignment => ("Takes a role away: the next request is refused.", None, DELETED),
+        O::ListRoleDefinitions => ("The roles.", None, &[("200", Some(list::<RoleDefinitionResource>))]),
+        O::GetRoleDefinition => ("One role.", None, &[("200", Some(body::<RoleDefinitionResource>))]),
+        O::ListIdentities => {
+            ("All identities but service principals.", None, &[("200", Some(list::<IdentityResource>))])
+        }
+        O::GetIdentity => ("One identity.", None, &[("200", Some(body::<IdentityResource>))]),
+        O::PutIdentity => ("Creates or changes an identity.", Some(body::<IdentityUpdate>), PUT_IDENTITY),
+        O::UpdateIdentity => {
+            ("Changes an identity.", Some(body::<IdentityUpdate>), &[("200", Some(body::<IdentityResource>))])
+        }
+        O::DeleteIdentity => ("Deletes an identity, with what is assigned to it.", None, DELETED),
+        O::IssueIdentityToken => (
+            "A login for a managed identity at one registry.",
+            Some(body::<IssueToken>),
+            &[("200", Some(body::<IssuedToken>))],
+        ),
+        O::ListServicePrincipals => {
+            ("All service principals.", None, &[("200", Some(list::<ServicePrincipalResource>))])
+        }
+        O::GetServicePrincipal => ("One service principal.", None, &[("200", Some(body::<ServicePrincipalResource>))]),
+        O::PutServicePrincipal => {
+            ("Creates or changes a service principal.", Some(body::<ServicePrincipalUpdate>), PUT_SERVICE_PRINCIPAL)
+        }
+        O::UpdateServicePrincipal => (
+            "Changes a service principal.",
+            Some(body::<ServicePrincipalUpdate>),
+            &[("200", Some(body::<ServicePrincipalResource>))],
+        ),
+        O::DeleteServicePrincipal => ("Deletes a service principal, with what is assigned to it.", None, DELETED),
+        O::GenerateSecret => (
+            "Makes a secret of a service principal. It is shown here and never again.",
+            Some(body::<GenerateSecret>),
+            &[("200", Some(body::<GeneratedSecret>))],
+        ),
+        O::DeleteSecret => ("Deletes a secret: it is refused from now on.", None, DELETED),
         O::Describe => ("This document.", None, &[("200", None)]),
     };
     Description { summary, request, answers, query: query(operation) }
@@ -151,6 +198,12 @@ const PUT_SCOPE_MAP: &[(&str, Option<Body>)] =
     &[("200", Some(body::<ScopeMapResource>)), ("201", Some(body::<ScopeMapResource>))];
 const PUT_TOKEN: &[(&str, Option<Body>)] =
     &[("200", Some(body::<TokenResource>)), ("201", Some(body::<TokenResource>))];
+const PUT_ROLE_ASSIGNMENT: &[(&str, Option<Body>)] =
+    &[("200", Some(body::<RoleAssignmentResource>)), ("201", Some(body::<RoleAssignmentResource>))];
+const PUT_IDENTITY: &[(&str, Option<Body>)] =
+    &[("200", Some(body::<IdentityResource>)), ("201", Some(body::<IdentityResource>))];
+const PUT_SERVICE_PRINCIPAL: &[(&str, Option<Body>)] =
+    &[("200", Some(body::<ServicePrincipalResource>)), ("201", Some(body::<ServicePrincipalResource>))];
 const DELETED: &[(&str, Option<Body>)] = &[("200", None), ("204", None)];
 
 fn query(operation: Operation) -> &'static [(&'static str, &'static str)] {
@@ -159,7 +212,15 @@ fn query(operation: Operation) -> &'static [(&'static str, &'static str)] {
         Operation::DeleteScopeMap => {
             &[("force", "`true` deletes it although tokens use it: they lose its permissions.")]
         }
-        Operation::ListScopeMaps | Operation::ListTokens => &[("$skipToken", "As in `nextLink`.")],
+        Operation::ListRoleAssignments => &[
+            ("$filter", "`atScope()`, `principalId eq '…'` or `assignedTo('…')`, joined by `and`."),
+            ("$skipToken", "As in `nextLink`."),
+        ],
+        Operation::ListRoleDefinitions => &[("$filter", "`roleName eq '…'`.")],
+        Operation::ListScopeMaps
+        | Operation::ListTokens
+        | Operation::ListIdentities
+        | Operation::ListServicePrincipals => &[("$skipToken", "As in `nextLink`.")],
         _ => &[],
     }
 }

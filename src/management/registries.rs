@@ -16,6 +16,7 @@ use super::models::{
     RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, Word,
 };
 use super::write::{Change, modify, read};
+use crate::policy::manage::ManagementAction;
 use crate::policy::names;
 use crate::policy::network::{check_rule, check_rule_name};
 use crate::policy::stored::{StoredIpRule, StoredRegistry};
@@ -28,6 +29,9 @@ const TYPE: &str = "Microsoft.ContainerRegistry/registries";
 pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
     let mut value = Vec::new();
     for registry in call.snapshot()?.registries() {
+        if !call.may(Some(&registry.name), ManagementAction::Read)? {
+            continue;
+        }
         let (stored, _) = stored(call, registry).await?;
         value.push(resource(&call.parts.settings, registry, &stored));
     }
@@ -39,6 +43,9 @@ pub(super) async fn list_resources(call: &Call) -> Result<Answer, ApiError> {
     let filter = Filter::parse(call.query("$filter").unwrap_or_default())?;
     let mut value = Vec::new();
     for registry in call.snapshot()?.registries().iter().filter(|registry| filter.admits(registry)) {
+        if !call.may(Some(&registry.name), ManagementAction::Read)? {
+            continue;
+        }
         let (stored, _) = stored(call, registry).await?;
         value.push(summary(&call.parts.settings, registry, &stored));
     }

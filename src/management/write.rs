@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::call::{Call, Condition};
 use super::error::ApiError;
-use crate::policy::stored::{StoredRegistry, StoredScopeMap, StoredToken};
+use crate::policy::stored::{StoredIdentity, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken};
 use crate::store::{Expected, Kind, Object, ObjectKey, Revision, StoreError, Write};
 
 /// How often a change begins anew when others change the same record.
@@ -39,6 +39,8 @@ macro_rules! contents {
 contents!(StoredRegistry, Registry);
 contents!(StoredScopeMap, ScopeMap);
 contents!(StoredToken, Token);
+contents!(StoredIdentity, Identity);
+contents!(StoredRoleAssignment, RoleAssignment);
 
 /// What is to become of a record.
 #[derive(Debug)]
@@ -77,6 +79,16 @@ pub(super) async fn modify<T: Contents>(
     key: ObjectKey,
     change: impl Fn(Option<T>) -> Result<Change<T>, ApiError> + Send + Sync,
 ) -> Result<Changed<T>, ApiError> {
+    modify_with(call, key, &[], change).await
+}
+
+/// As [`modify`], and where the record is written `further` is too, at once with it.
+async fn modify_with<T: Contents>(
+    call: &Call,
+    key: ObjectKey,
+    further: &[Write],
+    change: impl Fn(Option<T>) -> Result<Change<T>, ApiError> + Send + Sync,
+) -> Result<Changed<T>, ApiError> {
     let mut conflict = None;
     for _ in 0..ATTEMPTS {
         let (before, found) = read::<T>(call, &key).await?.unzip();
@@ -94,7 +106,8 @@ pub(super) async fn modify<T: Contents>(
             object: contents.clone().map(Contents::object),
             expected: found.map_or(Expected::Absent, Expected::At),
         };
-        match call.parts.store.write(&[write], call.now).await {
+        let batch: Vec<_> = std::iter::once(write).chain(further.iter().cloned()).collect();
+        match call.parts.store.write(&batch, call.now).await {
             Ok(revision) => {
                 let names = difference(before.as_ref(), contents.as_ref());
                 return Ok(Changed { contents, revision: Some(revision), existed, names });
@@ -116,13 +129,23 @@ pub(super) async fn delete<T: Contents>(
     key: ObjectKey,
     may: impl Fn(Option<&T>) -> Result<(), ApiError> + Send + Sync,
 ) -> Result<Changed<T>, ApiError> {
+    delete_with(call, key, &[], may).await
+}
+
+/// As [`delete`], and `further` is written at once with it.
+pub(super) async fn delete_with<T: Contents>(
+    call: &Call,
+    key: ObjectKey,
+    further: &[Write],
+    may: impl Fn(Option<&T>) -> Result<(), ApiError> + Send + Sync,
+) -> Result<Changed<T>, ApiError> {
     if call.condition == Condition::None && matches!(call.parts.store.get(&key).await, Err(StoreError::Unusable(_))) {
         let write = Write { key, object: None, expected: Expected::Anything };
         let revision = call.parts.store.write(&[write], call.now).await.map_err(write_failed)?;
         return Ok(Changed { contents: None, revision: Some(revision), existed: true, names: Vec::new() });
     }
     let change = |before: Option<T>| may(before.as_ref()).map(|()| Change::Delete);
-    modify(call, key, change).await
+    modify_with(call, key, further, change).await
 }
 
 /// What a write that failed, for another reason than a conflict, is answered.

@@ -4,6 +4,7 @@
 //! written; no other character is special. What is missing, or of a kind that has no text, does not match.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -65,6 +66,16 @@ impl ClaimName {
     }
 }
 
+/// As it is written, and read again.
+impl fmt::Display for ClaimName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            [name] if !name.starts_with('/') => f.write_str(name),
+            steps => steps.iter().try_for_each(|step| write!(f, "/{}", step.replace('~', "~0").replace('/', "~1"))),
+        }
+    }
+}
+
 fn segment(text: &str) -> Result<Box<str>, &'static str> {
     if text.is_empty() {
         return Err("an empty step in a JSON pointer");
@@ -101,6 +112,12 @@ impl ClaimPattern {
             left = behind;
         }
         left.ends_with(after)
+    }
+}
+
+impl fmt::Display for ClaimPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -164,6 +181,14 @@ mod tests {
 
     fn matches(claims: &[(&str, &str)], said: &Value) -> bool {
         rule(claims).matches(&assertion(said))
+    }
+
+    #[test]
+    fn a_name_is_written_as_it_is_read() {
+        for text in ["sub", "/kubernetes.io/namespace", "/a~1b/c~0d", "/~1x", "https://example.com/groups"] {
+            let name = ClaimName::parse(text).unwrap();
+            assert_eq!(ClaimName::parse(&name.to_string()), Ok(name), "{text}");
+        }
     }
 
     #[test]

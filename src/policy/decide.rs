@@ -43,9 +43,9 @@ pub struct AccessList {
 }
 
 impl Caller {
-    /// Nobody in particular; [`authorize`] accepts it where anonymous pull is on.
-    pub const fn anonymous() -> Self {
-        Self { principal: Principal::Anonymous, credential: None, granted: Granted::Everything }
+    /// Nobody in particular, at `registry`; [`authorize`] accepts it where anonymous pull is on.
+    pub fn anonymous(registry: &Registry) -> Self {
+        Self { principal: registry.anonymous(), credential: None, granted: Granted::Everything }
     }
 }
 
@@ -215,8 +215,8 @@ pub fn authorize(
 
 fn still_accepted(registry: &Registry, caller: &Caller, now: Timestamp) -> Result<(), Denial> {
     match &caller.principal {
-        Principal::Anonymous if registry.anonymous_pull() => Ok(()),
-        Principal::Anonymous => Err(Denial::AnonymousNotAllowed),
+        Principal::Anonymous(_) if registry.anonymous_pull() => Ok(()),
+        Principal::Anonymous(_) => Err(Denial::AnonymousNotAllowed),
         known @ (Principal::Admin(_) | Principal::Token(_) | Principal::Identity(_)) => {
             accepted(known, caller.credential, now)
         }
@@ -238,7 +238,7 @@ pub fn accepted(principal: &Principal, credential: Option<CredentialId>, now: Ti
     }
     match principal {
         Principal::Identity(held) if !held.has_role() => Err(Denial::NoRole),
-        Principal::Anonymous | Principal::Admin(_) | Principal::Token(_) | Principal::Identity(_) => Ok(()),
+        Principal::Anonymous(_) | Principal::Admin(_) | Principal::Token(_) | Principal::Identity(_) => Ok(()),
     }
 }
 
@@ -294,7 +294,13 @@ fn rule(registry: &Registry, principal: &Principal, on: Option<(&RepositoryName,
             found.map_or(PermitRule::LoggedIn, |assignment| PermitRule::Role(Arc::clone(assignment)))
         }
         (Principal::Admin(admin), _) => PermitRule::Admin(admin.origin.clone()),
-        (Principal::Anonymous, _) => PermitRule::AnonymousPull(registry.properties().anonymous_pull_enabled.origin()),
+        (Principal::Anonymous(_), _) => {
+            let set = registry.properties();
+            PermitRule::AnonymousPull(match set.anonymous_pull_repositories.value {
+                Some(_) => set.anonymous_pull_repositories.origin(),
+                None => set.anonymous_pull_enabled.origin(),
+            })
+        }
     }
 }
 

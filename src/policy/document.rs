@@ -22,18 +22,24 @@ pub struct PolicyDocument {
     #[serde(default)]
     pub identities: IdentityDocuments,
     #[serde(default)]
+    pub role_assignments: InstallationAssignmentDocuments,
+    #[serde(default)]
     pub registries: RegistryDocuments,
 }
 
 impl PolicyDocument {
     /// Its keys, which may stand in included files.
-    pub const KEYS: [&'static str; 3] = ["identityProviders", "identities", "registries"];
+    pub const KEYS: [&'static str; 4] = ["identityProviders", "identities", Self::LIST, "registries"];
+    /// The one of them that has a list; the others have their things by name.
+    pub const LIST: &'static str = "roleAssignments";
 }
 
 /// All identity providers, by name.
 pub type IdentityProviderDocuments = BTreeMap<At<String>, IdentityProviderDocument>;
 /// All identities, by name.
 pub type IdentityDocuments = BTreeMap<At<String>, IdentityDocument>;
+/// What identities may do on all registries.
+pub type InstallationAssignmentDocuments = Vec<At<InstallationAssignmentDocument>>;
 /// All registries, by name.
 pub type RegistryDocuments = BTreeMap<At<String>, RegistryDocument>;
 
@@ -54,9 +60,14 @@ pub struct RegistryDocument {
     pub admin_user_enabled: Option<At<bool>>,
     #[serde(default)]
     pub admin: Option<AdminDocument>,
-    /// Lets anybody whom the network rules admit pull from every repository. Off unless set.
+    /// Lets anybody whom the network rules admit pull, from every repository or from `anonymousPullRepositories`. Off
+    /// unless set.
     #[serde(default)]
     pub anonymous_pull_enabled: Option<At<bool>>,
+    /// The repositories (`team/app`, `team/*` or `*`) that anybody may pull while `anonymousPullEnabled`. Default: all.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub anonymous_pull_repositories: Option<At<Vec<At<String>>>>,
     /// `Enabled` unless set.
     #[serde(default)]
     pub public_network_access: Option<At<PublicNetworkAccess>>,
@@ -412,6 +423,21 @@ pub struct RoleAssignmentDocument {
     /// One of `scopeMaps`, or a system-defined one.
     #[serde(default)]
     pub scope_map: Option<At<String>>,
+    /// The condition: only these repositories (`team/app`, `team/*` or `*`), and not the catalogue. Default: all.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub repositories: Option<At<Vec<At<String>>>>,
+}
+
+/// What an identity may do on every registry, those that come later too. `Owner`, `Contributor` and `Reader` are so of the
+/// whole installation.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InstallationAssignmentDocument {
+    /// One of `identities`.
+    pub identity: At<String>,
+    /// A role of ACR, such as `AcrPull`, `AcrPush`, `AcrDelete`, `Reader`, `Contributor` or `Owner`.
+    pub role: At<String>,
     /// The condition: only these repositories (`team/app`, `team/*` or `*`), and not the catalogue. Default: all.
     #[serde(default)]
     #[schemars(length(min = 1))]

@@ -78,8 +78,7 @@ pub fn endings(registry: &Registry, now: Timestamp) -> Vec<Ending> {
         add(&mut found, "token", &token.name, &token.passwords, now);
     }
     // A service principal is told of by every registry on which it has a role.
-    let assigned =
-        |identity: &&Arc<Identity>| identity.is_enabled() && !registry.assignments(&identity.name).is_empty();
+    let assigned = |identity: &&Arc<Identity>| identity.is_enabled() && !registry.assignments(identity).is_empty();
     for identity in registry.identities().iter().filter(assigned) {
         add(&mut found, "servicePrincipal", &identity.name, &identity.secrets, now);
     }

@@ -1,4 +1,4 @@
-//! The identities of all registries, and the providers that speak of them.
+//! The identities of all registries, of both layers, and the providers that speak of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 
 use super::claims::{ClaimName, looked_at};
 use super::credential::{PrincipalId, Verifier};
-use super::identity::{Assertion, Guid, Identity, IdentityKind, IdentityProvider};
+use super::identity::{Assertion, Guid, Identity, IdentityKind, IdentityProvider, OWN_PROVIDER};
+use super::layers::StoredIdentities;
+use super::origin::Origin;
+use super::problem::{Problem, Problems};
 
 /// Longer names of subjects are cut: they go into audit records.
 const LONGEST_NAME: usize = 256;
@@ -16,31 +19,98 @@ const LONGEST_NAME: usize = 256;
 #[derive(Debug, Default)]
 pub struct Identities {
     /// By name.
-    providers: Box<[Arc<IdentityProvider>]>,
+    providers: Arc<[Arc<IdentityProvider>]>,
     by_name: BTreeMap<Arc<str>, Arc<Identity>>,
     /// Those that a rule makes, by the provider that it names.
     by_provider: HashMap<Arc<str>, Vec<Arc<Identity>>>,
-    service_principals: HashMap<Guid, Arc<Identity>>,
+    client_ids: HashMap<Guid, Arc<Identity>>,
+    principal_ids: HashMap<Guid, Arc<Identity>>,
     ids: HashMap<PrincipalId, Arc<Identity>>,
+    /// What they were made of, where the store has any.
+    layers: Option<(Arc<Self>, Arc<StoredIdentities>)>,
+    warnings: Problems,
 }
 
 impl Identities {
-    pub(super) fn new(providers: Vec<Arc<IdentityProvider>>, identities: Vec<Identity>) -> Self {
+    /// Those of the files.
+    pub(super) fn declared(providers: Vec<Arc<IdentityProvider>>, identities: Vec<Identity>) -> Self {
         let mut all = Self { providers: providers.into(), ..Self::default() };
-        for identity in identities.into_iter().map(Arc::new) {
-            for provider in &all.providers {
-                if identity.rules.iter().any(|rule| rule.provider == provider.name) {
-                    all.by_provider.entry(Arc::clone(&provider.name)).or_default().push(Arc::clone(&identity));
-                }
-            }
-            if identity.kind == IdentityKind::ServicePrincipal {
-                all.ids.insert(identity.id, Arc::clone(&identity));
-                let client_id = identity.client_id.iter().cloned();
-                all.service_principals.extend(client_id.map(|id| (id, Arc::clone(&identity))));
-            }
-            all.by_name.insert(Arc::clone(&identity.name), identity);
-        }
+        identities.into_iter().map(Arc::new).for_each(|identity| all.add(identity));
         all
+    }
+
+    /// Those of both layers; `before` where it was made of the same.
+    ///
+    /// An identity of the files hides every stored one that has its name, its client id or its principal id.
+    pub(super) fn merge(declared: &Arc<Self>, stored: &Arc<StoredIdentities>, before: Option<&Arc<Self>>) -> Arc<Self> {
+        if stored.is_empty() {
+            return Arc::clone(declared);
+        }
+        let same = |before: &&Arc<Self>| {
+            let layers = before.layers.as_ref();
+            layers.is_some_and(|layers| Arc::ptr_eq(&layers.0, declared) && Arc::ptr_eq(&layers.1, stored))
+        };
+        if let Some(before) = before.filter(same) {
+            return Arc::clone(before);
+        }
+        let mut all = Self {
+            providers: Arc::clone(&declared.providers),
+            layers: Some((Arc::clone(declared), Arc::clone(stored))),
+            ..Self::default()
+        };
+        declared.iter().for_each(|identity| all.add(Arc::clone(identity)));
+        stored.iter().for_each(|identity| all.add_stored(identity));
+        Arc::new(all)
+    }
+
+    fn add(&mut self, identity: Arc<Identity>) {
+        for provider in &*self.providers {
+            if identity.rules.iter().any(|rule| rule.provider == provider.name) {
+                self.by_provider.entry(Arc::clone(&provider.name)).or_default().push(Arc::clone(&identity));
+            }
+        }
+        let client_id = identity.client_id.iter().cloned();
+        self.client_ids.extend(client_id.map(|id| (id, Arc::clone(&identity))));
+        self.ids.insert(identity.id, Arc::clone(&identity));
+        self.principal_ids.insert(identity.principal_id.clone(), Arc::clone(&identity));
+        self.by_name.insert(Arc::clone(&identity.name), identity);
+    }
+
+    /// Adds a stored identity, unless it would be taken for one that is there.
+    fn add_stored(&mut self, identity: &Arc<Identity>) {
+        if let Some((what, other)) = self.alike(identity) {
+            let problem = match other.origin.line {
+                0 => Problem::warning(&Origin::store(), format!("identity `{}` {what}", identity.name))
+                    .hint(format!("the one that counts is `{}`", other.name)),
+                _ => Problem::warning(&other.origin, format!("identity `{}` of the store {what}", identity.name))
+                    .hint("what this file says is in force; remove it here to use what the API has set"),
+            };
+            return self.warnings.push(problem);
+        }
+        let unknown = |name: &&Arc<str>| !self.providers.iter().any(|provider| provider.name == **name);
+        if let Some(name) = identity.rules.iter().map(|rule| &rule.provider).find(unknown) {
+            let what = format!("identity `{}` has a rule for provider `{name}`, which no file declares", identity.name);
+            let hint = "the rule makes nobody the identity until a file declares it again";
+            self.warnings.push(Problem::warning(&Origin::store(), what).hint(hint));
+        }
+        self.add(Arc::clone(identity));
+    }
+
+    /// The identity for which another one would be taken, and why.
+    fn alike(&self, other: &Identity) -> Option<(&'static str, Arc<Identity>)> {
+        let by_name = self.by_name.get(&other.name).map(|one| ("has the name of another one", one));
+        let by_principal_id = || self.with_principal_id(&other.principal_id);
+        let by_principal_id = || by_principal_id().map(|one| ("has the principal id of another one", one));
+        let by_client_id = || self.with_client_id(other.client_id.as_ref()?);
+        let by_client_id = || by_client_id().map(|one| ("has the client id of another one", one));
+        let by_id = || self.ids.get(&other.id).map(|one| ("has the id of another one", one));
+        let found = by_name.or_else(by_principal_id).or_else(by_client_id).or_else(by_id);
+        found.map(|(what, one)| (what, Arc::clone(one)))
+    }
+
+    /// What an operator should know of the stored ones beside these files.
+    pub fn warnings(&self) -> &Problems {
+        &self.warnings
     }
 
     /// The providers, by name.
@@ -60,12 +130,23 @@ impl Identities {
 
     /// The service principal with this client id. Case does not matter.
     pub fn service_principal(&self, client_id: &str) -> Option<&Arc<Identity>> {
-        self.service_principals.get(&Guid::parse(client_id)?)
+        let identity = self.with_client_id(&Guid::parse(client_id)?);
+        identity.filter(|identity| identity.kind == IdentityKind::ServicePrincipal)
     }
 
     /// The service principal with this id.
     pub(super) fn service_principal_with(&self, id: PrincipalId) -> Option<&Arc<Identity>> {
-        self.ids.get(&id)
+        self.ids.get(&id).filter(|identity| identity.kind == IdentityKind::ServicePrincipal)
+    }
+
+    /// The identity with this principal id, of whatever kind.
+    pub fn with_principal_id(&self, id: &Guid) -> Option<&Arc<Identity>> {
+        self.principal_ids.get(id)
+    }
+
+    /// The identity with this client id, of whatever kind.
+    pub fn with_client_id(&self, id: &Guid) -> Option<&Arc<Identity>> {
+        self.client_ids.get(id)
     }
 
     /// Every enabled identity that `assertion` means: a person, and the groups that he is in.
@@ -73,6 +154,9 @@ impl Identities {
     /// None when its provider is not declared any more, or stands for another issuer by now; none either when one of them is
     /// disabled and not a group: whoever is disabled is so in all his groups.
     pub fn meant_by(&self, assertion: &Assertion) -> Vec<&Arc<Identity>> {
+        if is_own(assertion) {
+            return self.managed(assertion).into_iter().filter(|identity| identity.is_enabled()).collect();
+        }
         let known = self.provider(assertion).and_then(|provider| self.by_provider.get(&provider.name));
         let mut meant: Vec<_> =
             known.into_iter().flatten().filter(|identity| identity.is_meant_by(assertion)).collect();
@@ -85,6 +169,9 @@ impl Identities {
 
     /// How the subject of `assertion` is called in the audit log: what the provider's name claim says, else the subject.
     pub fn subject_name(&self, assertion: &Assertion) -> Arc<str> {
+        if let Some(identity) = self.managed(assertion) {
+            return Arc::clone(&identity.name);
+        }
         let claim = self.provider(assertion).and_then(|provider| provider.name_claim.as_deref());
         let claimed = claim.and_then(|claim| ClaimName::parse(claim).ok()?.find(&assertion.claims)?.as_str());
         let name = claimed.filter(|name| !name.is_empty()).unwrap_or(&assertion.subject);
@@ -94,6 +181,9 @@ impl Identities {
     /// What of an assertion's claims identities and their names depend on: enough to keep in a token, so that the rules in
     /// force are asked again whenever it is used. Of a list, the elements that some rule asks for.
     pub fn claims_in_use(&self, assertion: &Assertion) -> Map<String, Value> {
+        if is_own(assertion) {
+            return assertion.claims.clone();
+        }
         let provider = self.provider(assertion);
         let identities = provider.and_then(|provider| self.by_provider.get(&provider.name));
         let rules = identities.into_iter().flatten().flat_map(|identity| &identity.rules);
@@ -109,8 +199,15 @@ impl Identities {
         kept
     }
 
-    /// Some slow verifier of a service principal, if there is any.
-    pub(super) fn slow_verifier(&self) -> Option<&Verifier> {
+    /// The managed identity that we vouched for, whatever its status.
+    fn managed(&self, assertion: &Assertion) -> Option<&Arc<Identity>> {
+        let identity = self.with_principal_id(&Guid::parse(&assertion.subject)?)?;
+        // All of it, so that nothing else of the identity has to be looked at.
+        (identity.own_assertion().as_ref() == Some(assertion)).then_some(identity)
+    }
+
+    /// Some slow verifier of a service principal, if there is any: the work to do in vain for unknown ones.
+    pub fn slow_verifier(&self) -> Option<&Verifier> {
         let secrets = self.iter().flat_map(|identity| &identity.secrets);
         secrets.map(|secret| &secret.verifier).find(|verifier| verifier.is_slow())
     }
@@ -120,6 +217,12 @@ impl Identities {
         self.providers.iter().find(same)
     }
 }
+
+/// Whether it is our own word.
+fn is_own(assertion: &Assertion) -> bool {
+    *assertion.provider == *OWN_PROVIDER
+}
+
 /// As much of a subject's name as there is room for in records and tokens.
 fn shortened(name: &str) -> &str {
     name.char_indices().nth(LONGEST_NAME).map_or(name, |(end, _)| name.get(..end).unwrap_or_default())

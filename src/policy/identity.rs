@@ -3,6 +3,7 @@
 //! Data only: fetching keys and verifying signatures is `auth`'s. What an [`Assertion`] means here is decided by the
 //! claim rules of the identities.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,12 @@ use super::credential::PrincipalId;
 use super::document::TokenStatus;
 use super::origin::Origin;
 use super::principal::Password;
+
+/// The provider by whose name the installation itself vouches for managed identities, and the issuer of what it says. No
+/// file declares one of this name, and as an issuer is a URL, no provider has this one.
+pub const OWN_PROVIDER: &str = "seawall";
+/// The claim of its assertions with the identity's [`PrincipalId`].
+const OWN_CLAIM: &str = "identity";
 
 /// An `OpenID` Connect issuer, or anything else that signs JWTs and publishes its keys.
 #[derive(Debug, Clone)]
@@ -144,8 +151,8 @@ pub struct Identity {
     pub kind: IdentityKind,
     /// A service principal's user name, or the id of a managed identity by which clients ask for it.
     pub client_id: Option<Guid>,
-    /// ARM's id of the identity.
-    pub principal_id: Option<Guid>,
+    /// ARM's id of the identity, which role assignments of the store name. Where a file gives none it follows from `id`.
+    pub principal_id: Guid,
     /// The tenant that it belongs to; shown, and of no consequence.
     pub tenant_id: Option<Guid>,
     /// Any one of them makes a caller this identity.
@@ -159,6 +166,19 @@ pub struct Identity {
 impl Identity {
     pub fn is_enabled(&self) -> bool {
         self.status == TokenStatus::Enabled
+    }
+
+    /// What the installation itself says of whoever acts as this identity. `None` for all but managed ones: the others are
+    /// vouched for by somebody else, or have secrets.
+    ///
+    /// It holds for this identity only, not for one that is made again under its name, and only while it is enabled.
+    pub fn own_assertion(&self) -> Option<Assertion> {
+        self.kind.is_managed().then(|| Assertion {
+            provider: OWN_PROVIDER.into(),
+            issuer: OWN_PROVIDER.into(),
+            subject: self.principal_id.as_str().to_owned(),
+            claims: Map::from_iter([(OWN_CLAIM.to_owned(), self.id.to_string().into())]),
+        })
     }
 
     /// Whether one of its rules holds, whatever its status.
@@ -185,6 +205,16 @@ pub enum IdentityKind {
     KubernetesCluster,
 }
 
+impl IdentityKind {
+    /// Whether the installation vouches for it: it is neither a person nor anybody's account elsewhere.
+    pub const fn is_managed(self) -> bool {
+        match self {
+            Self::SystemAssigned | Self::UserAssigned => true,
+            Self::User | Self::Group | Self::ServicePrincipal | Self::KubernetesCluster => false,
+        }
+    }
+}
+
 /// An id as ARM writes it: lower-case hexadecimal digits in groups of 8, 4, 4, 4 and 12.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -200,6 +230,27 @@ impl TryFrom<String> for Guid {
 
     fn try_from(text: String) -> Result<Self, NotAnId> {
         Self::parse(&text).ok_or(NotAnId)
+    }
+}
+
+impl From<PrincipalId> for Guid {
+    /// The same digits in groups.
+    fn from(id: PrincipalId) -> Self {
+        let digits = id.to_string();
+        let mut groups = String::with_capacity(36);
+        for (place, digit) in digits.chars().enumerate() {
+            if matches!(place, 8 | 12 | 16 | 20) {
+                groups.push('-');
+            }
+            groups.push(digit);
+        }
+        Self(groups.into())
+    }
+}
+
+impl fmt::Display for Guid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

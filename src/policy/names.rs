@@ -107,6 +107,14 @@ pub fn check_scope_map(name: &str) -> Result<(), String> {
     if is_reserved(name) { Err(reserved(name)) } else { Ok(()) }
 }
 
+/// The name of an identity, in a file or made by the API.
+///
+/// # Errors
+/// A sentence.
+pub fn check_identity(name: &str) -> Result<(), String> {
+    IDENTITY.check(name)
+}
+
 /// The name of a password besides a token's two (D11).
 ///
 /// # Errors
@@ -134,7 +142,7 @@ pub(super) fn password(name: &str) -> Arc<str> {
 }
 
 /// Enough of a name to recognise it.
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     match name.char_indices().nth(70) {
         None => name.to_owned(),
         Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()),
@@ -169,11 +177,7 @@ mod tests {
                 &["a", "2027-q1", "laptop.of_jane"],
                 &["", "password", "password1", "password2", "a b", "."],
             ),
-            (
-                |name| IDENTITY.check(name),
-                &["build-agent", "jane.doe@example.com"],
-                &["", "a b", "-", "a/b", &"n".repeat(65)],
-            ),
+            (check_identity, &["build-agent", "jane.doe@example.com"], &["", "a b", "-", "a/b", &"n".repeat(65)]),
             (|name| PROVIDER.check(name), &["corp", "gitlab.example.com"], &["", "a b", "a@b", &"n".repeat(51)]),
         ];
         for (check, good, bad) in cases {

@@ -7,6 +7,7 @@ use super::credential::{CredentialId, PrincipalId, Verifier};
 use super::document::TokenStatus;
 use super::identity::Identity;
 use super::origin::Origin;
+use super::properties::Repositories;
 use super::role::RoleAssignment;
 use super::scope_map::ScopeMap;
 use crate::clock::Timestamp;
@@ -145,8 +146,8 @@ impl ResolvedIdentity {
 /// Somebody who may be allowed something.
 #[derive(Debug, Clone)]
 pub enum Principal {
-    /// Nobody in particular, where anonymous pull is on.
-    Anonymous,
+    /// Nobody in particular, where anonymous pull is on: from these repositories, or from all.
+    Anonymous(Option<Repositories>),
     Admin(Arc<Admin>),
     Token(ResolvedToken),
     /// A person or a machine with roles, vouched for by an identity provider; or a service principal.
@@ -172,7 +173,7 @@ impl Principal {
     /// The kind, for the audit log.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Anonymous => "anonymous",
+            Self::Anonymous(_) => "anonymous",
             Self::Admin(_) => "admin",
             Self::Token(_) => "token",
             Self::Identity(held) if held.is_asserted() => "identity",
@@ -183,7 +184,7 @@ impl Principal {
     /// The user name; of an identity how it is called; empty for anonymous (wire contract 1.2).
     pub fn name(&self) -> &str {
         match self {
-            Self::Anonymous => "",
+            Self::Anonymous(_) => "",
             Self::Admin(admin) => &admin.name,
             Self::Token(held) => &held.token.name,
             Self::Identity(held) => &held.name,
@@ -193,7 +194,7 @@ impl Principal {
     /// The immutable id; `None` for anonymous.
     pub fn id(&self) -> Option<PrincipalId> {
         match self {
-            Self::Anonymous => None,
+            Self::Anonymous(_) => None,
             Self::Admin(admin) => Some(admin.id),
             Self::Token(held) => Some(held.token.id),
             Self::Identity(held) => Some(held.id),
@@ -203,7 +204,7 @@ impl Principal {
     /// The passwords by which this principal may prove itself.
     pub fn passwords(&self) -> &[Password] {
         match self {
-            Self::Anonymous | Self::Identity(ResolvedIdentity { proof: Proof::Assertion(_), .. }) => &[],
+            Self::Anonymous(_) | Self::Identity(ResolvedIdentity { proof: Proof::Assertion(_), .. }) => &[],
             Self::Admin(admin) => &admin.passwords,
             Self::Token(held) => &held.token.passwords,
             Self::Identity(ResolvedIdentity { proof: Proof::Secret(identity), .. }) => &identity.secrets,
@@ -218,7 +219,7 @@ impl Principal {
             Self::Identity(ResolvedIdentity { proof: Proof::Secret(identity), .. }) if !identity.is_enabled() => {
                 return Err(NotAccepted::IdentityDisabled);
             }
-            Self::Anonymous | Self::Admin(_) | Self::Token(_) | Self::Identity(_) => {}
+            Self::Anonymous(_) | Self::Admin(_) | Self::Token(_) | Self::Identity(_) => {}
         }
         let password = self.passwords().iter().find(|password| password.id == id);
         let password = password.ok_or(NotAccepted::PasswordReplaced)?;
@@ -228,7 +229,8 @@ impl Principal {
     /// What the principal may do with `repository`.
     pub fn actions(&self, repository: &RepositoryName) -> ActionSet {
         match self {
-            Self::Anonymous => ActionSet::from(Action::ContentRead).with(Action::MetadataRead),
+            Self::Anonymous(Some(some)) if !some.iter().any(|pattern| pattern.covers(repository)) => ActionSet::EMPTY,
+            Self::Anonymous(_) => ActionSet::from(Action::ContentRead).with(Action::MetadataRead),
             Self::Admin(_) => ActionSet::ALL,
             Self::Token(held) => held.actions(repository),
             Self::Identity(held) => held.actions(repository),
@@ -240,7 +242,7 @@ impl Principal {
         match self {
             Self::Admin(_) => true,
             Self::Identity(held) => held.assignments.iter().any(|assignment| assignment.lists_catalog()),
-            Self::Anonymous | Self::Token(_) => false,
+            Self::Anonymous(_) | Self::Token(_) => false,
         }
     }
 }

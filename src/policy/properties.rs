@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use super::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess};
 use super::origin::{At, Origin};
+use super::pattern::RepositoryPattern;
 use super::stored::{StoredIpRule, StoredRegistry};
+
+/// Which repositories are meant.
+pub type Repositories = Arc<[RepositoryPattern]>;
 
 /// A property as it is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,8 @@ impl<T> Setting<T> {
 pub struct Properties {
     pub admin_user_enabled: Setting<bool>,
     pub anonymous_pull_enabled: Setting<bool>,
+    /// The repositories to which anonymous pull is confined; `None`: to none of them. A list counts as a whole.
+    pub anonymous_pull_repositories: Setting<Option<Repositories>>,
     pub public_network_access: Setting<PublicNetworkAccess>,
     pub default_action: Setting<NetworkAction>,
     /// As written, whoever wrote them. A list counts as a whole.
@@ -39,6 +45,7 @@ pub struct Properties {
 pub(super) struct DeclaredProperties {
     pub(super) admin_user_enabled: Option<At<bool>>,
     pub(super) anonymous_pull_enabled: Option<At<bool>>,
+    pub(super) anonymous_pull_repositories: Option<At<Option<Repositories>>>,
     pub(super) public_network_access: Option<At<PublicNetworkAccess>>,
     pub(super) default_action: Option<At<NetworkAction>>,
     pub(super) ip_rules: Option<At<Arc<[StoredIpRule]>>>,
@@ -46,15 +53,22 @@ pub(super) struct DeclaredProperties {
     pub(super) data_endpoint_enabled: Option<At<bool>>,
 }
 
+/// The lists of a [`StoredRegistry`], compiled and shared.
+pub(super) struct StoredLists<'a> {
+    pub(super) ip_rules: Option<&'a Arc<[StoredIpRule]>>,
+    /// Never `Some(None)`: that would be a list of nothing in particular.
+    pub(super) anonymous_pull_repositories: Option<Option<Repositories>>,
+}
+
 /// The properties, by their names in files, that the store has another value of, and where the file has them.
 pub(super) type Overruled = Vec<(&'static str, Origin)>;
 
 impl Properties {
-    /// Each property of the one that has it. `ip_rules` are those of `stored`, shared.
+    /// Each property of the one that has it.
     pub(super) fn merge(
         declared: &DeclaredProperties,
         stored: &StoredRegistry,
-        ip_rules: Option<&Arc<[StoredIpRule]>>,
+        lists: StoredLists<'_>,
     ) -> (Self, Overruled) {
         let mut overruled = Overruled::new();
         macro_rules! merged {
@@ -68,9 +82,14 @@ impl Properties {
         let merged = Self {
             admin_user_enabled: merged!("adminUserEnabled", admin_user_enabled),
             anonymous_pull_enabled: merged!("anonymousPullEnabled", anonymous_pull_enabled),
+            anonymous_pull_repositories: merged!(
+                "anonymousPullRepositories",
+                anonymous_pull_repositories,
+                lists.anonymous_pull_repositories.as_ref()
+            ),
             public_network_access: merged!("publicNetworkAccess", public_network_access),
             default_action: merged!("defaultAction", default_action),
-            ip_rules: merged!("ipRules", ip_rules, ip_rules),
+            ip_rules: merged!("ipRules", ip_rules, lists.ip_rules),
             network_rule_bypass_options: merged!("networkRuleBypassOptions", network_rule_bypass_options),
             data_endpoint_enabled: merged!("dataEndpointEnabled", data_endpoint_enabled),
         };

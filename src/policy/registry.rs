@@ -6,7 +6,7 @@ use super::address::{ExternalUrl, LoginServer, UpstreamTarget};
 use super::credential::{PrincipalId, Verifier};
 use super::identities::Identities;
 use super::identity::{Assertion, Identity};
-use super::layers::{Declared, Stored};
+use super::layers::{Declared, Everywhere, Stored, declared_of};
 use super::network::{IpRules, NetworkRules};
 use super::origin::Origin;
 use super::principal::{Admin, Principal, ResolvedIdentity, ResolvedToken, Subject, Token};
@@ -28,13 +28,23 @@ pub struct Registry {
     properties: Arc<Properties>,
     declared: Arc<Declared>,
     stored: Arc<Stored>,
+    identities: Arc<Identities>,
+    everywhere: Everywhere,
 }
 
 impl Registry {
-    /// The registry of these layers; the same as `before` as far as they are the same.
-    pub(super) fn assemble(declared: &Arc<Declared>, stored: &Arc<Stored>, before: Option<&Arc<Self>>) -> Arc<Self> {
+    /// The registry of these layers, and of what it shares with all others; the same as `before` as far as they are the
+    /// same.
+    pub(super) fn assemble(
+        declared: &Arc<Declared>,
+        stored: &Arc<Stored>,
+        (identities, everywhere): (&Arc<Identities>, &Everywhere),
+        before: Option<&Arc<Self>>,
+    ) -> Arc<Self> {
         let same_file = before.filter(|before| Arc::ptr_eq(&before.declared, declared));
-        if let Some(before) = same_file.filter(|before| Arc::ptr_eq(&before.stored, stored)) {
+        let same_house =
+            |before: &&Arc<Self>| Arc::ptr_eq(&before.identities, identities) && before.everywhere.is(everywhere);
+        if let Some(before) = same_file.filter(|before| Arc::ptr_eq(&before.stored, stored)).filter(same_house) {
             return Arc::clone(before);
         }
         let same_properties = same_file.filter(|before| Arc::ptr_eq(before.stored.properties(), stored.properties()));
@@ -53,6 +63,8 @@ impl Registry {
             properties,
             declared: Arc::clone(declared),
             stored: Arc::clone(stored),
+            identities: Arc::clone(identities),
+            everywhere: everywhere.clone(),
         })
     }
 
@@ -61,9 +73,14 @@ impl Registry {
         &self.properties
     }
 
-    /// Whether anybody may pull.
+    /// Whether anybody may pull, if not from every repository.
     pub fn anonymous_pull(&self) -> bool {
         self.properties.anonymous_pull_enabled.value
+    }
+
+    /// Nobody in particular, with what he may pull where anonymous pull is on.
+    pub fn anonymous(&self) -> Principal {
+        Principal::Anonymous(self.properties.anonymous_pull_repositories.value.clone())
     }
 
     /// The principal that logs in with this user name (S3-60; the admin account's is the registry's name, a service
@@ -101,11 +118,8 @@ impl Registry {
         let meant = self.identities().meant_by(assertion);
         let assignments = match meant.as_slice() {
             [] => return None,
-            [one] => self.assignments(&one.name),
-            several => {
-                let held = several.iter().filter_map(|one| self.declared.assignments.get(&one.name));
-                held.flat_map(|assignments| assignments.iter().map(Arc::clone)).collect()
-            }
+            [one] => self.assignments(one),
+            several => several.iter().flat_map(|one| self.assigned(one)).collect(),
         };
         let names = meant.iter().map(|one| Arc::clone(&one.name)).collect();
         let name = self.identities().subject_name(assertion);
@@ -120,17 +134,30 @@ impl Registry {
 
     /// The identities of the policy, which all registries share.
     pub fn identities(&self) -> &Arc<Identities> {
-        &self.declared.identities
+        &self.identities
     }
 
-    /// What is assigned to the identity of this name here.
-    pub fn assignments(&self, identity: &str) -> Arc<[Arc<RoleAssignment>]> {
-        self.declared.assignments.get(identity).cloned().unwrap_or_default()
+    /// What `identity` may do here: by the files and by the store, on this registry and on all.
+    pub fn assignments(&self, identity: &Identity) -> Arc<[Arc<RoleAssignment>]> {
+        if self.stored.assignments.knows(identity) || self.everywhere.knows(identity) {
+            return self.assigned(identity).collect();
+        }
+        self.declared.assignments.get(&identity.name).cloned().unwrap_or_default()
     }
 
-    /// The role assignments here, by identity.
-    pub fn role_assignments(&self) -> impl Iterator<Item = &Arc<RoleAssignment>> {
-        self.declared.assignments.values().flat_map(|assignments| &**assignments)
+    fn assigned<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = Arc<RoleAssignment>> + 'a {
+        let stored = self.stored.assignments.resolved(identity, false, |name| self.scope_map(name));
+        declared_of(&self.declared.assignments, identity).chain(stored).chain(self.everywhere.of(identity))
+    }
+
+    /// The role assignments in force here, by identity; those of all registries too.
+    pub fn role_assignments(&self) -> impl Iterator<Item = Arc<RoleAssignment>> {
+        self.identities.iter().flat_map(|identity| self.assigned(identity))
+    }
+
+    /// What files let identities do on this registry in particular, by identity.
+    pub fn declared_assignments(&self) -> impl Iterator<Item = &Arc<RoleAssignment>> {
+        self.declared.assignments.values().flat_map(|all| all.iter())
     }
 
     /// Some slow verifier of the registry, if it has any: the work to do in vain for unknown users (threat class Q).
@@ -191,7 +218,7 @@ impl Registry {
     }
 
     fn service_principal(&self, identity: &Arc<Identity>) -> Principal {
-        Principal::Identity(ResolvedIdentity::service_principal(identity, self.assignments(&identity.name)))
+        Principal::Identity(ResolvedIdentity::service_principal(identity, self.assignments(identity)))
     }
 
     fn resolve(&self, token: &Arc<Token>) -> Principal {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::action::{Action, ActionSet};
+use super::identity::Guid;
 use super::origin::Origin;
 use super::pattern::RepositoryPattern;
 use super::scope_map::ScopeMap;
@@ -81,6 +82,29 @@ impl Role {
         actions.iter().copied().collect()
     }
 
+    /// What it allows at the management API (B.5: Contributor is Owner without role assignment).
+    const fn manages(self, action: ManagementAction) -> bool {
+        use ManagementAction::{AssignRoles, Read, Write};
+        match (self, action) {
+            (Self::Owner, Read | Write | AssignRoles) | (Self::Contributor, Read | Write) | (Self::Reader, Read) => {
+                true
+            }
+            (Self::Contributor | Self::Reader, AssignRoles)
+            | (Self::Reader, Write)
+            | (
+                Self::AcrPull
+                | Self::AcrPush
+                | Self::AcrDelete
+                | Self::AcrImageSigner
+                | Self::RepositoryReader
+                | Self::RepositoryWriter
+                | Self::RepositoryContributor
+                | Self::RepositoryCatalogLister,
+                Read | Write | AssignRoles,
+            ) => false,
+        }
+    }
+
     /// Whether it shows the names of all repositories, where it is not confined to some of them.
     pub const fn lists_catalog(self) -> bool {
         match self {
@@ -103,6 +127,17 @@ impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// What somebody does at the management API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ManagementAction {
+    /// Looks at something, secrets excepted.
+    Read,
+    /// Makes, changes and deletes, and lets secrets be shown.
+    Write,
+    /// Gives and takes away rights.
+    AssignRoles,
 }
 
 /// What an assignment gives.
@@ -139,14 +174,20 @@ impl fmt::Display for Grants {
     }
 }
 
-/// One identity's role, or scope map, on one registry.
+/// One identity's role, or scope map, on one registry or on all.
 #[derive(Debug, Clone)]
 pub struct RoleAssignment {
+    /// In the store its record's name; of a file it follows from what is assigned to whom.
+    pub id: Guid,
     /// The identity's name.
     pub identity: Arc<str>,
+    /// The identity's principal id.
+    pub principal_id: Guid,
     pub grants: Grants,
+    /// Whether it holds on all registries.
+    pub everywhere: bool,
     /// The repositories to which it is confined; without this condition it covers all of them.
-    pub repositories: Option<Box<[RepositoryPattern]>>,
+    pub repositories: Option<Arc<[RepositoryPattern]>>,
     /// The identity is a Kubernetes cluster: whatever its role, it pulls and does nothing else (S1-8, S1-9).
     pub pull_only: bool,
     pub origin: Origin,
@@ -171,6 +212,15 @@ impl RoleAssignment {
         }
     }
 
+    /// Whether it lets the identity do `action` at the management API, on what it is about. Only a whole role does: an
+    /// assignment that is confined to repositories, or a cluster's, is about data alone.
+    pub fn manages(&self, action: ManagementAction) -> bool {
+        match &self.grants {
+            Grants::Role(role) => role.manages(action) && self.repositories.is_none() && !self.pull_only,
+            Grants::ScopeMap(_) => false,
+        }
+    }
+
     /// Whether it gives anything at all.
     pub fn grants_anything(&self) -> bool {
         self.lists_catalog() || !self.capped(self.grants.widest()).is_empty()
@@ -184,7 +234,9 @@ impl RoleAssignment {
 /// The sentence in the audit log.
 impl fmt::Display for RoleAssignment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of identity {} ({})", self.grants, self.identity, self.origin)
+        write!(f, "{} of identity {} ({}", self.grants, self.identity, self.origin)?;
+        // A place in a file says which one it is.
+        if self.origin.line == 0 { write!(f, ", assignment {})", self.id) } else { f.write_str(")") }
     }
 }
 
@@ -198,8 +250,11 @@ mod tests {
     fn assignment(grants: Grants, repositories: Option<&[&str]>) -> RoleAssignment {
         let pattern = |text: &&str| RepositoryPattern::parse(text).unwrap();
         RoleAssignment {
+            id: Guid::parse("00000000-0000-0000-0000-000000000001").unwrap(),
             identity: "somebody".into(),
+            principal_id: Guid::parse("00000000-0000-0000-0000-000000000002").unwrap(),
             grants,
+            everywhere: false,
             repositories: repositories.map(|patterns| patterns.iter().map(pattern).collect()),
             pull_only: false,
             origin: Origin::new("policy.yaml", 4, 7),

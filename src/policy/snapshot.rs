@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::identities::Identities;
-use super::identity::IdentityProvider;
-use super::layers::{Declared, DeclaredPolicy, Index, StoredPolicy};
+use super::identity::{Identity, IdentityProvider};
+use super::layers::{Declared, DeclaredPolicy, Everywhere, Index, StoredPolicy};
 use super::registry::Registry;
+use super::role::RoleAssignment;
 
 /// Everything that decisions need.
 #[derive(Debug)]
@@ -16,21 +17,27 @@ pub struct PolicySnapshot {
     registries: Vec<Arc<Registry>>,
     index: Arc<Index>,
     identities: Arc<Identities>,
+    everywhere: Everywhere,
 }
 
 impl PolicySnapshot {
     /// The snapshot number `version` of both layers, sharing with `before` whatever did not change.
     pub fn assemble(version: u64, declared: &DeclaredPolicy, stored: &StoredPolicy, before: Option<&Self>) -> Self {
+        let known = before.map(|before| &before.identities);
+        let identities = Identities::merge(&declared.identities, stored.identities(), known);
+        let everywhere =
+            Everywhere { declared: Arc::clone(&declared.everywhere), stored: Arc::clone(stored.everywhere()) };
         let registry = |declared: &Arc<Declared>| {
-            let stored = stored.registry(&declared.name);
-            Registry::assemble(declared, stored, before.and_then(|before| before.registry_named(&declared.name)))
+            let before = before.and_then(|before| before.registry_named(&declared.name));
+            Registry::assemble(declared, stored.registry(&declared.name), (&identities, &everywhere), before)
         };
         Self {
             version,
             stored_revision: stored.revision(),
             registries: declared.registries.iter().map(registry).collect(),
             index: Arc::clone(&declared.index),
-            identities: Arc::clone(&declared.identities),
+            identities,
+            everywhere,
         }
     }
 
@@ -67,6 +74,19 @@ impl PolicySnapshot {
     /// The identities, which all registries share.
     pub fn identities(&self) -> &Arc<Identities> {
         &self.identities
+    }
+
+    /// What both layers let `identity` do on every registry.
+    pub fn assignments_everywhere<'a>(
+        &'a self,
+        identity: &'a Identity,
+    ) -> impl Iterator<Item = Arc<RoleAssignment>> + 'a {
+        self.everywhere.of(identity)
+    }
+
+    /// What files let identities do on every registry, by identity.
+    pub fn declared_assignments(&self) -> impl Iterator<Item = &Arc<RoleAssignment>> {
+        self.everywhere.declared.values().flat_map(|all| all.iter())
     }
 
     fn find(&self, places: &HashMap<Box<str>, usize>, wanted: &str) -> Option<&Arc<Registry>> {

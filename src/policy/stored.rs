@@ -20,6 +20,9 @@ use crate::secret::Sealed;
 pub struct StoredRegistry {
     pub admin_user_enabled: Option<bool>,
     pub anonymous_pull_enabled: Option<bool>,
+    /// Patterns of the repositories that anybody may pull while `anonymous_pull_enabled`; all, where it was never set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymous_pull_repositories: Option<Vec<String>>,
     pub public_network_access: Option<PublicNetworkAccess>,
     pub network_rule_bypass_options: Option<NetworkRuleBypassOptions>,
     pub default_action: Option<NetworkAction>,

@@ -122,7 +122,7 @@ fn principal(trail: &Trail) -> Option<PrincipalRecord> {
     match (&trail.caller, &trail.claimed_user) {
         (Some(caller), _) => {
             let name = match &caller.principal {
-                Principal::Anonymous => None,
+                Principal::Anonymous(_) => None,
                 known @ (Principal::Admin(_) | Principal::Token(_) | Principal::Identity(_)) => {
                     Some(known.name().to_owned())
                 }

@@ -101,7 +101,7 @@ async fn sign_in(
 ) -> Result<(SignIn, Option<OwnToken>), Refusal> {
     let (registry, now) = (request.registry, request.now);
     let sign_in = match login {
-        Login::Anonymous if registry.anonymous_pull() => Ok(Caller::anonymous().into()),
+        Login::Anonymous if registry.anonymous_pull() => Ok(Caller::anonymous(registry).into()),
         Login::Anonymous => Err(Failure::Denied(Denial::CredentialRequired)),
         Login::Password { user, password } if user == NULL_GUID => {
             return token_as_password(authenticator, request, &password).await;

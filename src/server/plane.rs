@@ -137,6 +137,7 @@ impl ControlPlane {
     pub(super) fn manage(
         &mut self,
         listener: Management,
+        authenticator: &Arc<Authenticator>,
         config: &Config,
         audit: &AuditLog,
         stop: watch::Receiver<bool>,
@@ -154,6 +155,7 @@ impl ControlPlane {
             encryption: self.encryption.clone(),
             hash_key: self.keyring().hash_key().clone(),
             owner: self.effects.keys.owner().clone(),
+            authenticator: Arc::clone(authenticator),
             audit: audit.clone(),
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),

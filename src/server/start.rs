@@ -103,7 +103,7 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     plane.keep_providers(&authenticator);
     let shared = Shared {
         current: Arc::clone(plane.current()),
-        authenticator,
+        authenticator: Arc::clone(&authenticator),
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
         clock,
@@ -121,7 +121,7 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     start_probes(probes, &metrics, &plane, &life)?;
     plane.run(observations, &audit);
     if let Some(listener) = management {
-        plane.manage(listener, &config, &audit, life.stop_watch());
+        plane.manage(listener, &authenticator, &config, &audit, life.stop_watch());
     }
     if let Some(policy) = plane.current().load() {
         warn_of_open_upstreams(policy, Arc::new(SystemClock))?;

@@ -2,9 +2,11 @@
 //! secret has no `Debug`.
 
 mod credentials;
+mod identity;
 mod ids;
 mod key;
 mod registry;
+mod role;
 mod scope_map;
 mod token;
 mod words;
@@ -13,11 +15,19 @@ pub(super) use credentials::{
     Credentials, GenerateCredentials, GeneratedCredentials, ListedCredentials, ListedPassword, Password,
     PreviousPassword, RegenerateCredential,
 };
+pub(super) use identity::{
+    GenerateSecret, GeneratedSecret, IdentityProperties, IdentityResource, IdentityUpdate, IssueToken, IssuedToken,
+    MatchRule, ServicePrincipalProperties, ServicePrincipalResource, ServicePrincipalUpdate,
+};
 pub(super) use ids::Ids;
 pub(super) use key::{Key, KeyList};
 pub(super) use registry::{
     CheckName, IpRule, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties, RegistryResource,
     RegistryUpdate, RegistryUpdateProperties, Sku, SummaryResource, Usage, UsageList,
+};
+pub(super) use role::{
+    RoleAssignmentProperties, RoleAssignmentResource, RoleAssignmentUpdate, RoleAssignmentUpdateProperties,
+    RoleDefinitionProperties, RoleDefinitionResource, RolePermissions,
 };
 pub(super) use scope_map::{ScopeMapProperties, ScopeMapResource, ScopeMapUpdate};
 pub(super) use token::{

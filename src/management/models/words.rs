@@ -12,6 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
 use crate::policy::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus};
+use crate::policy::identity::IdentityKind;
 
 /// A type that has a word for each of its values.
 pub(in crate::management) trait Words: Copy + 'static {
@@ -35,6 +36,17 @@ impl Words for NetworkAction {
     const ALL: &'static [(&'static str, Self)] = &[("Allow", Self::Allow), ("Deny", Self::Deny)];
 }
 
+impl Words for IdentityKind {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("User", Self::User),
+        ("Group", Self::Group),
+        ("SystemAssigned", Self::SystemAssigned),
+        ("UserAssigned", Self::UserAssigned),
+        ("ServicePrincipal", Self::ServicePrincipal),
+        ("KubernetesCluster", Self::KubernetesCluster),
+    ];
+}
+
 /// A value that is written as one of the words of its type. Case does not matter when it is read, as in ARM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::management) struct Word<T>(pub(in crate::management) T);
@@ -43,6 +55,7 @@ pub(in crate::management) struct Word<T>(pub(in crate::management) T);
 pub(in crate::management) type StatusWord = Word<TokenStatus>;
 pub(in crate::management) type AccessWord = Word<PublicNetworkAccess>;
 pub(in crate::management) type BypassWord = Word<NetworkRuleBypassOptions>;
+pub(in crate::management) type KindWord = Word<IdentityKind>;
 pub(in crate::management) type ActionWord = Word<NetworkAction>;
 
 impl<T: Words + PartialEq> Serialize for Word<T> {

@@ -1,65 +1,123 @@
-//! Role assignments of a registry: which identity has which role, or scope map, and on what.
+//! Role assignments, of a registry and of all: which identity has which role, or scope map, and on what.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::policy::document::{IdentityDocuments, RegistryDocument, RoleAssignmentDocument};
-use crate::policy::identity::IdentityKind;
+use crate::policy::credential::PrincipalId;
+use crate::policy::document::{
+    InstallationAssignmentDocument, InstallationAssignmentDocuments, RegistryDocument, RoleAssignmentDocument,
+};
+use crate::policy::identity::{Guid, IdentityKind};
+use crate::policy::layers::DeclaredAssignments;
 use crate::policy::nearest::nearest;
-use crate::policy::origin::At;
+use crate::policy::origin::{At, Origin};
 use crate::policy::pattern::RepositoryPattern;
 use crate::policy::problem::{Problem, Problems};
+use crate::policy::properties::Repositories;
 use crate::policy::role::{Grants, Role, RoleAssignment};
 
-use super::{missing, scope_maps};
+use super::{House, missing, patterns, scope_maps};
 
-/// By the identity's name.
-pub(super) type ByIdentity = BTreeMap<Arc<str>, Arc<[Arc<RoleAssignment>]>>;
-
+/// The assignments of a registry.
 pub(super) fn compile(
+    registry: &str,
     document: &RegistryDocument,
-    identities: &IdentityDocuments,
+    house: &House<'_>,
     scope_maps: &scope_maps::ByName,
     problems: &mut Problems,
-) -> ByIdentity {
-    let mut found: BTreeMap<Arc<str>, Vec<Arc<RoleAssignment>>> = BTreeMap::new();
+) -> DeclaredAssignments {
+    let assignment = |written: &At<RoleAssignmentDocument>, problems: &mut Problems| {
+        let grants = grants(written, scope_maps, problems);
+        let (identity, repositories) = (&written.identity, written.repositories.as_ref());
+        let written = Written { registry: Some(registry), identity, repositories, origin: &written.origin };
+        written.compile(grants, house, problems)
+    };
+    let mut found = Found::default();
     for written in &document.role_assignments {
-        let Some(assignment) = assignment(written, identities, scope_maps, problems) else { continue };
-        let others = found.entry(Arc::clone(&assignment.identity)).or_default();
+        found.add(assignment(written, problems), problems);
+    }
+    found.into_map()
+}
+
+/// The assignments of all registries.
+pub(super) fn everywhere(
+    documents: &InstallationAssignmentDocuments,
+    house: &House<'_>,
+    problems: &mut Problems,
+) -> DeclaredAssignments {
+    let mut found = Found::default();
+    for At { value: InstallationAssignmentDocument { identity, role, repositories }, origin } in documents {
+        let grants = self::role(role, problems).map(Grants::Role);
+        let written = Written { registry: None, identity, repositories: repositories.as_ref(), origin };
+        found.add(written.compile(grants, house, problems), problems);
+    }
+    found.into_map()
+}
+
+/// What assignments of both kinds have.
+struct Written<'a> {
+    /// `None` for all of them.
+    registry: Option<&'a str>,
+    identity: &'a At<String>,
+    repositories: Option<&'a At<Vec<At<String>>>>,
+    origin: &'a Origin,
+}
+
+impl Written<'_> {
+    fn compile(&self, grants: Option<Grants>, house: &House<'_>, problems: &mut Problems) -> Option<RoleAssignment> {
+        if !house.written.contains_key(self.identity) {
+            let known = house.written.keys().map(|name| name.as_str());
+            problems.push(missing("identity", self.identity, known, "declare it under `identities`"));
+        }
+        let repositories = match self.repositories {
+            None => Some(None),
+            Some(patterns) => condition(patterns, grants.as_ref(), problems).map(Some),
+        };
+        // One that could not be compiled has a problem of its own.
+        let identity = house.identities.named(self.identity)?;
+        let (grants, repositories) = (grants?, repositories?);
+        Some(RoleAssignment {
+            id: self.id(&grants, repositories.as_deref(), house),
+            identity: Arc::clone(&identity.name),
+            principal_id: identity.principal_id.clone(),
+            grants,
+            everywhere: self.registry.is_none(),
+            repositories,
+            pull_only: identity.kind == IdentityKind::KubernetesCluster,
+            origin: self.origin.clone(),
+        })
+    }
+
+    /// The same for the same assignment, wherever it stands.
+    fn id(&self, grants: &Grants, repositories: Option<&[RepositoryPattern]>, house: &House<'_>) -> Guid {
+        let grants = grants.to_string();
+        // No registry has an empty name.
+        let mut parts = vec![self.registry.unwrap_or_default().to_owned(), self.identity.value.clone(), grants];
+        parts.extend(repositories.into_iter().flatten().map(ToString::to_string));
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        PrincipalId::derive(house.hash_key, "role assignment", &parts).into()
+    }
+}
+
+/// By the identity's name.
+#[derive(Default)]
+struct Found(BTreeMap<Arc<str>, Vec<Arc<RoleAssignment>>>);
+
+impl Found {
+    fn add(&mut self, assignment: Option<RoleAssignment>, problems: &mut Problems) {
+        let Some(assignment) = assignment else { return };
+        let others = self.0.entry(Arc::clone(&assignment.identity)).or_default();
         if let Some(first) = others.iter().find(|other| same(other, &assignment)) {
             let what = format!("{} is assigned to `{}` already", assignment.grants, assignment.identity);
-            problems.push(Problem::new(&written.origin, what).hint(format!("the other is at {}", first.origin)));
+            problems.push(Problem::new(&assignment.origin, what).hint(format!("the other is at {}", first.origin)));
         }
         warn(&assignment, problems);
         others.push(Arc::new(assignment));
     }
-    found.into_iter().map(|(identity, assignments)| (identity, assignments.into())).collect()
-}
 
-fn assignment(
-    written: &At<RoleAssignmentDocument>,
-    identities: &IdentityDocuments,
-    scope_maps: &scope_maps::ByName,
-    problems: &mut Problems,
-) -> Option<RoleAssignment> {
-    let identity = identities.get_key_value(&written.identity);
-    if identity.is_none() {
-        let known = identities.keys().map(|name| name.as_str());
-        problems.push(missing("identity", &written.identity, known, "declare it under `identities`"));
+    fn into_map(self) -> DeclaredAssignments {
+        self.0.into_iter().map(|(identity, assignments)| (identity, assignments.into())).collect()
     }
-    let grants = grants(written, scope_maps, problems);
-    let repositories = match &written.repositories {
-        None => Some(None),
-        Some(patterns) => condition(patterns, grants.as_ref(), problems).map(Some),
-    };
-    let (name, document) = identity?;
-    Some(RoleAssignment {
-        identity: name.as_str().into(),
-        grants: grants?,
-        repositories: repositories?,
-        pull_only: document.kind.value == IdentityKind::KubernetesCluster,
-        origin: written.origin.clone(),
-    })
 }
 
 fn grants(
@@ -68,18 +126,7 @@ fn grants(
     problems: &mut Problems,
 ) -> Option<Grants> {
     match (&written.role, &written.scope_map) {
-        (Some(name), None) => {
-            let role = Role::parse(name);
-            if role.is_none() {
-                let problem = Problem::new(&name.origin, format!("there is no role `{}`", name.value));
-                let meant = nearest(name, Role::ALL.into_iter().map(Role::name));
-                problems.push(problem.hint(match meant {
-                    Some(role) => format!("did you mean `{role}`?"),
-                    None => format!("the roles are {}", Role::ALL.map(|role| format!("`{role}`")).join(", ")),
-                }));
-            }
-            role.map(Grants::Role)
-        }
+        (Some(name), None) => role(name, problems).map(Grants::Role),
         (None, Some(name)) => {
             let name = scope_maps::find(name, scope_maps, problems)?;
             scope_maps.get(&name).map(|map| Grants::ScopeMap(Arc::clone(map)))
@@ -92,26 +139,30 @@ fn grants(
     }
 }
 
-fn condition(
-    patterns: &At<Vec<At<String>>>,
-    grants: Option<&Grants>,
-    problems: &mut Problems,
-) -> Option<Box<[RepositoryPattern]>> {
-    if patterns.is_empty() {
-        let problem = Problem::new(&patterns.origin, "this condition covers no repository");
+fn role(name: &At<String>, problems: &mut Problems) -> Option<Role> {
+    let role = Role::parse(name);
+    if role.is_none() {
+        let problem = Problem::new(&name.origin, format!("there is no role `{}`", name.value));
+        let meant = nearest(name, Role::ALL.into_iter().map(Role::name));
+        problems.push(problem.hint(match meant {
+            Some(role) => format!("did you mean `{role}`?"),
+            None => format!("the roles are {}", Role::ALL.map(|role| format!("`{role}`")).join(", ")),
+        }));
+    }
+    role
+}
+
+fn condition(written: &At<Vec<At<String>>>, grants: Option<&Grants>, problems: &mut Problems) -> Option<Repositories> {
+    if written.is_empty() {
+        let problem = Problem::new(&written.origin, "this condition covers no repository");
         problems.push(problem.hint("leave `repositories` out to cover all of them"));
     }
     if let Some(Grants::Role(Role::RepositoryCatalogLister)) = grants {
         let what = format!("`{}` takes no condition: it shows all repositories or none", Role::RepositoryCatalogLister);
-        problems.push(Problem::new(&patterns.origin, what).hint("remove `repositories`"));
+        problems.push(Problem::new(&written.origin, what).hint("remove `repositories`"));
         return None;
     }
-    let pattern = |text: &At<String>| {
-        let refuse = |error| Problem::new(&text.origin, format!("`{}`: {error}", text.value));
-        RepositoryPattern::parse(text).map_err(|error| problems.push(refuse(error))).ok()
-    };
-    let patterns: Vec<_> = patterns.iter().map(pattern).collect();
-    patterns.into_iter().collect()
+    patterns(written, problems)
 }
 
 fn warn(assignment: &RoleAssignment, problems: &mut Problems) {

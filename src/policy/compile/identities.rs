@@ -46,10 +46,12 @@ fn identity(
         problems.push(problem.hint("say under `matches` whom an identity provider must describe for it"));
     }
     let parts = [name.as_bytes(), client_id.as_ref().map_or(&[][..], |id| id.as_str().as_bytes())];
+    let id = PrincipalId::derive(compiler.hash_key, "identity", &parts);
+    let principal_id = document.principal_id.as_ref().and_then(|id| guid(id, problems));
     Some(Identity {
-        id: PrincipalId::derive(compiler.hash_key, "identity", &parts),
+        id,
         kind,
-        principal_id: document.principal_id.as_ref().and_then(|id| guid(id, problems)),
+        principal_id: principal_id.unwrap_or_else(|| id.into()),
         tenant_id: document.tenant_id.as_ref().and_then(|id| guid(id, problems)),
         rules: rules.into(),
         secrets: secrets(name, document, client_id.as_ref(), compiler, problems).into(),

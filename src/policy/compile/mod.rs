@@ -24,8 +24,10 @@ use super::layers::{Declared, DeclaredPolicy};
 use super::names::{self, Form};
 use super::nearest::nearest;
 use super::origin::At;
+use super::pattern::RepositoryPattern;
 use super::principal::{Password, Token};
 use super::problem::{Problem, Problems};
+use super::properties::Repositories;
 use crate::clock::Timestamp;
 use crate::secret::{HashKey, Secret};
 
@@ -55,10 +57,12 @@ impl std::fmt::Debug for Compiler<'_> {
 /// Compiles `document`; `None` when anything but warnings was found.
 pub fn compile(document: &PolicyDocument, compiler: Compiler<'_>) -> (Option<DeclaredPolicy>, Problems) {
     let mut problems = Problems::new();
-    let PolicyDocument { identity_providers, identities: written, registries: documents } = document;
+    let PolicyDocument { identity_providers, identities: written, role_assignments, registries: documents } = document;
     let providers = providers::compile(identity_providers, compiler, &mut problems);
     let identities = identities::compile(written, identity_providers, compiler, &mut problems);
-    let house = House { written, identities: Arc::new(Identities::new(providers, identities)) };
+    let identities = Arc::new(Identities::declared(providers, identities));
+    let house = House { written, identities, hash_key: compiler.hash_key };
+    let everywhere = Arc::new(assignments::everywhere(role_assignments, &house, &mut problems));
     let registries: Vec<_> = documents
         .iter()
         .filter_map(|(name, document)| registry(name, document, &house, compiler, &mut problems))
@@ -66,7 +70,7 @@ pub fn compile(document: &PolicyDocument, compiler: Compiler<'_>) -> (Option<Dec
         .collect();
     alike(documents, &mut problems);
     shared_hosts(&registries, &mut problems);
-    let policy = (!problems.are_fatal()).then(|| DeclaredPolicy::new(registries, house.identities));
+    let policy = (!problems.are_fatal()).then(|| DeclaredPolicy::new(registries, house.identities, everywhere));
     (policy, problems)
 }
 
@@ -74,6 +78,7 @@ pub fn compile(document: &PolicyDocument, compiler: Compiler<'_>) -> (Option<Dec
 struct House<'a> {
     written: &'a IdentityDocuments,
     identities: Arc<Identities>,
+    hash_key: &'a HashKey,
 }
 
 /// Two registries must not have names that only differ in case: the API, like ARM, does not tell them apart.
@@ -125,8 +130,7 @@ fn registry(
     let tokens: Vec<_> = document.tokens.iter().filter_map(token).collect();
     named_like_service_principals(&tokens, &house.identities, problems);
     Some(Declared {
-        assignments: assignments::compile(document, house.written, &scope_maps, problems),
-        identities: Arc::clone(&house.identities),
+        assignments: assignments::compile(name, document, house, &scope_maps, problems),
         name: named?,
         login_server: login_server?,
         external_url: external_url?,
@@ -217,6 +221,16 @@ fn token(
         passwords: passwords.into(),
         origin: name.origin.clone(),
     })
+}
+
+/// Repository patterns; `None` when one of them is none.
+fn patterns(texts: &[At<String>], problems: &mut Problems) -> Option<Repositories> {
+    let pattern = |text: &At<String>| {
+        let refuse = |error| Problem::new(&text.origin, format!("`{}`: {error}", text.value));
+        RepositoryPattern::parse(text).map_err(|error| problems.push(refuse(error))).ok()
+    };
+    let patterns: Vec<_> = texts.iter().map(pattern).collect();
+    patterns.into_iter().collect()
 }
 
 /// Reports a text that does not parse, quoting it unless a password may stand in it: before an `@`.

@@ -6,8 +6,10 @@ use crate::policy::document::{IpRuleDocument, RegistryDocument};
 use crate::policy::network::IpRules;
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
-use crate::policy::properties::DeclaredProperties;
+use crate::policy::properties::{DeclaredProperties, Repositories};
 use crate::policy::stored::StoredIpRule;
+
+use super::patterns;
 
 pub(super) fn declared(document: &RegistryDocument, problems: &mut Problems) -> DeclaredProperties {
     if let Some(enabled) = document.data_endpoint_enabled.as_ref().filter(|enabled| enabled.value) {
@@ -18,12 +20,25 @@ pub(super) fn declared(document: &RegistryDocument, problems: &mut Problems) -> 
     DeclaredProperties {
         admin_user_enabled: document.admin_user_enabled.clone(),
         anonymous_pull_enabled: document.anonymous_pull_enabled.clone(),
+        anonymous_pull_repositories: anonymous_pull_repositories(document, problems),
         public_network_access: document.public_network_access.clone(),
         default_action: document.network_rule_set.default_action.clone(),
         ip_rules: rules.map(|rules| At::new(rules.iter().map(written).collect(), rules.origin.clone())),
         network_rule_bypass_options: document.network_rule_bypass_options.clone(),
         data_endpoint_enabled: document.data_endpoint_enabled.clone(),
     }
+}
+
+fn anonymous_pull_repositories(
+    document: &RegistryDocument,
+    problems: &mut Problems,
+) -> Option<At<Option<Repositories>>> {
+    let written = document.anonymous_pull_repositories.as_ref()?;
+    if written.is_empty() {
+        let problem = Problem::new(&written.origin, "nobody could pull from any repository");
+        problems.push(problem.hint("set `anonymousPullEnabled` to false for that"));
+    }
+    patterns(written, problems).map(|patterns| At::new(Some(patterns), written.origin.clone()))
 }
 
 /// The rules where the file has any list of them, compiled.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::policy::address::check_provider_url;
 use crate::policy::claims::ClaimName;
 use crate::policy::document::{IdentityProviderDocument, IdentityProviderDocuments, JwksDocument, SignInDocument};
-use crate::policy::identity::{IdentityProvider, ProviderAlgorithm, ProviderKeys, SignIn};
+use crate::policy::identity::{IdentityProvider, OWN_PROVIDER, ProviderAlgorithm, ProviderKeys, SignIn};
 use crate::policy::names;
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
@@ -55,6 +55,10 @@ fn provider(
     problems: &mut Problems,
 ) -> Option<IdentityProvider> {
     let named = check_name(name, names::PROVIDER, problems);
+    if name.value == OWN_PROVIDER {
+        let problem = Problem::new(&name.origin, format!("`{OWN_PROVIDER}` is the name of the installation itself"));
+        problems.push(problem.hint("choose another name for the provider"));
+    }
     let issuer = url(&document.issuer, false, problems);
     let audiences = audiences(&document.audiences, problems);
     let keys = keys(document.jwks.as_ref(), compiler, problems);

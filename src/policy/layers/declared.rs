@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::assignments::DeclaredAssignments;
 use crate::policy::address::{ExternalUrl, LoginServer, UpstreamTarget};
 use crate::policy::credential::{PrincipalId, Verifier};
 use crate::policy::identities::Identities;
@@ -10,7 +11,6 @@ use crate::policy::network::IpRules;
 use crate::policy::origin::{At, Origin};
 use crate::policy::principal::{Password, Token};
 use crate::policy::properties::DeclaredProperties;
-use crate::policy::role::RoleAssignment;
 use crate::policy::scope_map::ScopeMap;
 
 /// All registries that the files declare. Made by [`compile`](crate::policy::compile).
@@ -20,6 +20,8 @@ pub struct DeclaredPolicy {
     pub(in crate::policy) registries: Vec<Arc<Declared>>,
     pub(in crate::policy) index: Arc<Index>,
     pub(in crate::policy) identities: Arc<Identities>,
+    /// What is assigned on all registries.
+    pub(in crate::policy) everywhere: Arc<DeclaredAssignments>,
 }
 
 /// Where in the list of registries one is.
@@ -32,13 +34,17 @@ pub(in crate::policy) struct Index {
 }
 
 impl DeclaredPolicy {
-    pub(in crate::policy) fn new(registries: Vec<Arc<Declared>>, identities: Arc<Identities>) -> Self {
+    pub(in crate::policy) fn new(
+        registries: Vec<Arc<Declared>>,
+        identities: Arc<Identities>,
+        everywhere: Arc<DeclaredAssignments>,
+    ) -> Self {
         let mut index = Index::default();
         for (position, registry) in registries.iter().enumerate() {
             index.hosts.extend(registry.login_server.host_headers().map(|host| (host, position)));
             index.names.insert(registry.name.to_ascii_lowercase().into(), position);
         }
-        Self { registries, index: Arc::new(index), identities }
+        Self { registries, index: Arc::new(index), identities, everywhere }
     }
 }
 
@@ -59,10 +65,8 @@ pub(in crate::policy) struct Declared {
     pub(in crate::policy) scope_maps: BTreeMap<Arc<str>, Arc<ScopeMap>>,
     pub(in crate::policy) tokens: BTreeMap<Arc<str>, Arc<Token>>,
     pub(in crate::policy) ids: HashMap<PrincipalId, Arc<Token>>,
-    /// Those of the whole policy.
-    pub(in crate::policy) identities: Arc<Identities>,
-    /// By the identity's name.
-    pub(in crate::policy) assignments: BTreeMap<Arc<str>, Arc<[Arc<RoleAssignment>]>>,
+    /// Of this registry alone.
+    pub(in crate::policy) assignments: DeclaredAssignments,
     pub(in crate::policy) origin: Origin,
 }
 

@@ -4,14 +4,21 @@
 //! which it is the same. They meet by name, when somebody asks: the file's object first. So neither a change among
 //! tens of thousands of stored tokens nor a reload of the files costs more than what it changes.
 
+mod assignments;
 mod declared;
+mod identities;
 mod stored;
 
+pub use assignments::check_role_assignment;
+pub(super) use assignments::{DeclaredAssignments, Everywhere, declared_of};
 pub use declared::DeclaredPolicy;
 pub(super) use declared::{Declared, Index};
+pub(super) use identities::StoredIdentities;
+pub use identities::check_identity;
 pub(super) use stored::Stored;
 pub use stored::StoredPolicy;
 
+use super::identities::Identities;
 use super::origin::{At, Origin};
 use super::problem::{Problem, Problems};
 
@@ -22,7 +29,7 @@ impl DeclaredPolicy {
     pub fn warnings_beside(&self, stored: &StoredPolicy) -> Problems {
         let mut warnings = Problems::new();
         for declared in &self.registries {
-            declared.warn_beside(stored.registry(&declared.name), &mut warnings);
+            declared.warn_beside(stored.registry(&declared.name), &self.identities, &mut warnings);
         }
         for name in stored.registries().filter(|name| !self.registries.iter().any(|one| one.name == **name)) {
             let what = format!("the store has objects of registry `{name}`, which no file declares");
@@ -34,7 +41,7 @@ impl DeclaredPolicy {
 }
 
 impl Declared {
-    fn warn_beside(&self, stored: &Stored, warnings: &mut Problems) {
+    fn warn_beside(&self, stored: &Stored, identities: &Identities, warnings: &mut Problems) {
         self.warn_of_admin(stored, warnings);
         let mut warn = |origin: &Origin, what: String| {
             let hint = "what this file says is in force; remove it here to use what the API has set";
@@ -46,7 +53,7 @@ impl Declared {
         if let Some(origin) = self.admin.as_ref().map(|at| &at.origin).filter(|_| stored.has_admin_passwords()) {
             warn(origin, "the admin account has passwords in the store too".to_owned());
         }
-        for identity in self.identities.iter() {
+        for identity in identities.iter() {
             if let Some(id) = identity.client_id.as_ref().filter(|id| stored.token(id.as_str()).is_some()) {
                 warn(&identity.origin, format!("a token in the store is named `{}`, as this client id", id.as_str()));
             }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use rpds::HashTrieMapSync;
 
+use super::assignments::StoredAssignments;
+use super::identities::StoredIdentities;
 use crate::clock::Timestamp;
 use crate::policy::action::ActionSet;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
@@ -17,15 +19,21 @@ use crate::policy::origin::Origin;
 use crate::policy::pattern::RepositoryPattern;
 use crate::policy::principal::{Password, Token};
 use crate::policy::problem::{Problem, Problems};
-use crate::policy::properties::{DeclaredProperties, Overruled, Properties};
+use crate::policy::properties::{DeclaredProperties, Overruled, Properties, Repositories, StoredLists};
 use crate::policy::scope_action::ScopeAction;
 use crate::policy::scope_map::{ScopeMap, ScopeRule};
-use crate::policy::stored::{StoredIpRule, StoredPassword, StoredRegistry, StoredScopeMap, StoredToken};
+use crate::policy::stored::{
+    StoredIdentity, StoredIpRule, StoredPassword, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken,
+};
 
-/// All that the store has about registries, whether a file declares them or not. Clones share what they have in common.
+/// All that the store has about registries, whether a file declares them or not, and of the whole installation. Clones
+/// share what they have in common.
 #[derive(Debug, Clone, Default)]
 pub struct StoredPolicy {
     revision: u64,
+    identities: Arc<StoredIdentities>,
+    /// What is assigned on all registries.
+    everywhere: Arc<StoredAssignments>,
     registries: BTreeMap<Arc<str>, Arc<Stored>>,
     /// Of registries about which the store has nothing.
     nothing: Arc<Stored>,
@@ -54,7 +62,7 @@ impl StoredPolicy {
     /// admitted to the registry, since they may have been restrictions.
     pub fn keep_registry(&mut self, registry: &str, before: &Self) {
         let known = Some(&before.registry(registry).properties).filter(|properties| properties.known != Known::Nothing);
-        let unreadable = || Arc::new(StoredProperties { known: Known::Unreadable, ..StoredProperties::default() });
+        let unreadable = || Arc::new(StoredProperties::unreadable());
         self.layer(registry).put_properties(known.map_or_else(unreadable, Arc::clone));
     }
 
@@ -90,6 +98,43 @@ impl StoredPolicy {
         }
     }
 
+    /// The identity `name` as it is now; `None`: it was deleted.
+    pub fn set_identity(&mut self, name: &str, set: Option<&StoredIdentity>, problems: &mut Problems) {
+        let mut told = Told { what: format!("identity `{}`", names::shortened(name)), problems };
+        Arc::make_mut(&mut self.identities).set(name, set, &mut told);
+    }
+
+    /// The identity's record cannot be read: nobody is it, whatever else he would be.
+    pub fn disable_identity(&mut self, name: &str, before: &Self) {
+        Arc::make_mut(&mut self.identities).disable(name, &before.identities);
+    }
+
+    /// The role assignment `name` as it is now; `None`: it was deleted, or cannot be read. `registry` is empty where it
+    /// is for all of them.
+    pub fn set_role_assignment(
+        &mut self,
+        registry: &str,
+        name: &str,
+        set: Option<&StoredRoleAssignment>,
+        problems: &mut Problems,
+    ) {
+        let name_in_text = names::shortened(name);
+        if registry.is_empty() {
+            let mut told = Told { what: format!("role assignment `{name_in_text}`"), problems };
+            return Arc::make_mut(&mut self.everywhere).set(name, true, set, &mut told);
+        }
+        let mut told = Told { what: format!("role assignment `{name_in_text}` of registry `{registry}`"), problems };
+        self.layer(registry).assignments.set(name, false, set, &mut told);
+    }
+
+    pub(in crate::policy) fn identities(&self) -> &Arc<StoredIdentities> {
+        &self.identities
+    }
+
+    pub(in crate::policy) fn everywhere(&self) -> &Arc<StoredAssignments> {
+        &self.everywhere
+    }
+
     pub(in crate::policy) fn registry(&self, name: &str) -> &Arc<Stored> {
         self.registries.get(name).unwrap_or(&self.nothing)
     }
@@ -112,6 +157,7 @@ pub(in crate::policy) struct Stored {
     scope_maps: HashTrieMapSync<Arc<str>, Arc<ScopeMap>>,
     tokens: HashTrieMapSync<Arc<str>, Arc<Token>>,
     ids: HashTrieMapSync<PrincipalId, Arc<str>>,
+    pub(in crate::policy) assignments: StoredAssignments,
     /// Kept when its principal is gone: the work for unknown users stays the same.
     slow: Option<Verifier>,
 }
@@ -123,6 +169,7 @@ pub(in crate::policy) struct StoredProperties {
     record: StoredRegistry,
     pub(in crate::policy) ip_rules: Option<StoredRules>,
     pub(in crate::policy) admin_passwords: Vec<Password>,
+    anonymous_pull_repositories: Option<Repositories>,
 }
 
 /// What is known of a registry's record.
@@ -150,8 +197,12 @@ impl Stored {
 
     /// The properties in force where files say `declared`.
     pub(in crate::policy) fn merged_with(&self, declared: &DeclaredProperties) -> (Properties, Overruled) {
-        let StoredProperties { record, ip_rules, .. } = &*self.properties;
-        Properties::merge(declared, record, ip_rules.as_ref().map(|rules| &rules.written))
+        let StoredProperties { record, ip_rules, anonymous_pull_repositories, .. } = &*self.properties;
+        let compiled = StoredLists {
+            ip_rules: ip_rules.as_ref().map(|rules| &rules.written),
+            anonymous_pull_repositories: anonymous_pull_repositories.as_ref().map(|some| Some(Arc::clone(some))),
+        };
+        Properties::merge(declared, record, compiled)
     }
 
     pub(in crate::policy) fn has_admin_passwords(&self) -> bool {
@@ -185,7 +236,7 @@ impl Stored {
 
     fn is_empty(&self) -> bool {
         let says_nothing = !self.properties.are_unreadable() && self.properties.record == StoredRegistry::default();
-        self.tokens.is_empty() && self.scope_maps.is_empty() && says_nothing
+        self.tokens.is_empty() && self.scope_maps.is_empty() && self.assignments.is_empty() && says_nothing
     }
 
     fn put_properties(&mut self, properties: Arc<StoredProperties>) {
@@ -230,6 +281,12 @@ impl StoredProperties {
         self.known == Known::Unreadable
     }
 
+    fn unreadable() -> Self {
+        // It may have confined what a file opens to everybody.
+        let nothing = Some(Repositories::default());
+        Self { known: Known::Unreadable, anonymous_pull_repositories: nothing, ..Self::default() }
+    }
+
     /// Rules that did not change since `before` are not compiled again: there may be a hundred thousand.
     fn compile(set: &StoredRegistry, before: &Self, told: &mut Told<'_>) -> Self {
         let unchanged = set.ip_rules == before.record.ip_rules;
@@ -239,7 +296,8 @@ impl StoredProperties {
             None => None,
         };
         let admin_passwords = passwords(&set.admin_passwords, told);
-        Self { known: Known::Record, record: set.clone(), ip_rules, admin_passwords }
+        let anonymous_pull_repositories = set.anonymous_pull_repositories.as_ref().map(|some| patterns(some, told));
+        Self { known: Known::Record, record: set.clone(), ip_rules, admin_passwords, anonymous_pull_repositories }
     }
 }
 
@@ -270,8 +328,20 @@ fn scope_map(name: &str, set: &StoredScopeMap, told: &mut Told<'_>) -> Option<Sc
     Some(ScopeMap::new(name, &set.description, Origin::store(), allowed.into_iter().map(rule).collect()))
 }
 
+/// What cannot be read covers nothing.
+pub(super) fn patterns(texts: &[String], told: &mut Told<'_>) -> Repositories {
+    let mut read = Vec::with_capacity(texts.len());
+    for text in texts {
+        match RepositoryPattern::parse(text) {
+            Ok(pattern) => read.push(pattern),
+            Err(error) => told.push(&format!("`{}`: {error}: it covers nothing", names::shortened(text))),
+        }
+    }
+    read.into()
+}
+
 /// Each password, and each that was replaced and is accepted for a while yet.
-fn passwords(set: &[StoredPassword], told: &mut Told<'_>) -> Vec<Password> {
+pub(super) fn passwords(set: &[StoredPassword], told: &mut Told<'_>) -> Vec<Password> {
     let mut passwords = Vec::with_capacity(set.len());
     for stored in set {
         let name = names::password(&stored.name);
@@ -288,18 +358,26 @@ fn passwords(set: &[StoredPassword], told: &mut Told<'_>) -> Vec<Password> {
 }
 
 /// Where the problems of one object go.
-struct Told<'a> {
+pub(super) struct Told<'a> {
+    /// Which one it is; empty for one that has no place yet.
     what: String,
     problems: &'a mut Problems,
 }
 
+/// The first thing that `compile` has to tell of an object that is not stored yet.
+pub(super) fn checked(compile: impl FnOnce(&mut Told<'_>)) -> Result<(), String> {
+    let mut problems = Problems::new();
+    compile(&mut Told { what: String::new(), problems: &mut problems });
+    problems.iter().next().map_or(Ok(()), |problem| Err(problem.what.clone()))
+}
+
 impl Told<'_> {
-    fn push(&mut self, sentence: &str) {
-        let what = format!("{}: {sentence}", self.what);
+    pub(super) fn push(&mut self, sentence: &str) {
+        let what = if self.what.is_empty() { sentence.to_owned() } else { format!("{}: {sentence}", self.what) };
         self.problems.push(Problem::warning(&Origin::store(), what));
     }
 
-    fn without_effect<T>(&mut self, why: &str) -> Option<T> {
+    pub(super) fn without_effect<T>(&mut self, why: &str) -> Option<T> {
         self.push(&format!("{why}: it has no effect"));
         None
     }

@@ -67,6 +67,8 @@ struct Walk<'p> {
 /// One key of the policy, with what was found of it so far.
 struct Section {
     key: &'static str,
+    /// Of the key that has a list.
+    elements: Vec<Node>,
     entries: Vec<Entry>,
     names: BTreeMap<Box<str>, Origin>,
 }
@@ -175,17 +177,21 @@ impl Walk<'_> {
 
 impl Section {
     const fn new(key: &'static str) -> Self {
-        Self { key, entries: Vec::new(), names: BTreeMap::new() }
+        Self { key, elements: Vec::new(), entries: Vec::new(), names: BTreeMap::new() }
     }
 
     /// Adds what one file has of it.
     fn merge(&mut self, found: Node, problems: &mut Problems) {
         let entries = match found.kind {
-            Kind::Mapping(entries) => entries,
+            Kind::Sequence(elements) if self.is_list() => {
+                self.elements.extend(elements);
+                Vec::new()
+            }
+            Kind::Mapping(entries) if !self.is_list() => entries,
             // Its problem is recorded.
             Kind::Placeholder => Vec::new(),
-            Kind::Scalar(_) | Kind::Sequence(_) => {
-                problems.push(found.unlike_collection("a mapping"));
+            Kind::Scalar(_) | Kind::Sequence(_) | Kind::Mapping(_) => {
+                problems.push(found.unlike_collection(if self.is_list() { "a list" } else { "a mapping" }));
                 Vec::new()
             }
         };
@@ -201,6 +207,10 @@ impl Section {
         }
     }
 
+    fn is_list(&self) -> bool {
+        self.key == PolicyDocument::LIST
+    }
+
     /// What each of its entries is.
     fn noun(&self) -> &'static str {
         match self.key {
@@ -210,10 +220,11 @@ impl Section {
         }
     }
 
-    /// The key, with a mapping of what all files have.
+    /// The key, with what all files have.
     fn whole(self, origin: &Origin) -> Entry {
         let key = Key { origin: origin.clone(), text: self.key.into() };
-        let value = Node { origin: origin.clone(), kind: Kind::Mapping(self.entries), secret: false };
+        let kind = if self.is_list() { Kind::Sequence(self.elements) } else { Kind::Mapping(self.entries) };
+        let value = Node { origin: origin.clone(), kind, secret: false };
         Entry { key, value, refused: false }
     }
 }

@@ -96,8 +96,8 @@ impl PolicyProvider {
         // A reload tells everything, whether it was told before or not.
         layers.told.clear();
         layers.declared = Some(declared);
-        warnings.extend(layers.new_overlaps());
         let version = layers.publish(&self.current).unwrap_or_default();
+        warnings.extend(layers.new_overlaps(&self.current));
         Ok(Published { version, warnings, files })
     }
 
@@ -116,8 +116,9 @@ impl PolicyProvider {
         let version = if idle {
             layers.declared.as_ref().map(|_| layers.version)
         } else {
-            warnings.extend(layers.new_overlaps());
-            layers.publish(&self.current)
+            let published = layers.publish(&self.current);
+            warnings.extend(layers.new_overlaps(&self.current));
+            published
         };
         Applied { version, revision: changes.position.revision.0, warnings }
     }
@@ -149,11 +150,13 @@ impl Layers {
         Some(self.version)
     }
 
-    /// What is in both layers or has no effect, as far as nobody was told before.
-    fn new_overlaps(&mut self) -> Problems {
+    /// What is in both layers or has no effect in the policy just published, as far as nobody was told before.
+    fn new_overlaps(&mut self, current: &Current) -> Problems {
         let mut new = Problems::new();
         let Some(declared) = &self.declared else { return new };
-        let all = declared.warnings_beside(&self.stored);
+        let mut all = declared.warnings_beside(&self.stored);
+        // Found when they were made, so that a change of something else does not look for them again.
+        all.extend(current.load().map(|policy| policy.identities().warnings().clone()).unwrap_or_default());
         let texts: HashSet<String> = all.iter().map(Problem::to_string).collect();
         all.iter().filter(|one| !self.told.contains(&one.to_string())).for_each(|one| new.push(one.clone()));
         self.told = texts;
@@ -168,11 +171,17 @@ fn set(stored: &mut StoredPolicy, change: &Change, problems: &mut Problems) {
         (Kind::Registry, Some(Object::Registry(set))) => stored.set_registry(registry, Some(set), problems),
         (Kind::ScopeMap, Some(Object::ScopeMap(set))) => stored.set_scope_map(registry, name, Some(set), problems),
         (Kind::Token, Some(Object::Token(set))) => stored.set_token(registry, name, Some(set), problems),
+        (Kind::Identity, Some(Object::Identity(set))) => stored.set_identity(name, Some(set), problems),
+        (Kind::RoleAssignment, Some(Object::RoleAssignment(set))) => {
+            stored.set_role_assignment(registry, name, Some(set), problems);
+        }
         // Deleted; or of another kind than its key, which the store excludes.
         (Kind::Registry, _) => stored.set_registry(registry, None, problems),
         (Kind::ScopeMap, _) => stored.set_scope_map(registry, name, None, problems),
         (Kind::Token, _) => stored.set_token(registry, name, None, problems),
-        (Kind::Key | Kind::Identity | Kind::RoleAssignment, _) => {}
+        (Kind::Identity, _) => stored.set_identity(name, None, problems),
+        (Kind::RoleAssignment, _) => stored.set_role_assignment(registry, name, None, problems),
+        (Kind::Key, _) => {}
     }
 }
 
@@ -183,7 +192,9 @@ fn unread(stored: &mut StoredPolicy, before: &StoredPolicy, key: &ObjectKey, pro
         Kind::Registry => stored.keep_registry(&key.registry, before),
         Kind::ScopeMap => stored.set_scope_map(&key.registry, &key.name, None, problems),
         Kind::Token => stored.set_token(&key.registry, &key.name, None, problems),
-        Kind::Key | Kind::Identity | Kind::RoleAssignment => {}
+        Kind::Identity => stored.disable_identity(&key.name, before),
+        Kind::RoleAssignment => stored.set_role_assignment(&key.registry, &key.name, None, problems),
+        Kind::Key => {}
     }
 }
 
