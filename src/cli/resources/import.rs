@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::passes::{Desk, registry_or_server};
 use crate::cli::output;
 use crate::client::copy::{self, CopyError, Event, Place};
-use crate::client::docker_config::DockerConfig;
+use crate::client::docker_config::{DockerConfig, DockerConfigError};
 use crate::client::exchange::Credential;
 use crate::client::registry::{ImageName, Registry, RegistryError, Transfer};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
@@ -76,7 +76,7 @@ async fn import(arguments: &Import) -> Result<(), Failure> {
     let desk = Desk::new(&arguments.common)?;
     let from = arguments.from(&desk, &source).await?;
     let to = desk.reached(&desk.login_server(&arguments.name).await?).await?;
-    let credential = known(to.server())?;
+    let credential = known(&desk, to.server()).await?;
     let to = desk.registry(to, credential);
     let screen = Screen::new();
     for (repository, tag) in &targets {
@@ -125,7 +125,9 @@ impl Import {
     fn source(&self) -> Result<ImageName, Failure> {
         let source = ImageName::parse(&self.source).map_err(|error| Failure::usage(error.to_string()))?;
         match (&source.registry, &self.registry) {
-            (None, None) => Err(Failure::usage("which registry is the image in? Write it before the repository, or give --registry")),
+            (None, None) => Err(Failure::usage(
+                "which registry is the image in? Write it before the repository, or give --registry",
+            )),
             (Some(_), Some(_)) => Err(Failure::usage("--source names a registry already, and so does --registry")),
             _ => Ok(source),
         }
@@ -166,18 +168,22 @@ impl Import {
             (Some(user), Some(password)) => {
                 Credential::Password { user: user.clone(), password: Secret::new(password.as_str()) }
             }
-            _ => known(address.server())?,
+            _ => known(desk, address.server()).await?,
         };
         Ok(desk.registry(address, credential))
     }
 }
 
-/// What Docker's configuration knows of a registry.
-fn known(server: &str) -> Result<Credential, Failure> {
-    let failed = |error: crate::client::docker_config::DockerConfigError| Failure::new(error.to_string());
-    let Ok(directory) = DockerConfig::default_directory() else { return Ok(Credential::None) };
-    let config = DockerConfig::open(&directory).map_err(failed)?;
-    Ok(config.credential(server).map_err(failed)?.unwrap_or(Credential::None))
+/// What Docker's configuration knows of a registry, else what `seawall login` has kept.
+async fn known(desk: &Desk<'_>, server: &str) -> Result<Credential, Failure> {
+    let failed = |error: DockerConfigError| Failure::new(error.to_string());
+    if let Ok(directory) = DockerConfig::default_directory()
+        && let Some(credential) =
+            DockerConfig::open(&directory).and_then(|one| one.credential(server)).map_err(failed)?
+    {
+        return Ok(credential);
+    }
+    Ok(desk.kept(server).await?.unwrap_or(Credential::None))
 }
 
 /// The line that says how far it is, where somebody looks at it.
@@ -231,5 +237,8 @@ async fn watch(digest: Digest, size: u64, transfer: Arc<Transfer>) {
 fn amount(bytes: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
     let unit = UNITS.iter().find(|(_, size)| bytes >= *size);
-    unit.map_or_else(|| format!("{bytes} B"), |(name, size)| format!("{}.{} {name}", bytes / size, bytes % size * 10 / size))
+    unit.map_or_else(
+        || format!("{bytes} B"),
+        |(name, size)| format!("{}.{} {name}", bytes / size, bytes % size * 10 / size),
+    )
 }

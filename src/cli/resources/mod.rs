@@ -21,6 +21,7 @@ mod permissions;
 mod registry;
 mod scope_map;
 mod session;
+mod task;
 mod token;
 
 use std::io::{self, IsTerminal};
@@ -73,6 +74,9 @@ pub(super) enum Command {
     Key(key::Command),
     /// Copy an image from another registry, with its digest. This machine copies it.
     Import(import::Import),
+    /// Builds on this machine, with an identity's logins at several registries.
+    #[command(subcommand)]
+    Task(task::Command),
     /// Run a program with short-lived credentials for several registries, which are gone when it ends.
     Exec(exec::Exec),
 }
@@ -101,6 +105,21 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Key(key::Command::Revoke(revoke)) => execute(revoke),
         Command::Import(import) => import::run(&import),
         Command::Exec(exec) => exec::run(&exec),
+        Command::Task(command) => run_task(command),
+    }
+}
+
+fn run_task(command: task::Command) -> ExitCode {
+    use task::CredentialCommand;
+    match command {
+        task::Command::Create(create) => execute(create),
+        task::Command::Show(show) => execute(show),
+        task::Command::List(list) => execute(list),
+        task::Command::Delete(delete) => execute(delete),
+        task::Command::Credential(CredentialCommand::Add(add)) => execute(add),
+        task::Command::Credential(CredentialCommand::List(list)) => execute(list),
+        task::Command::Credential(CredentialCommand::Remove(remove)) => execute(remove),
+        task::Command::Run(run) => task::run(&run),
     }
 }
 

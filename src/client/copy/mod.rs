@@ -43,7 +43,11 @@ pub struct Place<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
     /// What is to be copied.
-    Planned { manifests: usize, blobs: usize, bytes: u64 },
+    Planned {
+        manifests: usize,
+        blobs: usize,
+        bytes: u64,
+    },
     /// The target had the blob, in this or in another repository.
     Present(&'a Descriptor),
     /// It is being sent; the transfer says how far it is.

@@ -98,7 +98,11 @@ mod tests {
         for (text, registry, repository, reference) in table {
             let name = ImageName::parse(text).unwrap();
             assert_eq!(name.registry.as_deref(), registry, "{text}");
-            assert_eq!((name.repository.as_str(), name.reference().unwrap().as_str()), (repository, reference), "{text}");
+            assert_eq!(
+                (name.repository.as_str(), name.reference().unwrap().as_str()),
+                (repository, reference),
+                "{text}"
+            );
         }
         for wrong in ["", "A/b", "a:", "a@sha256:0", "a b", "r.io/", "a:b:c", "a:b@c"] {
             assert_eq!(ImageName::parse(wrong), Err(ImageNameError), "{wrong}");

@@ -182,8 +182,7 @@ impl Registry {
     /// Whether the repository has the blob.
     pub async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
         let url = self.address.url(&format!("/v2/{repository}/blobs/{digest}"));
-        let answer =
-            self.send(&push(repository), || Ok(self.http.question(Method::HEAD, url.clone())?)).await?;
+        let answer = self.send(&push(repository), || Ok(self.http.question(Method::HEAD, url.clone())?)).await?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(false),
             // Where it is served from does not matter.

@@ -98,11 +98,10 @@ impl Exec {
                 .map_err(|error| Failure::new(format!("cannot read {}: {error}", file.display())))?;
             return Ok(Bearer::ProviderToken(Secret::new(text.trim())));
         }
-        let user = self.username.clone().ok_or_else(|| {
-            Failure::usage("whose credentials? Give --identity, --identity-token or --username")
-        })?;
+        let Some(user) = self.username.clone() else { return Ok(Bearer::SignedIn) };
         let password = env::var(PASSWORD).ok().filter(|password| !password.is_empty());
-        let password = password.ok_or_else(|| Failure::usage(format!("the password of {user} belongs in {PASSWORD}")))?;
+        let password =
+            password.ok_or_else(|| Failure::usage(format!("the password of {user} belongs in {PASSWORD}")))?;
         Ok(Bearer::Account { user, password: Secret::new(password) })
     }
 }

@@ -17,6 +17,7 @@ use crate::client::address::RegistryAddress;
 use crate::client::exchange::{Credential, NULL_GUID, exchange};
 use crate::client::http::Http;
 use crate::client::registry::Registry;
+use crate::client::sign_in::{Kept, SignInError, SignIns};
 use crate::clock::SystemClock;
 use crate::secret::Secret;
 
@@ -29,6 +30,8 @@ pub(super) enum Bearer {
     ProviderToken(Secret),
     /// A service principal, a token or the admin account, with a password.
     Account { user: String, password: Secret },
+    /// Whoever is signed in at each registry (`seawall login`).
+    SignedIn,
 }
 
 /// What one registry is used with.
@@ -124,7 +127,29 @@ impl<'a> Desk<'a> {
                 let (user, password) = (user.clone(), password.clone());
                 self.proved(address, Credential::Password { user, password }).await
             }
+            Bearer::SignedIn => {
+                let address = self.reached(&self.login_server(registry).await?).await?;
+                let credential = self.kept(address.server()).await?.ok_or_else(|| {
+                    Failure::new(format!("nobody is signed in at {address}"))
+                        .hint("Give --identity, --identity-token or --username, or run `seawall login` first.")
+                })?;
+                self.proved(address, credential).await
+            }
         }
+    }
+
+    /// What `seawall login` has kept for a registry, renewed where that is due.
+    pub(super) async fn kept(&self, server: &str) -> Result<Option<Credential>, Failure> {
+        let failed = |error: SignInError| Failure::new(error.to_string());
+        let Ok(directory) = SignIns::default_directory() else { return Ok(None) };
+        if !directory.exists() {
+            return Ok(None);
+        }
+        let kept = SignIns::new(directory).kept(server, &SystemClock).await.map_err(failed)?;
+        Ok(kept.map(|kept| match kept {
+            Kept::RefreshToken(token) => Credential::RefreshToken(token),
+            Kept::Password { user, password } => Credential::Password { user, password },
+        }))
     }
 
     /// S4-27: a credential without any use fails here, and not in the middle of the work.

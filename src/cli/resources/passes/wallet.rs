@@ -36,7 +36,8 @@ impl Wallet {
         directory.write(CONTAINERS, &text)?;
         let plain: Vec<_> = passes.iter().filter(|pass| pass.address.url("/").scheme() == "http").collect();
         if !plain.is_empty() {
-            let insecure = |pass: &&Pass| format!("[[registry]]\nlocation = {:?}\ninsecure = true\n", pass.address.server());
+            let insecure =
+                |pass: &&Pass| format!("[[registry]]\nlocation = {:?}\ninsecure = true\n", pass.address.server());
             directory.write(REGISTRIES, &plain.iter().map(insecure).collect::<String>())?;
         }
         if let Ok(usual) = DockerConfig::default_directory() {

@@ -114,7 +114,8 @@ mod tests {
         ] {
             assert!(Build::read(split(text).unwrap()).is_err(), "{text}");
         }
-        let equals = Build::read(split("--tag=a:b --no-cache --target=x --label l=m --platform linux/arm64 .").unwrap());
+        let equals =
+            Build::read(split("--tag=a:b --no-cache --target=x --label l=m --platform linux/arm64 .").unwrap());
         let equals = equals.unwrap();
         assert_eq!((equals.target.as_deref(), equals.no_cache, equals.labels.len()), (Some("x"), true, 1));
     }

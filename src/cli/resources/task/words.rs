@@ -65,7 +65,9 @@ impl Variables {
             return self.of_run(name).ok_or_else(|| format!("there is no variable `{{{{.Run.{name}}}}}`"));
         }
         let Some(name) = inside.strip_prefix(".Values.") else {
-            return Err(format!("`{{{{{inside}}}}}` is not understood: write {{{{.Run.NAME}}}} or {{{{.Values.NAME}}}}"));
+            return Err(format!(
+                "`{{{{{inside}}}}}` is not understood: write {{{{.Run.NAME}}}} or {{{{.Values.NAME}}}}"
+            ));
         };
         match &self.values {
             None => Ok(name.to_owned()),
