@@ -32,10 +32,8 @@ impl ImageName {
             Some((host, rest)) if is_host(host) => (Some(host.to_ascii_lowercase()), rest),
             _ => (None, text),
         };
-        let registry = registry.map(|host| match OTHER_NAMES_OF_DOCKER_HUB.contains(&host.as_str()) {
-            true => DOCKER_HUB.to_owned(),
-            false => host,
-        });
+        let is_docker_hub = |host: &String| OTHER_NAMES_OF_DOCKER_HUB.contains(&host.as_str());
+        let registry = registry.map(|host| if is_docker_hub(&host) { DOCKER_HUB.to_owned() } else { host });
         let (rest, digest) = match rest.split_once('@') {
             Some((rest, digest)) => (rest, Some(Digest::parse(digest).map_err(|_| ImageNameError)?)),
             None => (rest, None),

@@ -87,21 +87,20 @@ fn source(blob_at: String, blob: &[u8]) -> (Fake, String) {
 fn a_blob_from_elsewhere_comes_without_the_credential_and_is_checked() {
     let company = Company::start();
     company.log_in(&[("myregistry", &company.own)]);
-    for (sent, whole) in [("{\"a\":1}", true), ("{\"a\":2}", false), ("{\"a\"", false)] {
+    for (sent, repository) in [("{\"a\":1}", "whole"), ("{\"a\":2}", "other")] {
         let storage = Fake::always(answer("200 OK", "", sent));
         let (registry, manifest) = source(format!("{}/blob", storage.url()), b"{\"a\":1}");
-        let from = format!("{}/app:v1", registry.address());
-        let tag = format!("app:v{}", sent.len() + usize::from(whole));
-        let outcome = import(&company, &["--source", &from, "-t", &tag, "-u", "user", "-p", "secret"]);
+        let (from, to) = (format!("{}/app:v1", registry.address()), format!("{repository}:v1"));
+        let outcome = import(&company, &["--source", &from, "-t", &to, "-u", "user", "-p", "secret"]);
         let seen = storage.seen();
         assert!(seen.iter().all(|request| request.header("authorization").is_none()), "{seen:?}");
         assert_eq!(seen.len(), 1);
-        if whole {
+        if repository == "whole" {
             outcome.expect_success();
-            assert_eq!(digest(&company.upstreams[1].manifest("app", &tag[4..]).expect(200).body), manifest);
+            assert_eq!(digest(&company.upstreams[1].manifest(repository, "v1").expect(200).body), manifest);
         } else {
-            let outcome = outcome.expect_failure("the source registry sent something else");
-            assert_eq!(company.upstreams[1].manifest("app", &tag[4..]).status, 404, "{outcome}");
+            outcome.expect_failure("the source registry sent something else");
+            assert_eq!(company.upstreams[1].manifest(repository, "v1").status, 404);
         }
     }
 }

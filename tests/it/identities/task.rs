@@ -67,7 +67,7 @@ fn expect_in_order(log: &str, words: &[&str]) {
 }
 
 /// S4-25, S4-26.
-fn expect_log(company: &Company, base: &Layout, log: &str) -> String {
+fn expect_log(company: &Company, base: &Layout, log: &str) {
     let id = log.lines().next().unwrap().strip_prefix("Queued a run with ID: ").unwrap().to_owned();
     let tag = format!("{}/hello-world:{id}", company.own);
     let pushed = company.upstreams[1].manifest("hello-world", &id).expect(200);
@@ -100,7 +100,6 @@ fn expect_log(company: &Company, base: &Layout, log: &str) -> String {
         format!("Run ID: {id} was successful after "),
     ];
     expect_in_order(log, &expected.iter().map(String::as_str).collect::<Vec<_>>());
-    id
 }
 
 /// S4-17: nothing of the run is left, and the task may push to its own registry only.
@@ -155,13 +154,11 @@ fn a_user_assigned_identity_builds_across_registries() {
     add_credential(&company, "[system]").expect_failure("has no identity [system]");
     add_credential(&company, client).expect_success();
     // S4-27: without a role there is no login, and no step.
-    let refused = run(&company).expect_failure("No login");
+    let refused = run(&company).expect_failure("has no login at");
     assert!(!refused.stdout.contains("Executing step"), "{refused}");
     company.may_pull(principal, "mybaseregistry");
     let log = run(&company).expect_success();
-    let id = expect_log(&company, &base, &log.stdout);
-    let tags = company.upstreams[1].manifest("hello-world", &id).status;
-    assert_eq!(tags, 200, "S4-28");
+    expect_log(&company, &base, &log.stdout);
     let left = fs::read_dir(company.home.path().join("tmp")).unwrap().flatten();
     let left: Vec<_> = left.filter(|one| one.file_name().to_string_lossy().starts_with("seawall")).collect();
     assert!(left.is_empty(), "{left:?}");
@@ -190,7 +187,6 @@ fn a_system_assigned_identity_builds_across_registries() {
     expect_no_push_to_the_base_registry(&company);
 }
 
-/// A command of a step runs in a container of the image; a step that fails ends the run and is named.
 #[test]
 fn mistakes_are_found_before_the_first_step() {
     let company = Company::start();

@@ -31,7 +31,7 @@ impl Wallet {
     /// Writes the files.
     pub(in crate::cli::resources) fn of(passes: &[Pass]) -> Result<Self, Failure> {
         let directory = PrivateDirectory::in_memory()?;
-        let text = configuration(passes).to_string();
+        let text = format!("{}\n", configuration(passes));
         directory.write(DOCKER, &text)?;
         directory.write(CONTAINERS, &text)?;
         let plain: Vec<_> = passes.iter().filter(|pass| pass.address.url("/").scheme() == "http").collect();

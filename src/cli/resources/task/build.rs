@@ -35,7 +35,7 @@ impl Build {
                 Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
                 _ => (word, None),
             };
-            build.option(&name, value, &mut words)?;
+            build.option(&name, value.as_deref(), &mut words)?;
         }
         if build.tags.is_empty() {
             return Err("a build has at least one -t REPOSITORY:TAG".to_owned());
@@ -49,10 +49,11 @@ impl Build {
     fn option(
         &mut self,
         name: &str,
-        given: Option<String>,
+        given: Option<&str>,
         words: &mut impl Iterator<Item = String>,
     ) -> Result<(), String> {
-        let mut value = || given.clone().or_else(|| words.next()).ok_or_else(|| format!("{name} has no value"));
+        let mut value =
+            || given.map(str::to_owned).or_else(|| words.next()).ok_or_else(|| format!("{name} has no value"));
         match name {
             "-t" | "--tag" => self.tags.push(value()?),
             "-f" | "--file" => self.file = Some(value()?),

@@ -74,11 +74,11 @@ impl Operation for Create {
     }
 
     async fn run(self, session: &Session) -> Result<Outcome, Failure> {
-        let shelf = Shelf::open()?;
+        let tasks = Shelf::open()?;
         let (context, contents) = self.files()?;
         let registry = session.get(&session.registry(&self.task.registry)).await?;
         let mut task = self.task(&registry, context, contents)?;
-        let before = shelf.find(&task.registry, &task.name)?;
+        let before = tasks.find(&task.registry, &task.name)?;
         for id in self.assign_identity.iter().flatten().filter(|id| id.as_str() != SYSTEM) {
             task.assigned.insert(id.clone(), assigned(session, id).await?);
         }
@@ -88,7 +88,7 @@ impl Operation for Create {
         } else if let Some(before) = &before {
             remove_identity(session, before).await?;
         }
-        shelf.put(&task)?;
+        tasks.put(&task)?;
         if before.is_some() {
             session.warn(&format!("The task '{}' existed already, and was replaced with its credentials.", task.name));
         }
@@ -260,8 +260,8 @@ impl Operation for List {
     }
 
     async fn run(self, _: &Session) -> Result<Outcome, Failure> {
-        let tasks = Shelf::open()?.list(&self.registry)?;
-        Ok(Outcome::table(tasks.iter().map(Task::shown).collect(), tables))
+        let all = Shelf::open()?.list(&self.registry)?;
+        Ok(Outcome::table(all.iter().map(Task::shown).collect(), tables))
     }
 }
 
@@ -282,14 +282,14 @@ impl Operation for Delete {
     }
 
     async fn run(self, session: &Session) -> Result<Outcome, Failure> {
-        let shelf = Shelf::open()?;
-        let task = shelf.get(&self.task.registry, &self.task.name)?;
+        let tasks = Shelf::open()?;
+        let task = tasks.get(&self.task.registry, &self.task.name)?;
         let question = format!("Are you sure you want to delete the task '{}' from '{}'?", task.name, task.registry);
         if !confirmed(&question, self.confirmation.yes)? {
             return Err(Failure::new("Operation cancelled."));
         }
         remove_identity(session, &task).await?;
-        shelf.remove(&task)?;
+        tasks.remove(&task)?;
         Ok(Outcome::NOTHING)
     }
 }
@@ -315,8 +315,8 @@ impl Operation for CredentialAdd {
     }
 
     async fn run(self, _: &Session) -> Result<Outcome, Failure> {
-        let shelf = Shelf::open()?;
-        let mut task = shelf.get(&self.task.registry, &self.task.name)?;
+        let tasks = Shelf::open()?;
+        let mut task = tasks.get(&self.task.registry, &self.task.name)?;
         if task.identity_of(&self.use_identity).is_none() {
             let failure = Failure::new(format!("the task '{}' has no identity {}", task.name, self.use_identity));
             return Err(failure.hint("It is assigned with `seawall task create --assign-identity`."));
@@ -326,7 +326,7 @@ impl Operation for CredentialAdd {
             return Err(Failure::new(format!("the task '{}' logs in to {server} already", task.name))
                 .hint("Remove that first: seawall task credential remove"));
         }
-        shelf.put(&task)?;
+        tasks.put(&task)?;
         Ok(Outcome::table(task.custom_registries(), credential_table))
     }
 }
@@ -374,13 +374,13 @@ impl Operation for CredentialRemove {
     }
 
     async fn run(self, _: &Session) -> Result<Outcome, Failure> {
-        let shelf = Shelf::open()?;
-        let mut task = shelf.get(&self.task.registry, &self.task.name)?;
+        let tasks = Shelf::open()?;
+        let mut task = tasks.get(&self.task.registry, &self.task.name)?;
         let server = server(&self.login_server)?;
         if task.credentials.remove(&server).is_none() {
             return Err(Failure::not_found(format!("the task '{}' does not log in to {server}", task.name)));
         }
-        shelf.put(&task)?;
+        tasks.put(&task)?;
         Ok(Outcome::NOTHING)
     }
 }

@@ -119,7 +119,9 @@ impl Work<'_> {
         for step in &steps {
             marks.push(self.step(step, &mut site).await?);
         }
-        marks.iter().for_each(|mark| self.log.event(mark));
+        for mark in &marks {
+            self.log.event(mark);
+        }
         self.report(&site.built);
         Ok(())
     }
@@ -246,8 +248,8 @@ impl Work<'_> {
         let text = fs::read_to_string(&file).map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
         let bases = dockerfile::bases(&text, &build.arguments, build.target.as_deref());
         let head = Some(checkout.head).filter(|head| !head.is_empty());
-        let mut built = Built::new(&build.tags, bases, head);
-        for base in built.bases() {
+        let mut made = Built::new(&build.tags, bases, head);
+        for base in made.bases() {
             base.digest = self.digest(&base.name, &site.passes).await?;
         }
         self.log.event("Successfully scanned dependencies");
@@ -255,7 +257,7 @@ impl Work<'_> {
         self.done(self.engine.build(&build, &checkout.path, &file), timeout, site).await?;
         build.tags.iter().for_each(|tag| self.log.plain(&format!("Successfully tagged {tag}")));
         self.log.event(&format!("Successfully executed container: {}", step.id));
-        site.built.push(built);
+        site.built.push(made);
         Ok(())
     }
 
