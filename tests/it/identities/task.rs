@@ -187,6 +187,35 @@ fn a_system_assigned_identity_builds_across_registries() {
     expect_no_push_to_the_base_registry(&company);
 }
 
+/// A command runs what its image says, in the files of the task; a step that fails ends the run, unless that is wanted.
+#[test]
+fn commands_run_in_containers_and_a_failed_step_is_named() {
+    let company = Company::start();
+    let context = company.home.path().join("context");
+    fs::create_dir(&context).unwrap();
+    fs::copy("/bin/busybox", context.join("busybox")).unwrap();
+    let file = "FROM scratch\nCOPY busybox /bin/sh\nENTRYPOINT [\"/bin/sh\", \"-c\"]\nCMD [\"echo usual\"]\n";
+    fs::write(context.join("Dockerfile"), file).unwrap();
+    let steps = "version: v1.1.0\nsteps:\n- build: -t $Registry/tool:$ID .\n- cmd: $Registry/tool:$ID\n- cmd: $Registry/tool:$ID \
+                 'echo {{.Values.word}} $$NAME > said'\n  env: [NAME=me]\n- {id: may-fail, cmd: \"$Registry/tool:$ID 'exit 3'\", \
+                 ignoreErrors: true}\n- {id: slow, timeout: 2, cmd: \"$Registry/tool:$ID 'while :; do :; done'\"}\n- push: [never:v1]\n";
+    fs::write(context.join("task.yaml"), steps).unwrap();
+    let path = context.display().to_string();
+    let words =
+        ["task", "create", "-r", "myregistry", "-n", "tool", "-f", "task.yaml", "--set", "word=hello", "-c", &path];
+    company.seawall(&words).expect_success();
+    let run =
+        ["BUILDAH_ISOLATION=chroot", env!("CARGO_BIN_EXE_seawall"), "task", "run", "-r", "myregistry", "-n", "tool"];
+    let config = format!("SEAWALL_CONFIG={}", company.seawall.place().path().join("seawall.yaml").display());
+    let outcome = company.home.run("env", &[&[config.as_str()], &run[..]].concat());
+    let outcome = outcome.expect_failure("step slow failed: it took longer than 2 s");
+    let log =
+        ["usual\n", "Step ID: may-fail failed, which is ignored", "Step ID: slow marked as failed", "failed after "];
+    expect_in_order(&outcome.stdout, &log);
+    assert!(!outcome.stdout.contains("Pushing image"), "{outcome}");
+    assert_eq!(fs::read_to_string(context.join("said")).unwrap(), "hello me\n");
+}
+
 #[test]
 fn mistakes_are_found_before_the_first_step() {
     let company = Company::start();

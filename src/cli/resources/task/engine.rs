@@ -32,10 +32,23 @@ pub(super) struct Job<'a> {
     pub(super) files: &'a Path,
 }
 
+/// What `buildah inspect` says of a container, as far as it matters.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Inspected {
+    #[serde(default, rename = "OCIv1")]
+    image: InspectedImage,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct InspectedImage {
+    #[serde(default)]
+    config: Defaults,
+}
+
 /// What an image runs when nothing else is said (OCI image specification, `config`).
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Defaults {
+struct Defaults {
     #[serde(default)]
     entrypoint: Option<Vec<String>>,
     #[serde(default)]
@@ -87,7 +100,7 @@ impl Engine {
     }
 
     /// Runs `job` in its container.
-    pub(super) fn run(self, job: Job<'_>, defaults: &Defaults) -> Command {
+    pub(super) fn run(self, job: Job<'_>, inspected: &Inspected) -> Command {
         let volume = format!("{}:{WORKSPACE}", job.files.display());
         let env = job.env.iter().flat_map(|one| ["--env", one.as_str()]);
         match self {
@@ -98,7 +111,7 @@ impl Engine {
             }
             Self::Buildah => {
                 let mut command = self.command(&["run", "--volume", &volume, "--workingdir", WORKSPACE]);
-                command.args(env).arg(job.name).arg("--").args(defaults.words(job.words));
+                command.args(env).arg(job.name).arg("--").args(inspected.image.config.words(job.words));
                 command
             }
         }
@@ -111,8 +124,7 @@ impl Engine {
 
     /// Prints what the image runs.
     pub(super) fn inspect(self, job: Job<'_>) -> Option<Command> {
-        let format = "{{json .OCIv1.Config}}";
-        (self == Self::Buildah).then(|| self.command(&["inspect", "--type", "container", "--format", format, job.name]))
+        (self == Self::Buildah).then(|| self.command(&["inspect", "--type", "container", job.name]))
     }
 
     /// Removes the container.
@@ -172,13 +184,14 @@ mod tests {
     fn a_command_runs_what_the_image_says() {
         let given = ["x".to_owned()];
         let job = Job { name: "c", image: "r/a:1", words: &[], env: &["A=b".into()], files: Path::new("/w") };
-        let defaults: Defaults = serde_json::from_str(r#"{"Entrypoint":["/run"],"Cmd":["usual"]}"#).unwrap();
+        let inspected = r#"{"OCIv1":{"config":{"Entrypoint":["/run"],"Cmd":["usual"]}}}"#;
+        let inspected: Inspected = serde_json::from_str(inspected).unwrap();
         let start =
             ["buildah", "run", "--volume", "/w:/workspace", "--workingdir", "/workspace", "--env", "A=b", "c", "--"];
-        let run = |job| words(&Engine::Buildah.run(job, &defaults));
+        let run = |job| words(&Engine::Buildah.run(job, &inspected));
         assert_eq!(run(job), [&start[..], &["/run", "usual"]].concat());
         assert_eq!(run(Job { words: &given, ..job }), [&start[..], &["/run", "x"]].concat());
-        let docker = words(&Engine::Docker.run(Job { words: &given, ..job }, &defaults));
+        let docker = words(&Engine::Docker.run(Job { words: &given, ..job }, &inspected));
         assert_eq!(docker.last_chunk::<2>().unwrap(), &["r/a:1".to_owned(), "x".to_owned()]);
     }
 }

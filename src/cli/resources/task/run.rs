@@ -1,9 +1,9 @@
 //! `seawall task run`: the logins, the steps, the report (S4-24 to S4-27).
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
-use std::{fs, io};
 
 use clap::Args;
 
@@ -12,7 +12,7 @@ use super::build::{Build, argument};
 use super::context::{Checkout, Source, below};
 use super::dockerfile;
 use super::document::{self, Action, Step};
-use super::engine::{Defaults, Engine, Job};
+use super::engine::{Engine, Inspected, Job};
 use super::log::{Log, date};
 use super::report::{Built, Image};
 use super::shelf::{Shelf, Task, pairs};
@@ -303,12 +303,12 @@ impl Work<'_> {
         if let Some(before) = self.engine.before(job) {
             self.done(before, timeout, site).await?;
         }
-        let defaults = match self.engine.inspect(job).map(|mut inspect| inspect.output()) {
+        let inspected = match self.engine.inspect(job).map(|mut inspect| inspect.output()) {
             Some(Ok(told)) if told.status.success() => serde_json::from_slice(&told.stdout).unwrap_or_default(),
-            _ => Defaults::default(),
+            _ => Inspected::default(),
         };
         let left = timeout.saturating_sub(self.log.elapsed().saturating_sub(began));
-        self.done(self.engine.run(job, &defaults), left, site).await
+        self.done(self.engine.run(job, &inspected), left, site).await
     }
 
     /// Runs a program of the step to its end.
@@ -346,7 +346,9 @@ impl Work<'_> {
         if !built.is_empty() {
             self.log.event("The following dependencies were found:");
         }
-        built.iter().for_each(|built| self.log.plain(built.text().trim_end()));
+        for one in built {
+            self.log.plain(one.text().trim_end());
+        }
     }
 }
 
@@ -371,11 +373,7 @@ fn dockerfile_of(build: &Build, context: &Path) -> Result<PathBuf, Failure> {
     }
     let usual = below(context, DOCKERFILE);
     match usual {
-        Err(_) if context.join(CONTAINERFILE).try_exists().map_err(io_failure)? => below(context, CONTAINERFILE),
+        Err(_) if context.join(CONTAINERFILE).is_file() => below(context, CONTAINERFILE),
         usual => usual,
     }
-}
-
-fn io_failure(error: io::Error) -> Failure {
-    Failure::new(error.to_string())
 }

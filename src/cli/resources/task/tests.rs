@@ -116,7 +116,7 @@ fn the_file_of_the_seeds() {
     let steps = read(text).unwrap();
     let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
     assert_eq!(ids, ["acb_step_0", "acb_step_1"]);
-    assert!(steps.iter().all(|step| step.timeout == Duration::from_secs(600)));
+    assert!(steps.iter().all(|step| step.timeout == Duration::from_mins(10)));
     assert!(matches!(&steps[0].action, Action::Build(build) if build.tags == ["r.example.com/hello-world:cf10"]));
     assert_eq!(steps[1].action, Action::Push(vec!["r.example.com/hello-world:cf10".into()]));
 }
