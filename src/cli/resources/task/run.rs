@@ -210,18 +210,19 @@ impl Work<'_> {
             Action::Command(words) => self.command(step, words, timeout, site).await,
         };
         let took = self.log.elapsed().saturating_sub(began).as_secs_f64();
-        match done {
-            Ok(()) => Ok(format!("Step ID: {} marked as successful (elapsed time in seconds: {took:.6})", step.id)),
-            Err(Broken::Step(why)) if step.ignore_errors => {
-                self.log.event(&format!("Step ID: {} failed, which is ignored: {why}", step.id));
-                Ok(format!("Step ID: {} marked as failed (elapsed time in seconds: {took:.6})", step.id))
-            }
-            Err(Broken::Step(why)) => {
-                self.log.event(&format!("Step ID: {} marked as failed (elapsed time in seconds: {took:.6})", step.id));
-                Err(Failure::new(format!("step {} failed: {why}", step.id)))
-            }
-            Err(Broken::Run(failure)) => Err(failure),
+        let mark = |how: &str| format!("Step ID: {} marked as {how} (elapsed time in seconds: {took:.6})", step.id);
+        let why = match done {
+            Ok(()) => return Ok(mark("successful")),
+            Err(Broken::Run(failure)) => return Err(failure),
+            Err(Broken::TimedOut) => format!("it took longer than {} s", timeout.as_secs()),
+            Err(Broken::Step(why)) => why,
+        };
+        if step.ignore_errors {
+            self.log.event(&format!("Step ID: {} failed, which is ignored: {why}", step.id));
+            return Ok(mark("failed"));
         }
+        self.log.event(&mark("failed"));
+        Err(Failure::new(format!("step {} failed: {why}", step.id)))
     }
 
     async fn build(&mut self, step: &Step, build: &Build, timeout: Duration, site: &mut Site) -> Result<(), Broken> {
@@ -318,7 +319,7 @@ impl Work<'_> {
         match child::run(command, Manners::Group { timeout }, &mut self.signals).await {
             Ok(Ended::Exited(status)) if status.success() => Ok(()),
             Ok(Ended::Exited(status)) => Err(Broken::Step(format!("{program}: {status}"))),
-            Ok(Ended::TimedOut) => Err(Broken::Step(format!("it took longer than {} s", timeout.as_secs()))),
+            Ok(Ended::TimedOut) => Err(Broken::TimedOut),
             Ok(Ended::Stopped) => Err(Failure::new("told to end").into()),
             Err(error) => Err(Broken::Step(format!("cannot run {program}: {error}"))),
         }
@@ -354,6 +355,8 @@ impl Work<'_> {
 
 /// Why a step did not do what it is for.
 enum Broken {
+    /// Its time is over, which is a failure like others.
+    TimedOut,
     /// It failed, which may be ignored.
     Step(String),
     /// Nothing can follow.
