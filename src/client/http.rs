@@ -39,6 +39,8 @@ pub struct Http {
     /// For this machine, to which no proxy of the environment leads.
     near: Client,
     far: Client,
+    /// The same two for uploads: until their last byte is sent there is nothing to read.
+    uploads: [Client; 2],
 }
 
 /// An answer that was read to its end.
@@ -76,17 +78,19 @@ impl Http {
     /// # Errors
     /// [`HttpError::Certificates`] for that file.
     pub fn new(authorities: Option<&Path>) -> Result<Self, HttpError> {
-        let client = |near: bool| {
-            let builder = builder(None)?.connect_timeout(CONNECT_TIMEOUT).read_timeout(IDLE_TIMEOUT);
+        let client = |near: bool, reads: bool| {
+            let builder = builder(None)?.connect_timeout(CONNECT_TIMEOUT);
             let builder = match authorities {
                 Some(path) => builder.tls_certs_merge(certificates(path)?),
                 None => builder,
             };
             let builder = if near { builder.no_proxy() } else { builder };
+            let builder = if reads { builder.read_timeout(IDLE_TIMEOUT) } else { builder };
             let failed = |error| HttpError::Unreachable { place: "the network".to_owned(), cause: causes(&error) };
             builder.build().map_err(failed)
         };
-        Ok(Self { near: client(true)?, far: client(false)? })
+        let uploads = [client(true, false)?, client(false, false)?];
+        Ok(Self { near: client(true, true)?, far: client(false, true)?, uploads })
     }
 
     /// A request whose answer is small and comes soon.
@@ -102,11 +106,24 @@ impl Http {
     /// # Errors
     /// [`HttpError::ClearText`].
     pub fn transfer(&self, method: Method, url: Url) -> Result<RequestBuilder, HttpError> {
-        let near = is_loopback(&url);
-        if url.scheme() != "https" && !near {
+        Self::request(&self.near, &self.far, method, url)
+    }
+
+    /// A request with a large body. Whoever sends it watches its progress.
+    ///
+    /// # Errors
+    /// [`HttpError::ClearText`].
+    pub fn upload(&self, method: Method, url: Url) -> Result<RequestBuilder, HttpError> {
+        let [near, far] = &self.uploads;
+        Self::request(near, far, method, url)
+    }
+
+    fn request(near: &Client, far: &Client, method: Method, url: Url) -> Result<RequestBuilder, HttpError> {
+        let is_near = is_loopback(&url);
+        if url.scheme() != "https" && !is_near {
             return Err(HttpError::ClearText { place: place(&url) });
         }
-        Ok(if near { &self.near } else { &self.far }.request(method, url))
+        Ok(if is_near { near } else { far }.request(method, url))
     }
 }
 
@@ -127,7 +144,7 @@ pub async fn ask(question: RequestBuilder) -> Result<Answer, HttpError> {
 }
 
 /// The body, unless it is larger than `limit` bytes.
-async fn bounded(answer: &mut Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+pub(super) async fn bounded(answer: &mut Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await? {
         if body.len() + piece.len() > limit {

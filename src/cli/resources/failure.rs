@@ -34,6 +34,11 @@ impl Failure {
         Self { exit_code: USAGE, ..Self::new(message) }
     }
 
+    /// There is no such thing on this machine.
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self { exit_code: NOT_FOUND, ..Self::new(message) }
+    }
+
     /// Whether the server answered with this word for programs.
     pub(super) fn is_refusal(&self, code: &str) -> bool {
         self.refusal.as_ref().is_some_and(|(_, refusal)| refusal == code)

@@ -8,21 +8,25 @@ mod check_health;
 mod columns;
 mod connect;
 mod credential;
+mod exec;
 mod expiration;
 mod failure;
 mod flat;
 mod identity;
+mod import;
 mod key;
 mod listener;
 mod login;
 mod login_server;
 mod network_rule;
+mod passes;
 mod permissions;
 mod registry;
 mod role;
 mod scope_map;
 mod service_principal;
 mod session;
+mod task;
 mod token;
 
 use std::io::{self, IsTerminal};
@@ -87,6 +91,13 @@ pub(super) enum Command {
     /// The keys of the server: what signs access tokens, and the owner's credential.
     #[command(subcommand)]
     Key(key::Command),
+    /// Copy an image from another registry, with its digest. This machine copies it.
+    Import(import::Import),
+    /// Builds on this machine, with an identity's logins at several registries.
+    #[command(subcommand)]
+    Task(task::Command),
+    /// Run a program with short-lived credentials for several registries, which are gone when it ends.
+    Exec(exec::Exec),
 }
 
 /// Runs one.
@@ -116,6 +127,23 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Key(key::Command::List(list)) => execute(list),
         Command::Key(key::Command::Rotate(rotate)) => execute(rotate),
         Command::Key(key::Command::Revoke(revoke)) => execute(revoke),
+        Command::Import(import) => import::run(&import),
+        Command::Exec(exec) => exec::run(&exec),
+        Command::Task(command) => run_task(command),
+    }
+}
+
+fn run_task(command: task::Command) -> ExitCode {
+    use task::CredentialCommand;
+    match command {
+        task::Command::Create(create) => execute(create),
+        task::Command::Show(show) => execute(show),
+        task::Command::List(list) => execute(list),
+        task::Command::Delete(delete) => execute(delete),
+        task::Command::Credential(CredentialCommand::Add(add)) => execute(add),
+        task::Command::Credential(CredentialCommand::List(list)) => execute(list),
+        task::Command::Credential(CredentialCommand::Remove(remove)) => execute(remove),
+        task::Command::Run(run) => task::run(&run),
     }
 }
 
