@@ -30,9 +30,9 @@ fn an_owner_by_a_providers_token_assigns_a_role_on_his_registry_and_takes_it_awa
     world.assign(["", "{ identity: build-agent, role: Owner }"]);
     let owner = world.provider.token("ci-bot");
     // Another identity of the same provider, made by whoever owns everything.
-    let matching = "provider=corp,client_id=stranger";
+    let described = "provider=corp,client_id=stranger";
     let made =
-        run(&world.seawall, &["identity", "create", "-n", "newcomer", "--type", "User", "--match", matching]).ok();
+        run(&world.seawall, &["identity", "create", "-n", "newcomer", "--type", "User", "--match", described]).ok();
     let principal = made.json()["principalId"].as_str().unwrap().to_owned();
     let refresh = |host: &str| {
         let token = world.provider.token("stranger");
