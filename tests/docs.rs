@@ -216,6 +216,29 @@ fn the_readme_names_every_command_and_no_other() {
     assert_eq!(listed, exist);
 }
 
+/// The sentences that requirements of kind G ask for, each where a reader looks for it.
+#[test]
+fn the_pages_give_the_advice_that_users_of_acr_know() {
+    for (requirement, page, heading, sentence) in [
+        ("S1-2, S1-50", "authentication.md", "## Which one to take", "People: their own identity."),
+        ("S1-3, S1-50", "authentication.md", "## Which one to take", "a service principal, one for each application"),
+        ("S1-20", "authentication.md", "# Ways to authenticate", "Always log in before you push or pull"),
+        ("S1-29", "authentication.md", "## Sign in", "Keep it like a password"),
+        ("S1-33", "authentication.md", "### For those who come from PowerShell", "`seawall login --name myregistry`"),
+        ("S1-41", "authentication.md", "## Make identities by commands", "seawall service-principal create --name"),
+        ("S1-47", "authentication.md", "## Which one to take", "**Do not share it.**"),
+        ("S1-56", "authentication.md", "### For those who come from PowerShell", "--admin-enabled true"),
+        ("S4-3", "tasks.md", "## Build across registries", "run with buildah where it is installed, else with docker"),
+        ("S4-29", "authentication.md", "## Next", "[Tasks, and identities in them](tasks.md)"),
+    ] {
+        let text = fs::read_to_string(root().join("docs").join(page)).unwrap();
+        let (_, below) = text.split_once(&format!("{heading}\n")).unwrap_or_else(|| panic!("{page}: no {heading}"));
+        let section = below.split("\n## ").next().unwrap();
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+        assert!(words(section).contains(sentence), "{requirement}: {page}, {heading}: {sentence}");
+    }
+}
+
 /// The names of all properties in a JSON Schema.
 fn properties<'a>(schema: &'a Value, found: &mut BTreeSet<&'a str>) {
     match schema {

@@ -14,5 +14,6 @@ mod managing;
 mod powershell;
 mod provider_trouble;
 mod sdk;
+mod service_principals;
 mod task;
 mod world;
