@@ -58,6 +58,10 @@ pub(crate) struct Oras {
 }
 
 impl Oras {
+    pub(crate) const fn home(&self) -> &Home {
+        &self.home
+    }
+
     pub(crate) fn new() -> Self {
         let home = Home::new();
         fs::write(home.path().join("artifact.txt"), "an artifact").unwrap();

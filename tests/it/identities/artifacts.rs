@@ -1,5 +1,8 @@
 //! Dex, whose sign-in on another device is driven to its end, and what its identity does with helm and oras (S1-18).
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use crate::harness::artifacts::{Helm, Oras};
 use crate::harness::dex::{CLIENT, Dex};
 use crate::harness::provider::{NULL_GUID, exchange};
@@ -18,7 +21,8 @@ impl World {
     fn start() -> Self {
         let (dex, upstream, place) = (Dex::start(), Registry::start(Distribution::V3), Place::new());
         let document = place.document(&format!(
-            "identityProviders:\n  dex: {{ issuer: \"{}\", audiences: [{CLIENT}], nameClaim: email }}\n\
+            "identityProviders:\n  dex: {{ issuer: \"{}\", audiences: [{CLIENT}], nameClaim: email, signIn: {{ clientId: \
+             {CLIENT}, scopes: [openid, email, groups, offline_access] }} }}\n\
              identities:\n  developers: {{ type: Group, matches: [ {{ provider: dex, claims: {{ groups: developers }} }} ] }}\n\
              registries:\n  myregistry: {{ loginServer: \"{}\", upstream: {{ url: \"{}\" }}, roleAssignments: [ {{ identity: \
              developers, role: Container Registry Repository Writer, repositories: [\"samples/*\"] }} ] }}\n",
@@ -63,6 +67,24 @@ fn oras_pushes_and_pulls_an_artifact() {
     oras.push(&format!("{login_server}/samples/artifact:v1")).expect_success();
     oras.pull(&format!("{login_server}/samples/artifact:v1")).expect_success();
     oras.push(&format!("{login_server}/production/artifact:v1")).expect_failure("401");
+}
+
+/// S1-13, S1-18, S1-25: one sign-in on another device; oras reads the file that was written for Docker.
+#[test]
+fn a_person_signs_in_at_dex_by_the_command() {
+    let (world, oras) = (World::start(), Oras::new());
+    let login_server = world.login_server();
+    let mut command = oras.home().command("timeout");
+    command.args(["120", env!("CARGO_BIN_EXE_seawall"), "login", "--name", &login_server]);
+    let mut login = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut asked = String::new();
+    BufReader::new(login.stderr.take().unwrap()).read_line(&mut asked).unwrap();
+    let place = format!("open the page {}/device and enter the code ", world.dex.issuer());
+    let code = asked.split_once(&place).unwrap_or_else(|| panic!("{asked}")).1;
+    world.dex.approve(code.trim().trim_end_matches('.'));
+    assert!(login.wait().unwrap().success());
+    oras.push(&format!("{login_server}/samples/artifact:v1")).expect_success();
+    oras.pull(&format!("{login_server}/samples/artifact:v1")).expect_success();
 }
 
 /// The provider's own name for her is in the audit log.
