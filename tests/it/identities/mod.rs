@@ -1,5 +1,6 @@
 //! Identities of a real OpenID provider at the real seawall: exchanged, refused, revoked, across two registries.
 
+mod anonymous;
 mod artifacts;
 mod attacks;
 mod clients;
