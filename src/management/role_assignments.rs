@@ -15,7 +15,6 @@ use super::models::{
     Ids, List, Moment, RoleAssignmentProperties, RoleAssignmentResource, RoleAssignmentUpdate,
     RoleAssignmentUpdateProperties,
 };
-use super::principals::is_declared;
 use super::repositories;
 use super::role_definitions;
 use super::scope_maps::{deleted, exists};
@@ -62,12 +61,10 @@ impl Place {
 
     /// What files assign here.
     fn declared(&self, snapshot: &PolicySnapshot) -> Vec<Arc<RoleAssignment>> {
-        let all: Vec<_> = match self {
+        match self {
             Self::All => snapshot.declared_assignments().cloned().collect(),
-            Self::Registry(registry) => registry.role_assignments().collect(),
-        };
-        let everywhere = matches!(self, Self::All);
-        all.into_iter().filter(|one| one.everywhere == everywhere && is_declared(&one.origin)).collect()
+            Self::Registry(registry) => registry.declared_assignments().cloned().collect(),
+        }
     }
 
     fn not_found(&self, call: &Call, id: &str) -> ApiError {
@@ -121,6 +118,9 @@ pub(super) async fn get(call: &Call) -> Result<Answer, ApiError> {
 }
 
 /// Assigns. Whoever comes here may assign roles in the scope, and nothing that is assigned reaches beyond it.
+///
+/// A condition that the request does not name stays: ARM's clients do not know `repositories`, and what they send back must not
+/// reach further than what they read.
 pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
     let (place, id) = (Place::of(call)?, id(call)?);
     let snapshot = call.snapshot()?;
@@ -135,10 +135,14 @@ pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
             return Err(ApiError::conflict("RoleAssignmentUpdateNotPermitted", message));
         }
         let Sent { description, repositories, .. } = sent.clone();
+        let repositories = repositories.or_else(|| before.repositories.clone());
         Ok(Change::Put(StoredRoleAssignment { repositories, description, ..before }))
     };
-    let Changed { contents, revision, existed, names } = modify(call, place.key(&id), change).await?;
+    let Changed { contents, revision, existed, mut names, .. } = modify(call, place.key(&id), change).await?;
     let contents = contents.ok_or_else(|| place.not_found(call, id.as_str()))?;
+    if !names.is_empty() {
+        names.push(told(&contents));
+    }
     let status = if existed { StatusCode::OK } else { StatusCode::CREATED };
     let answer = Answer::json(status, &stored_resource(call, &snapshot, &place, id.to_string(), contents))?;
     Ok(answer.at(revision).written(revision).changed(names))
@@ -148,7 +152,18 @@ pub(super) async fn delete(call: &Call) -> Result<Answer, ApiError> {
     let (place, id) = (Place::of(call)?, id(call)?);
     refuse_declared(&place, call.snapshot()?.as_ref(), &id)?;
     let changed = write::delete::<StoredRoleAssignment>(call, place.key(&id), |_| Ok(())).await?;
-    deleted(call, &changed).await
+    let mut answer = deleted(call, &changed).await?;
+    answer.changes.extend(changed.before.as_ref().map(told));
+    Ok(answer)
+}
+
+/// What is assigned to whom, for the audit log: once the assignment is deleted nothing else says what it was.
+fn told(one: &StoredRoleAssignment) -> String {
+    let (what, name) = match &one.grants {
+        StoredGrants::Role(name) => ("role", name),
+        StoredGrants::ScopeMap(name) => ("scope map", name),
+    };
+    format!("{what} {name} of principal {}", one.principal_id)
 }
 
 fn id(call: &Call) -> Result<Guid, ApiError> {
@@ -179,8 +194,10 @@ async fn refuse_same(
         let message = format!("there are at most {MOST} role assignments in a scope; delete one, or assign to a group");
         return Err(ApiError::conflict("RoleAssignmentLimitExceeded", message));
     }
+    let its_own = stored.iter().find(|(name, _)| *name == id.as_str()).and_then(|(_, one)| one.repositories.as_ref());
+    let repositories = sent.repositories.as_ref().or(its_own);
     let same = |one: &StoredRoleAssignment| {
-        (&one.principal_id, &one.grants, &one.repositories) == (&sent.principal_id, &sent.grants, &sent.repositories)
+        (&one.principal_id, &one.grants, one.repositories.as_ref()) == (&sent.principal_id, &sent.grants, repositories)
     };
     if let Some((name, _)) = stored.iter().find(|(name, one)| *name != id.as_str() && same(one)) {
         let message = format!("The role assignment already exists. The ID of the existing role assignment is {name}.");
@@ -188,8 +205,8 @@ async fn refuse_same(
     }
     let declared = place.declared(snapshot);
     let same = |one: &&Arc<RoleAssignment>| {
-        (&one.principal_id, &stored_grants(&one.grants), &condition(one))
-            == (&sent.principal_id, &sent.grants, &sent.repositories)
+        (&one.principal_id, &stored_grants(&one.grants), condition(one).as_ref())
+            == (&sent.principal_id, &sent.grants, repositories)
     };
     match declared.iter().find(same) {
         Some(one) => Err(ApiError::conflict(

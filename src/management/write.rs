@@ -52,6 +52,8 @@ pub(super) enum Change<T> {
 /// A record as it is after a change.
 #[derive(Debug)]
 pub(super) struct Changed<T> {
+    /// What it was; `None` where there was none, or nobody could read it.
+    pub(super) before: Option<T>,
     /// `None`: it is gone.
     pub(super) contents: Option<T>,
     /// Of its last change; `None` when there never was one.
@@ -99,7 +101,7 @@ async fn modify_with<T: Contents>(
         };
         let existed = before.is_some();
         if contents == before {
-            return Ok(Changed { contents, revision: found, existed, names: Vec::new() });
+            return Ok(Changed { before, contents, revision: found, existed, names: Vec::new() });
         }
         let write = Write {
             key: key.clone(),
@@ -110,7 +112,7 @@ async fn modify_with<T: Contents>(
         match call.parts.store.write(&batch, call.now).await {
             Ok(revision) => {
                 let names = difference(before.as_ref(), contents.as_ref());
-                return Ok(Changed { contents, revision: Some(revision), existed, names });
+                return Ok(Changed { before, contents, revision: Some(revision), existed, names });
             }
             Err(error @ StoreError::Conflict { .. }) => conflict = Some(error),
             Err(error) => return Err(write_failed(error)),
@@ -142,7 +144,13 @@ pub(super) async fn delete_with<T: Contents>(
     if call.condition == Condition::None && matches!(call.parts.store.get(&key).await, Err(StoreError::Unusable(_))) {
         let write = Write { key, object: None, expected: Expected::Anything };
         let revision = call.parts.store.write(&[write], call.now).await.map_err(write_failed)?;
-        return Ok(Changed { contents: None, revision: Some(revision), existed: true, names: Vec::new() });
+        return Ok(Changed {
+            before: None,
+            contents: None,
+            revision: Some(revision),
+            existed: true,
+            names: Vec::new(),
+        });
     }
     let change = |before: Option<T>| may(before.as_ref()).map(|()| Change::Delete);
     modify_with(call, key, further, change).await

@@ -4,7 +4,7 @@
 //! written; no other character is special. What is missing, or of a kind that has no text, does not match.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -142,18 +142,41 @@ fn text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
+/// What rules ask of one claim.
+#[derive(Default)]
+struct Asked<'a> {
+    texts: HashSet<&'a str>,
+    /// Those with a `*`.
+    patterns: Vec<&'a ClaimPattern>,
+}
+
+impl<'a> Asked<'a> {
+    fn add(&mut self, pattern: &'a ClaimPattern) {
+        match pattern.exact() {
+            Some(text) => {
+                self.texts.insert(text);
+            }
+            None => self.patterns.push(pattern),
+        }
+    }
+
+    fn any_matches(&self, text: &str) -> bool {
+        self.texts.contains(text) || self.patterns.iter().any(|pattern| pattern.matches(text))
+    }
+}
+
 /// What of `claims` the `rules` look at, where they find it, so that each of them matches this as it matches `claims`.
 ///
 /// Of a list only the elements that some rule asks for: a person may be in thousands of groups.
 pub(super) fn looked_at(rules: &[&ClaimRule], claims: &Map<String, Value>) -> Map<String, Value> {
-    let asked = || rules.iter().flat_map(|rule| &rule.claims);
-    let (mut kept, mut done) = (Map::new(), HashSet::new());
-    // Each claim once: thousands of rules may ask for the same.
-    for name in asked().map(|(name, _)| name).filter(|name| done.insert(*name)) {
-        let wanted = |element: &&Value| {
-            let Some(text) = text(element) else { return false };
-            asked().any(|(other, pattern)| other == name && pattern.matches(&text))
-        };
+    // By claim: thousands of rules may ask for the same one, and somebody is in hundreds of groups.
+    let mut asked: HashMap<&ClaimName, Asked<'_>> = HashMap::new();
+    for (name, pattern) in rules.iter().flat_map(|rule| &rule.claims) {
+        asked.entry(name).or_default().add(pattern);
+    }
+    let mut kept = Map::new();
+    for (name, asked) in asked {
+        let wanted = |element: &&Value| text(element).is_some_and(|text| asked.any_matches(&text));
         let value = match name.find(claims) {
             Some(Value::Array(elements)) => Value::Array(elements.iter().filter(wanted).cloned().collect()),
             Some(value @ (Value::String(_) | Value::Bool(_) | Value::Number(_))) => value.clone(),

@@ -22,7 +22,8 @@ const KEPT: i64 = 10_000;
 
 /// Whoever has done this is the only writer until its transaction ends: revisions are committed in their order.
 const NEXT_REVISION: &str = "UPDATE seawall_state SET revision = revision + 1 RETURNING revision";
-const FOUND: &str = "SELECT revision, CASE WHEN kind IN ('registry', 'token') THEN body END FROM seawall_objects
+const FOUND: &str =
+    "SELECT revision, CASE WHEN kind IN ('registry', 'token', 'identity') THEN body END FROM seawall_objects
     WHERE registry = $1 AND kind = $2 AND name = $3 AND body IS NOT NULL";
 const DELETE: &str = "UPDATE seawall_objects SET body = NULL, revision = $4, written_at = $5
     WHERE registry = $1 AND kind = $2 AND name = $3 AND body IS NOT NULL";

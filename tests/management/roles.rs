@@ -79,6 +79,33 @@ async fn an_assignment_is_in_arms_shape() {
     let write = |status| ("roleAssignments/write", status);
     let delete = |status| ("roleAssignments/delete", status);
     assert_eq!(rows, [write(201), write(200), write(409), write(409), write(200), delete(200), delete(204)]);
+    let what = format!("role AcrPull of principal {principal}");
+    let told = |record: &&Value| record["changes"].as_array().is_some_and(|all| all.contains(&json!(what)));
+    let told: Vec<_> = records.iter().filter(told).map(|one| one["status"].as_u64().unwrap()).collect();
+    assert_eq!(told, [201, 200, 200], "made, confined, deleted");
+}
+
+/// Threat class K: clients of ARM do not know `repositories`, and send back what they know.
+#[tokio::test]
+async fn a_replacement_does_not_lift_a_condition_that_it_does_not_name() {
+    let desk = desk().await;
+    let principal = make(&desk, "build-agent", json!({})).await;
+    let plain = json!({ "roleDefinitionId": role_id("AcrPull"), "principalId": principal });
+    let with = |name: &str, value: Value| {
+        let mut sent = plain.clone();
+        sent[name] = value;
+        sent
+    };
+    desk.put(&one(REGISTRY), with("repositories", json!(["base/*"]))).await.expect(201);
+    for sent in [plain.clone(), with("description", json!("base images")), with("repositories", Value::Null)] {
+        let changed = desk.put(&one(REGISTRY), sent).await.expect(200);
+        assert_eq!(changed["properties"]["repositories"], json!(["base/*"]));
+    }
+    let everywhere = assign(&desk, REGISTRY, &principal, "AcrPull").await;
+    desk.put(&one(REGISTRY), with("description", json!("still only these"))).await.expect(200);
+    desk.put(&everywhere, with("repositories", json!(["base/*"]))).await.refused(409, "RoleAssignmentExists");
+    let changed = desk.put(&one(REGISTRY), with("repositories", json!(["*"]))).await.expect(200);
+    assert_eq!(changed["properties"]["repositories"], json!(["*"]));
 }
 
 #[tokio::test]

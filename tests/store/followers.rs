@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use seawall::policy::credential::CredentialId;
 use seawall::policy::document::TokenStatus;
-use seawall::policy::stored::{ReplacedPassword, StoredPassword, StoredRegistry, StoredToken};
-use seawall::store::{Database, Expected, Kind, LastUse, Object, Position, Revision, Store, Write};
+use seawall::policy::identity::{Guid, IdentityKind};
+use seawall::policy::stored::{ReplacedPassword, StoredIdentity, StoredPassword, StoredRegistry, StoredToken};
+use seawall::store::{Database, Expected, Kind, LastUse, Object, ObjectKey, Position, Revision, Store, Write};
 
 use crate::place::{Place, at, delete, key, on_both, put, scope_map, soon};
 
@@ -18,6 +19,7 @@ on_both!(
     old_deletions_are_forgotten,
     too_many_deletions_are_forgotten,
     last_uses_of_former_credentials_are_forgotten,
+    last_uses_of_former_secrets_are_forgotten,
     own_writes_are_hinted,
 );
 
@@ -227,6 +229,43 @@ async fn last_uses_of_former_credentials_are_forgotten(place: Place) {
     store.write(&[token("replaced", vec![password(8, Some(4))])], at(DAY + 1)).await.unwrap();
     go_on_writing(&store, 2 * DAY + 2).await;
     assert_eq!(known().await, [4, 5, 7]);
+}
+
+fn service_principal(secrets: Vec<StoredPassword>) -> Write {
+    let guid = |last: u8| Guid::parse(&format!("6f9619ff-8b86-d011-b42d-00c04fc964{last:02x}")).unwrap();
+    let identity = StoredIdentity {
+        id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+        kind: IdentityKind::ServicePrincipal,
+        principal_id: guid(1),
+        client_id: guid(2),
+        tenant_id: None,
+        matches: Vec::new(),
+        secrets,
+        verified_by: None,
+        status: TokenStatus::Enabled,
+        tags: BTreeMap::new(),
+        creation_date: at(0),
+    };
+    let key = ObjectKey { registry: String::new(), kind: Kind::Identity, name: "deployer".to_owned() };
+    Write { key, object: Some(Object::Identity(identity)), expected: Expected::Anything }
+}
+
+/// Of a service principal: one that is replaced, and all when it is deleted.
+async fn last_uses_of_former_secrets_are_forgotten(place: Place) {
+    const DAY: i64 = 86_400;
+    let store = place.open().await;
+    let credentials = [credential(1), credential(2)];
+    let address = "192.0.2.1".parse().unwrap();
+    store.write(&[service_principal(vec![password(1, None), password(2, None)])], at(0)).await.unwrap();
+    store.note_uses(&credentials.map(|credential| LastUse { credential, at: at(0), address })).await.unwrap();
+    let known = async || store.last_uses(&credentials).await.unwrap().len();
+    store.write(&[service_principal(vec![password(2, None)])], at(0)).await.unwrap();
+    assert_eq!(known().await, 2);
+    go_on_writing(&store, DAY + 1).await;
+    assert_eq!(known().await, 1);
+    store.write(&[Write { object: None, ..service_principal(Vec::new()) }], at(DAY + 1)).await.unwrap();
+    go_on_writing(&store, 2 * DAY + 2).await;
+    assert_eq!(known().await, 0);
 }
 
 async fn own_writes_are_hinted(place: Place) {

@@ -75,7 +75,8 @@ pub(in crate::management) struct RoleAssignmentUpdateProperties {
     /// Not ARM's: a scope map of the registry instead of a role.
     #[serde(default)]
     pub(in crate::management) scope_map_id: Option<String>,
-    /// Not ARM's: only these repositories (`team/app`, `team/*` or `*`), and not the catalogue. Absent: all.
+    /// Not ARM's: only these repositories (`team/app`, `team/*` or `*`), and not the catalogue. Absent: all, or those that
+    /// an assignment that exists is confined to.
     #[serde(default)]
     pub(in crate::management) repositories: Option<Vec<String>>,
 }

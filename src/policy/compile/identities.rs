@@ -23,6 +23,7 @@ pub(super) fn compile(
     let identity = |(name, document)| identity(name, document, providers, compiler, problems);
     let identities: Vec<_> = documents.iter().filter_map(identity).collect();
     same_ids(documents, problems);
+    same_principals(&identities, problems);
     identities
 }
 
@@ -104,6 +105,20 @@ fn same_ids(documents: &IdentityDocuments, problems: &mut Problems) {
                 let what = format!("identity `{}` has this `{key}` already", first.value);
                 problems.push(Problem::new(&written.origin, what).hint(format!("the other is at {origin}")));
             }
+        }
+    }
+}
+
+/// Nor is one written that follows from another identity, as the API shows it: both would have what the store assigns to one.
+fn same_principals(identities: &[Identity], problems: &mut Problems) {
+    let mut seen: HashMap<&Guid, &Identity> = HashMap::new();
+    for identity in identities {
+        let Some(first) = seen.insert(&identity.principal_id, identity) else { continue };
+        let follows = |one: &Identity| one.principal_id == Guid::from(one.id);
+        if follows(first) || follows(identity) {
+            let what = format!("identity `{}` has the principal id of this one", first.name);
+            let problem = Problem::new(&identity.origin, what);
+            problems.push(problem.hint(format!("the other is at {}; remove `principalId` from one", first.origin)));
         }
     }
 }

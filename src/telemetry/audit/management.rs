@@ -31,7 +31,7 @@ pub struct ManagementRecord {
     /// The code in the answer's body, unless it was carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// The names of the properties that were changed, never the values of secrets.
+    /// The names of the properties that were changed, and of a role assignment what is assigned to whom; never secrets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -50,6 +50,24 @@ fn every_problem_with_identities_is_told_with_its_place_and_a_way_out() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// Threat class I: what the store assigns to one identity is not another one's, too.
+#[test]
+fn the_principal_id_that_follows_from_an_identity_is_not_written_for_another() {
+    let with = |more: &str| {
+        let text =
+            identities::SOUND.replace("    type: KubernetesCluster", &format!("    type: KubernetesCluster{more}"));
+        compiled(&text)
+    };
+    let (sound, _) = with("");
+    for other in ["build-agent", "vault"] {
+        let id = sound.as_ref().unwrap().identities().named(other).unwrap().principal_id.clone();
+        let (snapshot, problems) = with(&format!("\n    principalId: {id}"));
+        assert!(snapshot.is_none() && problems.contains("has the principal id of this one"), "{problems}");
+    }
+    let id = sound.unwrap().identities().named("cluster").unwrap().principal_id.clone();
+    assert_eq!(with(&format!("\n    principalId: {id}")).1, "", "its own");
+}
+
 /// S3-43, S3-48, S3-50: what the wildcard rules allow.
 #[test]
 fn the_wildcards_of_acr_are_accepted() {
