@@ -18,7 +18,7 @@ use clap::Args;
 use rpassword::prompt_password;
 use serde_json::json;
 
-use super::arguments::{Common, Global, name};
+use super::arguments::{Common, Global, name, secret};
 use super::failure::Failure;
 use super::login_server;
 use crate::cli::format::{self, Outcome};
@@ -76,11 +76,6 @@ pub(in crate::cli) struct Login {
 /// A name or a login server.
 fn place(text: &str) -> Result<String, String> {
     if login_server::is_one(text) { Ok(text.to_owned()) } else { name(text) }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "clap wants a parser that may fail")]
-fn secret(text: &str) -> Result<Secret, String> {
-    Ok(Secret::new(text))
 }
 
 /// Runs it.
@@ -168,8 +163,12 @@ impl Desk {
     /// Asks the registry whether it accepts the password, before it is written anywhere.
     async fn prove(&self, user: &str, password: &Secret) -> Result<(), Failure> {
         let credential = Credential::Password { user: user.to_owned(), password: password.clone() };
-        access_token(&self.http, &self.address, &credential, &[]).await?;
-        Ok(())
+        match access_token(&self.http, &self.address, &credential, &[]).await {
+            Ok(_) => Ok(()),
+            Err(error @ ExchangeError::Refused { .. }) => Err(Failure::new(error.to_string())
+                .hint("Are the user name and the password right, and not expired or disabled?")),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 pub(super) use self::directory::PrivateDirectory;
-pub(super) use self::wallet::Wallet;
+pub(super) use self::wallet::{Wallet, withhold};
 use super::arguments::Common;
 use super::failure::Failure;
 use super::session::Session;
@@ -146,10 +146,7 @@ impl<'a> Desk<'a> {
             return Ok(None);
         }
         let kept = SignIns::new(directory).kept(server, &SystemClock).await.map_err(failed)?;
-        Ok(kept.map(|kept| match kept {
-            Kept::RefreshToken(token) => Credential::RefreshToken(token),
-            Kept::Password { user, password } => Credential::Password { user, password },
-        }))
+        Ok(kept.map(Kept::credential))
     }
 
     /// S4-27: a credential without any use fails here, and not in the middle of the work.

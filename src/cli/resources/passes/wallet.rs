@@ -17,7 +17,8 @@ const REGISTRIES: &str = "registries.conf";
 /// What else is in Docker's directory that a program may need, and that is no credential.
 const KEPT: [&str; 3] = ["cli-plugins", "contexts", "buildx"];
 /// What the program that runs with the passes is not given.
-const OWN_SECRETS: [&str; 2] = ["SEAWALL_PASSWORD", "SEAWALL_CREDENTIAL"];
+const OWN_SECRETS: [&str; 3] =
+    ["SEAWALL_PASSWORD", "SEAWALL_CREDENTIAL", crate::cli::resources::import::SOURCE_PASSWORD];
 
 /// Removed when it is dropped.
 #[derive(Debug)]
@@ -59,9 +60,14 @@ impl Wallet {
         if self.plain {
             command.env("CONTAINERS_REGISTRIES_CONF", path.join(REGISTRIES));
         }
-        for secret in OWN_SECRETS {
-            command.env_remove(secret);
-        }
+        withhold(command);
+    }
+}
+
+/// Takes our own secrets out of what `command` inherits.
+pub(in crate::cli::resources) fn withhold(command: &mut Command) {
+    for secret in OWN_SECRETS {
+        command.env_remove(secret);
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::document::is_below;
 use crate::cli::resources::exec::child::{self, Ended, Manners, Signals};
 use crate::cli::resources::failure::Failure;
+use crate::cli::resources::passes::withhold;
 use crate::cli::visible;
 
 const NOTHING: &str = "/dev/null";
@@ -82,6 +83,7 @@ impl Repository {
             let mut command = Command::new("git");
             command.args(["-c", "advice.detachedHead=false", "-c", "init.defaultBranch=main"]);
             command.args(words).env("GIT_TERMINAL_PROMPT", "0").env("GIT_ALLOW_PROTOCOL", PROTOCOLS);
+            withhold(&mut command);
             command.stdout(Stdio::null());
             command
         };
