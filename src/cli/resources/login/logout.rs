@@ -27,7 +27,6 @@ pub(in crate::cli) struct Logout {
 impl Logout {
     pub(super) async fn run(&self) -> Result<Outcome, Failure> {
         let sign_ins = SignIns::new(SignIns::default_directory()?);
-        let mut config = configuration()?;
         let servers = match &self.name {
             None => sign_ins.remove_all(&SystemClock).await?,
             Some(name) => {
@@ -36,6 +35,8 @@ impl Logout {
                 vec![server]
             }
         };
+        // Now, as others may have written it meanwhile.
+        let mut config = configuration()?;
         for server in &servers {
             forget(&mut config, server)?;
             output::complain(format_args!("Removing login credentials for {server}"));
