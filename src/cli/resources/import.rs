@@ -11,10 +11,9 @@ use clap::Args;
 use super::arguments::{Common, secret};
 use super::exec::child::Signals;
 use super::failure::Failure;
-use super::passes::{Desk, registry_or_server};
+use super::passes::{Desk, in_docker, registry_or_server};
 use crate::cli::output;
 use crate::client::copy::{self, CopyError, Event, Place};
-use crate::client::docker_config::{DockerConfig, DockerConfigError};
 use crate::client::exchange::Credential;
 use crate::client::registry::{ImageName, Registry, RegistryError, Transfer};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
@@ -184,11 +183,7 @@ impl Import {
 
 /// What Docker's configuration knows of a registry, else what `seawall login` has kept.
 async fn known(desk: &Desk<'_>, server: &str) -> Result<Credential, Failure> {
-    let failed = |error: DockerConfigError| Failure::new(error.to_string());
-    if let Ok(directory) = DockerConfig::default_directory()
-        && let Some(credential) =
-            DockerConfig::open(&directory).and_then(|one| one.credential(server)).map_err(failed)?
-    {
+    if let Some(credential) = in_docker(server)? {
         return Ok(credential);
     }
     Ok(desk.kept(server).await?.unwrap_or(Credential::None))

@@ -17,7 +17,8 @@ use crate::clock::SystemClock;
 /// `logout`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Logout {
-    /// The registry: its name or its login server. Without it, all of them, and the sign-ins at identity providers too.
+    /// The registry: its name or its login server. Without it, all that somebody signed in to, and the sign-ins at identity
+    /// providers too.
     #[arg(short, long, value_name = "NAME", value_parser = place, visible_short_alias = 'r', visible_alias = "registry")]
     name: Option<String>,
     #[command(flatten)]
@@ -42,6 +43,15 @@ impl Logout {
             output::complain(format_args!("Removing login credentials for {server}"));
         }
         config.save()?;
+        // Who put them there is not known: Docker, or `seawall login` with a user name.
+        let left: Vec<_> = config.servers().filter(|_| self.name.is_none()).collect();
+        if !left.is_empty() {
+            let path = config.path().display();
+            output::complain(format_args!(
+                "Still logged in, by {path}: {}. `seawall logout --name` ends such a login.",
+                left.join(", ")
+            ));
+        }
         Ok(Outcome::NOTHING)
     }
 

@@ -57,6 +57,8 @@ impl Wallet {
         command.env("DOCKER_CONFIG", path);
         command.env("REGISTRY_AUTH_FILE", path.join(CONTAINERS));
         command.env("HELM_REGISTRY_CONFIG", path.join(DOCKER));
+        // Docker would take the logins in there instead.
+        command.env_remove("DOCKER_AUTH_CONFIG");
         if self.plain {
             command.env("CONTAINERS_REGISTRIES_CONF", path.join(REGISTRIES));
         }
