@@ -284,6 +284,12 @@ fn logins_without_a_person() {
     let stays = home.run(SEAWALL, &["logout"]).expect_success();
     assert!(stays.stderr.contains(&format!(": {}. `seawall logout --name` ends", world.server)), "{stays}");
     assert_eq!(world.entry(&home), before);
+
+    // What cannot be read is told before anybody is asked, and stays as it is.
+    let file = home.path().join("docker/config.json");
+    fs::write(&file, "{\"auths\":").unwrap();
+    world.seawall(&home, &["login"]).expect_failure("is not a JSON object");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{\"auths\":");
 }
 
 /// Who says no at the provider, and who may sign in and has no role.

@@ -28,6 +28,8 @@ pub(in crate::cli) struct Logout {
 impl Logout {
     pub(super) async fn run(&self) -> Result<Outcome, Failure> {
         let sign_ins = SignIns::new(SignIns::default_directory()?);
+        // Before anything is forgotten: what cannot be read could not be changed.
+        configuration()?;
         let servers = match &self.name {
             None => sign_ins.remove_all(&SystemClock).await?,
             Some(name) => {
@@ -36,7 +38,7 @@ impl Logout {
                 vec![server]
             }
         };
-        // Now, as others may have written it meanwhile.
+        // Once more, as others may have written it meanwhile.
         let mut config = configuration()?;
         for server in &servers {
             forget(&mut config, server)?;

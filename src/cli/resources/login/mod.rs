@@ -121,6 +121,10 @@ async fn log_in(login: &Login) -> Result<Outcome, Failure> {
     if login.credential_helper {
         docker::require_helper()?;
     }
+    if !login.expose_token {
+        // Before anybody signs in for nothing.
+        docker::configuration()?;
+    }
     if let Some(user) = &login.username {
         let password = password(login)?;
         desk.prove(user, &password).await?;
