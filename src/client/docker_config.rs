@@ -135,6 +135,11 @@ impl DockerConfig {
         file::replace(&self.path, &text).map_err(failed)
     }
 
+    /// The registries that somebody is logged in to, as the file names them.
+    pub fn servers(&self) -> impl Iterator<Item = &str> {
+        self.entries().map(|(key, _)| key.as_str())
+    }
+
     fn put(&mut self, server: &str, user: &str, secret: &Secret, inline: Value) -> Result<(), DockerConfigError> {
         let key = key(server);
         let helper = self.helper(server);
@@ -277,6 +282,7 @@ mod tests {
         assert_eq!((mode(&directory), mode(config.path())), (0o700, 0o600));
 
         let mut again = DockerConfig::open(&directory).unwrap();
+        assert_eq!(again.servers().collect::<Vec<_>>(), ["other.example.com:5000", "r.example.com"]);
         let found = again.credential("r.example.com").unwrap();
         assert!(matches!(found, Some(Credential::RefreshToken(token)) if token.expose() == "refresh"));
         let Some(Credential::Password { user, password }) = again.credential("other.example.com:5000").unwrap() else {

@@ -12,14 +12,14 @@ use crate::oci::Scope;
 use crate::secret::Secret;
 
 /// A server that answers as it is told, and knows what it was asked.
-struct Server {
-    address: String,
+pub(super) struct Server {
+    pub(super) address: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     /// `answer` makes status, header lines and body of the request line and the body; `HERE` in them is its own address.
-    async fn start(answer: impl Fn(&str, &str) -> (u16, String, String) + Send + 'static) -> Self {
+    pub(super) async fn start(answer: impl Fn(&str, &str) -> (u16, String, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -39,7 +39,7 @@ impl Server {
         Self { address, asked }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 

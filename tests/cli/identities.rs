@@ -239,6 +239,7 @@ fn assignments_are_listed_and_deleted() {
         told.server.on("DELETE", &path, Reply::empty(200));
     }
     told.run("role assignment list -o table");
+    told.run("role assignment list --role AcrPull -o table");
     told.run("role assignment list --all -o table");
     told.run("role assignment list -r myregistry -o table");
     told.run("role assignment list -r myregistry --include-inherited --assignee myACRTasksId --query '[].name' -o tsv");

@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::connect::Server;
 use crate::cli::format::{Output, Query};
+use crate::secret::Secret;
 
 /// What every command of this kind takes.
 #[derive(Debug, Args)]
@@ -90,4 +91,10 @@ pub(super) fn name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("a name has letters, digits, `-`, `_`, `.` and `@`".to_owned())
+}
+
+/// A secret on the command line, which no message repeats.
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a parser that may fail")]
+pub(super) fn secret(text: &str) -> Result<Secret, String> {
+    Ok(Secret::new(text))
 }

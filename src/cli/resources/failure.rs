@@ -75,7 +75,7 @@ impl From<ClientError> for Failure {
                 let failure = Self { refusal: Some((status, code)), ..failure };
                 match status {
                     StatusCode::NOT_FOUND => Self { exit_code: NOT_FOUND, ..failure }.hint(
-                        "`list` prints what there is, such as `seawall list` the registries. The names of tokens and scope maps are case-sensitive.",
+                        "`seawall list` prints the registries, and `list` behind `token`, `scope-map`, `identity` and the like what there is of them. Except for registries, upper and lower case differ.",
                     ),
                     StatusCode::UNAUTHORIZED => failure.hint(
                         "Give the owner's credential, or a token of your identity provider: SEAWALL_CREDENTIAL, --credential-file, or --config on the server's machine.",

@@ -1,5 +1,6 @@
 //! `seawall import`: an image from another registry, with its digest (S4-9, B.8-8). This machine copies it: see decision 25.
 
+use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,18 +8,19 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::arguments::Common;
+use super::arguments::{Common, secret};
 use super::exec::child::Signals;
 use super::failure::Failure;
-use super::passes::{Desk, registry_or_server};
+use super::passes::{Desk, in_docker, registry_or_server};
 use crate::cli::output;
 use crate::client::copy::{self, CopyError, Event, Place};
-use crate::client::docker_config::{DockerConfig, DockerConfigError};
 use crate::client::exchange::Credential;
 use crate::client::registry::{ImageName, Registry, RegistryError, Transfer};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
 use crate::secret::Secret;
 
+/// Where the password of `--username` may be, instead of in the list of processes.
+pub(super) const SOURCE_PASSWORD: &str = "SEAWALL_SOURCE_PASSWORD";
 /// How often the terminal is told how far it is.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -41,11 +43,11 @@ pub(in crate::cli) struct Import {
     #[arg(short, long, value_name = "NAME", value_parser = registry_or_server)]
     registry: Option<String>,
     /// The user name for the registry that it comes from. Without, Docker's configuration is asked.
-    #[arg(short, long, value_name = "NAME", requires = "password")]
+    #[arg(short, long, value_name = "NAME")]
     username: Option<String>,
     /// The password for it.
-    #[arg(short, long, env = "SEAWALL_SOURCE_PASSWORD", hide_env_values = true, requires = "username")]
-    password: Option<String>,
+    #[arg(short, long, env = SOURCE_PASSWORD, hide_env_values = true, value_parser = secret)]
+    password: Option<Secret>,
     /// Move a tag that is there already.
     #[arg(long)]
     force: bool,
@@ -165,10 +167,15 @@ impl Import {
         };
         let address = desk.reached(&server).await?;
         let credential = match (&self.username, &self.password) {
-            (Some(user), Some(password)) => {
-                Credential::Password { user: user.clone(), password: Secret::new(password.as_str()) }
+            (Some(user), Some(password)) => Credential::Password { user: user.clone(), password: password.clone() },
+            (Some(_), None) => {
+                return Err(Failure::usage(format!("--username needs a --password, or {SOURCE_PASSWORD}")));
             }
-            _ => known(desk, address.server()).await?,
+            // The environment may hold it for other imports.
+            (None, Some(_)) if env::var_os(SOURCE_PASSWORD).is_none() => {
+                return Err(Failure::usage("--password needs a --username"));
+            }
+            (None, _) => known(desk, address.server()).await?,
         };
         Ok(desk.registry(address, credential))
     }
@@ -176,11 +183,7 @@ impl Import {
 
 /// What Docker's configuration knows of a registry, else what `seawall login` has kept.
 async fn known(desk: &Desk<'_>, server: &str) -> Result<Credential, Failure> {
-    let failed = |error: DockerConfigError| Failure::new(error.to_string());
-    if let Ok(directory) = DockerConfig::default_directory()
-        && let Some(credential) =
-            DockerConfig::open(&directory).and_then(|one| one.credential(server)).map_err(failed)?
-    {
+    if let Some(credential) = in_docker(server)? {
         return Ok(credential);
     }
     Ok(desk.kept(server).await?.unwrap_or(Credential::None))

@@ -1,5 +1,7 @@
 //! What a manifest leads to: the manifests of an index, the blobs of an image or an artifact.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -93,10 +95,10 @@ pub fn contents(bytes: &[u8]) -> Result<Contents, ManifestError> {
         return Err(malformed("it is an index and an image at once"));
     }
     let all = wire.manifests.into_iter().flatten().chain(wire.config).chain(wire.layers).chain(wire.blobs);
-    let mut found: Vec<Descriptor> = Vec::new();
+    let (mut found, mut known) = (Vec::new(), HashSet::new());
     for one in all.filter(|one| !one.is_elsewhere()) {
         let one = one.read()?;
-        if !found.iter().any(|other| other.digest == one.digest) {
+        if known.insert(one.digest.clone()) {
             found.push(one);
         }
         if found.len() > MOST {

@@ -5,6 +5,7 @@
 
 pub mod manifest;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -13,8 +14,11 @@ use self::manifest::{Contents, Descriptor, ManifestError, contents};
 use super::registry::{Begun, Manifest, Registry, RegistryError, Transfer};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
 
-/// How many manifests one image may consist of.
+/// How many manifests one image may consist of, and how many bytes these may have together: they are in memory.
 const MOST_MANIFESTS: usize = 1_000;
+const MOST_BYTES: usize = 64 << 20;
+/// How many blobs one image may consist of.
+const MOST_BLOBS: usize = 20_000;
 /// How deep indexes may be in indexes.
 const DEEPEST: usize = 4;
 
@@ -25,7 +29,7 @@ pub enum CopyError {
     Registry(#[from] RegistryError),
     #[error("{digest}: {cause}")]
     Manifest { digest: Digest, cause: ManifestError },
-    #[error("the image consists of too many manifests")]
+    #[error("the image consists of too many parts")]
     TooMany,
     /// B.8-8.
     #[error("Tag {0} already exists in target registry.")]
@@ -82,7 +86,8 @@ pub async fn copy(
     let root = source.registry.manifest(source.repository, reference).await?;
     let digest = root.digest.clone();
     let plan = plan(source, root).await?;
-    let bytes = plan.blobs.iter().map(|blob| blob.size).sum();
+    // Whoever wrote the manifest chose the sizes.
+    let bytes = plan.blobs.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
     tell(Event::Planned { manifests: plan.manifests.len(), blobs: plan.blobs.len(), bytes });
     for blob in &plan.blobs {
         copy_blob(source, target, blob, tell).await?;
@@ -98,40 +103,44 @@ pub async fn copy(
 
 /// Everything that `root` consists of; a manifest stands behind those that it lists.
 async fn plan(source: Place<'_>, root: Manifest) -> Result<Plan, CopyError> {
-    let mut plan = Plan { manifests: Vec::new(), blobs: Vec::new() };
-    let mut level = vec![root];
-    let mut levels = Vec::new();
+    let mut blobs = Vec::new();
+    let (mut known, mut fetched, mut bytes) = (HashSet::new(), 1, root.bytes.len());
+    let (mut level, mut levels) = (vec![root], Vec::new());
     for depth in 0.. {
         if level.is_empty() {
             break;
         }
-        let mut next: Vec<Manifest> = Vec::new();
+        let mut listed: Vec<Digest> = Vec::new();
         for manifest in &level {
             let digest = || manifest.digest.clone();
             match contents(&manifest.bytes).map_err(|cause| CopyError::Manifest { digest: digest(), cause })? {
-                Contents::Blobs(blobs) => {
-                    let new = blobs.into_iter().filter(|blob| !plan.blobs.iter().any(|one| one.digest == blob.digest));
-                    let new: Vec<_> = new.collect();
-                    plan.blobs.extend(new);
+                Contents::Blobs(found) => {
+                    blobs.extend(found.into_iter().filter(|blob| known.insert(blob.digest.clone())));
                 }
                 Contents::Index(_) if depth >= DEEPEST => return Err(CopyError::TooMany),
-                Contents::Index(children) => {
-                    for child in children.into_iter().map(|child| child.digest) {
-                        if next.iter().any(|one| one.digest == child) {
-                            continue;
-                        }
-                        if next.len() >= MOST_MANIFESTS {
-                            return Err(CopyError::TooMany);
-                        }
-                        next.push(source.registry.manifest(source.repository, &Reference::Digest(child)).await?);
-                    }
-                }
+                Contents::Index(children) => listed.extend(children.into_iter().map(|child| child.digest)),
             }
+        }
+        if blobs.len() > MOST_BLOBS {
+            return Err(CopyError::TooMany);
+        }
+        let mut next = Vec::new();
+        let mut here = HashSet::new();
+        for child in listed.into_iter().filter(|child| here.insert(child.clone())) {
+            fetched += 1;
+            if fetched > MOST_MANIFESTS {
+                return Err(CopyError::TooMany);
+            }
+            let manifest = source.registry.manifest(source.repository, &Reference::Digest(child)).await?;
+            bytes += manifest.bytes.len();
+            if bytes > MOST_BYTES {
+                return Err(CopyError::TooMany);
+            }
+            next.push(manifest);
         }
         levels.push(std::mem::replace(&mut level, next));
     }
-    plan.manifests = levels.into_iter().rev().flatten().collect();
-    Ok(plan)
+    Ok(Plan { manifests: levels.into_iter().rev().flatten().collect(), blobs })
 }
 
 async fn copy_blob(
@@ -162,3 +171,6 @@ async fn copy_blob(
     tell(Event::Sent(blob));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::address::{AddressError, RegistryAddress};
-use super::exchange::{ExchangeError, exchange};
+use super::docker_config::TOKEN_USER;
+use super::exchange::{Credential, ExchangeError, exchange};
 use super::file;
 use super::http::{Http, HttpError};
 use super::provider::{Application, Provider, ProviderError, Tokens};
@@ -67,6 +68,17 @@ pub enum Kept {
     RefreshToken(Secret),
     /// What a program stored with the credential helper.
     Password { user: String, password: Secret },
+}
+
+impl Kept {
+    /// What a registry is used with. Docker and its like store a refresh token as the password of [`TOKEN_USER`].
+    pub fn credential(self) -> Credential {
+        match self {
+            Self::RefreshToken(token) => Credential::RefreshToken(token),
+            Self::Password { user, password } if user == TOKEN_USER => Credential::RefreshToken(password),
+            Self::Password { user, password } => Credential::Password { user, password },
+        }
+    }
 }
 
 /// The sign-ins of one person on one machine.

@@ -53,6 +53,14 @@ async fn what_is_kept_is_for_its_owner_only_and_comes_back() {
     assert!(sign_ins.list(&clock).await.unwrap().is_empty());
 }
 
+/// As `docker login` stores what it got from a token service.
+#[test]
+fn a_refresh_token_that_others_stored_is_one() {
+    let kept = |user: &str| Kept::Password { user: user.to_owned(), password: Secret::new("s") }.credential();
+    assert!(matches!(kept("<token>"), Credential::RefreshToken(token) if token.expose() == "s"));
+    assert!(matches!(kept("ci"), Credential::Password { user, .. } if user == "ci"));
+}
+
 /// Many providers let a refresh token be used once: two renewals at a time would end the sign-in.
 #[tokio::test]
 async fn one_process_at_a_time_has_the_file() {

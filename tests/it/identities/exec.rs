@@ -90,19 +90,25 @@ fn an_account_s_password_is_proved_and_kept_from_the_program() {
     assert!(!seen.stdout.contains(&account.password), "{seen}");
 }
 
-/// SIGTERM goes on to the program, and its files are removed all the same.
+/// Signals go on to the program, and its files are removed all the same.
 #[test]
 fn a_signal_is_passed_on_and_nothing_is_left() {
+    for signal in ["TERM", "HUP", "QUIT"] {
+        passed_on(signal);
+    }
+}
+
+fn passed_on(signal: &str) {
     let company = Company::start();
     let ready = company.home.path().join("ready");
-    let script = "trap 'exit 9' TERM; touch ready; while :; do sleep 0.1; done";
+    let script = format!("trap 'exit 9' {signal}; touch ready; while :; do sleep 0.1; done");
     let mut command = company.home.command(env!("CARGO_BIN_EXE_seawall"));
     command.env("SEAWALL_PASSWORD", Company::base_admin().password).stdin(Stdio::null());
-    let words = ["exec", "-u", "mybaseregistry", "-r", &company.base, "--", "sh", "-c", script];
+    let words = ["exec", "-u", "mybaseregistry", "-r", &company.base, "--", "sh", "-c", &script];
     let mut child = command.args(words).spawn().unwrap();
     wait_until("the program runs", || ready.exists());
     assert_eq!(left(&company).len(), 1);
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert!(Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(9));
     assert_eq!(left(&company), Vec::<String>::new());
 }

@@ -273,6 +273,7 @@ fn logins_without_a_person() {
     let by_secret = ["login", "--username", CLIENT_ID, "--password"];
     world.seawall(&home, &[&by_secret[..], &[CLIENT_SECRET]].concat()).expect_success();
     assert_eq!(world.entry(&home)["identitytoken"], Value::Null);
+    home.run(SEAWALL, &["exec", "--registry", &world.server, "--", "true"]).expect_success();
     let before = world.entry(&home);
     world.seawall(&home, &[&by_secret[..], &["wrong"]].concat()).expect_failure("does not accept the credential");
     fs::write(&token, world.provider.token("stranger")).unwrap();
@@ -280,6 +281,15 @@ fn logins_without_a_person() {
     assert_eq!(world.entry(&home), before, "nothing is written that was not proved");
     world.seawall(&home, &["login", "--provider", "other"]).expect_failure("it names 'corp'");
     world.seawall(&home, &["login", "--expose-token", "--username", "x"]).expect_failure("cannot be used with");
+    let stays = home.run(SEAWALL, &["logout"]).expect_success();
+    assert!(stays.stderr.contains(&format!(": {}. `seawall logout --name` ends", world.server)), "{stays}");
+    assert_eq!(world.entry(&home), before);
+
+    // What cannot be read is told before anybody is asked, and stays as it is.
+    let file = home.path().join("docker/config.json");
+    fs::write(&file, "{\"auths\":").unwrap();
+    world.seawall(&home, &["login"]).expect_failure("is not a JSON object");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{\"auths\":");
 }
 
 /// Who says no at the provider, and who may sign in and has no role.
@@ -294,6 +304,7 @@ fn a_sign_in_that_comes_to_nothing() {
     world.seawall(&home, &["login"]).expect_failure("run `seawall logout` first");
     home.run(SEAWALL, &["logout"]).expect_success();
     world.signed_in(&home, &[]);
-    home.run(SEAWALL, &["logout"]).expect_success();
+    let gone = home.run(SEAWALL, &["logout"]).expect_success();
+    assert!(!gone.stderr.contains("Still logged in"), "{gone}");
     assert_eq!(world.entry(&home), Value::Null);
 }

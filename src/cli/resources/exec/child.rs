@@ -38,6 +38,7 @@ pub(in crate::cli::resources) struct Signals {
     interrupts: tokio::signal::unix::Signal,
     ends: tokio::signal::unix::Signal,
     hangups: tokio::signal::unix::Signal,
+    quits: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -47,6 +48,8 @@ impl Signals {
             interrupts: listen(SignalKind::interrupt())?,
             ends: listen(SignalKind::terminate())?,
             hangups: listen(SignalKind::hangup())?,
+            // By default it would write our memory, with the logins in it, to a file.
+            quits: listen(SignalKind::quit())?,
         })
     }
 
@@ -55,6 +58,7 @@ impl Signals {
             _ = self.interrupts.recv() => Signal::INT,
             _ = self.ends.recv() => Signal::TERM,
             _ = self.hangups.recv() => Signal::HUP,
+            _ = self.quits.recv() => Signal::QUIT,
         }
     }
 
@@ -103,8 +107,8 @@ pub(in crate::cli::resources) async fn run(
         };
         match (manners, pid) {
             (_, None) => {}
-            // A terminal sends Ctrl-C to both of us.
-            (Manners::Ours, _) if received == Signal::INT && io::stdin().is_terminal() => {}
+            // A terminal sends Ctrl-C and Ctrl-\ to both of us.
+            (Manners::Ours, _) if matches!(received, Signal::INT | Signal::QUIT) && io::stdin().is_terminal() => {}
             // It may have ended just now.
             (Manners::Ours, Some(pid)) => drop(kill_process(pid, received)),
             (Manners::Group { .. }, Some(pid)) => {

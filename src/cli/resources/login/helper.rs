@@ -22,6 +22,9 @@ use crate::secret::Secret;
 
 /// The name under which it is a credential helper.
 pub(super) const PROGRAM: &str = "docker-credential-seawall";
+/// The words for input that lacks something (docker-credential-helpers).
+const NO_SERVER: &str = "no credentials server URL";
+const NO_USER: &str = "no credentials username";
 /// The longest input, in bytes.
 const LIMIT: u64 = 256 * 1024;
 
@@ -83,10 +86,14 @@ fn answer(verb: &str) -> Result<String, String> {
 async fn perform(verb: &str, input: &str, sign_ins: &SignIns) -> Result<String, String> {
     let said = |error: SignInError| error.to_string();
     match verb {
+        "get" | "erase" if input.is_empty() => Err(NO_SERVER.to_owned()),
         "get" => get(input, sign_ins).await,
         "store" => {
             let stored =
                 serde_json::from_str::<Stored>(input).map_err(|_| "the input is not a credential".to_owned())?;
+            if stored.server_url.is_empty() || stored.username.is_empty() {
+                return Err(if stored.server_url.is_empty() { NO_SERVER } else { NO_USER }.to_owned());
+            }
             let (server, password) = (server(&stored.server_url), Secret::new(stored.secret));
             sign_ins.put_password(&server, &stored.username, password, &SystemClock).await.map_err(said)?;
             Ok(String::new())
@@ -116,4 +123,29 @@ async fn get(asked: &str, sign_ins: &SignIns) -> Result<String, String> {
 /// The login server in what programs call a server's URL; what is none stays as it is.
 fn server(text: &str) -> String {
     RegistryAddress::parse(text).map_or_else(|_| text.to_owned(), |address| address.server().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_missing_is_told_in_the_words_that_programs_look_for() {
+        let home = tempfile::tempdir().unwrap();
+        let sign_ins = SignIns::new(home.path().to_owned());
+        let stored =
+            |server: &str, user: &str| format!(r#"{{"ServerURL":"{server}","Username":"{user}","Secret":"s"}}"#);
+        let table = [
+            ("get", String::new(), Err("no credentials server URL")),
+            ("erase", String::new(), Err("no credentials server URL")),
+            ("store", stored("", "u"), Err("no credentials server URL")),
+            ("store", stored("r.example.com", ""), Err("no credentials username")),
+            ("get", "r.example.com".to_owned(), Err("credentials not found in native keychain")),
+            ("list", String::new(), Ok("{}\n")),
+        ];
+        for (verb, input, expected) in table {
+            let said = perform(verb, &input, &sign_ins).await;
+            assert_eq!(said.as_deref().map_err(String::as_str), expected, "{verb} {input}");
+        }
+    }
 }

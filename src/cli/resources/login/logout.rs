@@ -17,7 +17,8 @@ use crate::clock::SystemClock;
 /// `logout`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Logout {
-    /// The registry: its name or its login server. Without it, all of them, and the sign-ins at identity providers too.
+    /// The registry: its name or its login server. Without it, all that somebody signed in to, and the sign-ins at identity
+    /// providers too.
     #[arg(short, long, value_name = "NAME", value_parser = place, visible_short_alias = 'r', visible_alias = "registry")]
     name: Option<String>,
     #[command(flatten)]
@@ -27,7 +28,8 @@ pub(in crate::cli) struct Logout {
 impl Logout {
     pub(super) async fn run(&self) -> Result<Outcome, Failure> {
         let sign_ins = SignIns::new(SignIns::default_directory()?);
-        let mut config = configuration()?;
+        // Before anything is forgotten: what cannot be read could not be changed.
+        configuration()?;
         let servers = match &self.name {
             None => sign_ins.remove_all(&SystemClock).await?,
             Some(name) => {
@@ -36,11 +38,22 @@ impl Logout {
                 vec![server]
             }
         };
+        // Once more, as others may have written it meanwhile.
+        let mut config = configuration()?;
         for server in &servers {
             forget(&mut config, server)?;
             output::complain(format_args!("Removing login credentials for {server}"));
         }
         config.save()?;
+        // Who put them there is not known: Docker, or `seawall login` with a user name.
+        let left: Vec<_> = config.servers().filter(|_| self.name.is_none()).collect();
+        if !left.is_empty() {
+            let path = config.path().display();
+            output::complain(format_args!(
+                "Still logged in, by {path}: {}. `seawall logout --name` ends such a login.",
+                left.join(", ")
+            ));
+        }
         Ok(Outcome::NOTHING)
     }
 

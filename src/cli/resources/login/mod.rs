@@ -18,7 +18,7 @@ use clap::Args;
 use rpassword::prompt_password;
 use serde_json::json;
 
-use super::arguments::{Common, Global, name};
+use super::arguments::{Common, Global, name, secret};
 use super::failure::Failure;
 use super::login_server;
 use crate::cli::format::{self, Outcome};
@@ -78,11 +78,6 @@ fn place(text: &str) -> Result<String, String> {
     if login_server::is_one(text) { Ok(text.to_owned()) } else { name(text) }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "clap wants a parser that may fail")]
-fn secret(text: &str) -> Result<Secret, String> {
-    Ok(Secret::new(text))
-}
-
 /// Runs it.
 pub(super) fn run(login: &Login) -> ExitCode {
     finish(&login.common.global, log_in(login))
@@ -126,6 +121,10 @@ async fn log_in(login: &Login) -> Result<Outcome, Failure> {
     if login.credential_helper {
         docker::require_helper()?;
     }
+    if !login.expose_token {
+        // Before anybody signs in for nothing.
+        docker::configuration()?;
+    }
     if let Some(user) = &login.username {
         let password = password(login)?;
         desk.prove(user, &password).await?;
@@ -168,8 +167,12 @@ impl Desk {
     /// Asks the registry whether it accepts the password, before it is written anywhere.
     async fn prove(&self, user: &str, password: &Secret) -> Result<(), Failure> {
         let credential = Credential::Password { user: user.to_owned(), password: password.clone() };
-        access_token(&self.http, &self.address, &credential, &[]).await?;
-        Ok(())
+        match access_token(&self.http, &self.address, &credential, &[]).await {
+            Ok(_) => Ok(()),
+            Err(error @ ExchangeError::Refused { .. }) => Err(Failure::new(error.to_string())
+                .hint("Are the user name and the password right, and not expired or disabled?")),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

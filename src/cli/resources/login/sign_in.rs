@@ -4,7 +4,9 @@ use super::{Desk, Login};
 use crate::cli::resources::failure::Failure;
 use crate::cli::{output, visible};
 use crate::client::described::{Described, providers};
+use crate::client::exchange::ExchangeError;
 use crate::client::provider::{Application, DeviceAuthorization, Provider};
+use crate::client::sign_in::SignInError;
 use crate::clock::SystemClock;
 use crate::secret::Secret;
 
@@ -17,7 +19,12 @@ pub(super) async fn refresh_token(desk: &Desk, login: &Login) -> Result<Secret, 
     let (http, address, ca) = (&desk.http, &desk.address, desk.ca.as_deref());
     let silently = desk.sign_ins.silently(http, address, &application, ca, &SystemClock).await;
     // It would be the same person again at every try.
-    let as_another = |error| Failure::from(error).hint("To sign in as somebody else, run `seawall logout` first.");
+    let as_another = |error| match error {
+        SignInError::Exchange(ExchangeError::Refused { .. }) => {
+            Failure::from(error).hint("To sign in as somebody else, run `seawall logout` first.")
+        }
+        error => error.into(),
+    };
     if let Some(token) = silently.map_err(as_another)? {
         return Ok(token);
     }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 pub(super) use self::directory::PrivateDirectory;
-pub(super) use self::wallet::Wallet;
+pub(super) use self::wallet::{Wallet, withhold};
 use super::arguments::Common;
 use super::failure::Failure;
 use super::session::Session;
 use crate::client::address::RegistryAddress;
+use crate::client::docker_config::DockerConfig;
 use crate::client::exchange::{Credential, NULL_GUID, exchange};
 use crate::client::http::Http;
 use crate::client::registry::Registry;
@@ -129,10 +130,12 @@ impl<'a> Desk<'a> {
             }
             Bearer::SignedIn => {
                 let address = self.reached(&self.login_server(registry).await?).await?;
-                let credential = self.kept(address.server()).await?.ok_or_else(|| {
-                    Failure::new(format!("nobody is signed in at {address}"))
-                        .hint("Give --identity, --identity-token or --username, or run `seawall login` first.")
-                })?;
+                let kept = self.kept(address.server()).await?;
+                let credential =
+                    kept.map_or_else(|| in_docker(address.server()), |kept| Ok(Some(kept)))?.ok_or_else(|| {
+                        Failure::new(format!("nobody is signed in at {address}"))
+                            .hint("Give --identity, --identity-token or --username, or run `seawall login` first.")
+                    })?;
                 self.proved(address, credential).await
             }
         }
@@ -146,10 +149,7 @@ impl<'a> Desk<'a> {
             return Ok(None);
         }
         let kept = SignIns::new(directory).kept(server, &SystemClock).await.map_err(failed)?;
-        Ok(kept.map(|kept| match kept {
-            Kept::RefreshToken(token) => Credential::RefreshToken(token),
-            Kept::Password { user, password } => Credential::Password { user, password },
-        }))
+        Ok(kept.map(Kept::credential))
     }
 
     /// S4-27: a credential without any use fails here, and not in the middle of the work.
@@ -179,6 +179,12 @@ impl<'a> Desk<'a> {
     pub(super) fn registry_of(&self, pass: &Pass) -> Registry {
         self.registry(pass.address.clone(), pass.credential.clone())
     }
+}
+
+/// What Docker's configuration knows of a registry: `docker login`, `seawall login` with a user name.
+pub(super) fn in_docker(server: &str) -> Result<Option<Credential>, Failure> {
+    let Ok(directory) = DockerConfig::default_directory() else { return Ok(None) };
+    Ok(DockerConfig::open(&directory)?.credential(server)?)
 }
 
 /// Names of registries have neither dots nor colons (ACR's rule), hosts have one.

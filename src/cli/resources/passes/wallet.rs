@@ -17,7 +17,8 @@ const REGISTRIES: &str = "registries.conf";
 /// What else is in Docker's directory that a program may need, and that is no credential.
 const KEPT: [&str; 3] = ["cli-plugins", "contexts", "buildx"];
 /// What the program that runs with the passes is not given.
-const OWN_SECRETS: [&str; 2] = ["SEAWALL_PASSWORD", "SEAWALL_CREDENTIAL"];
+const OWN_SECRETS: [&str; 3] =
+    ["SEAWALL_PASSWORD", "SEAWALL_CREDENTIAL", crate::cli::resources::import::SOURCE_PASSWORD];
 
 /// Removed when it is dropped.
 #[derive(Debug)]
@@ -56,12 +57,19 @@ impl Wallet {
         command.env("DOCKER_CONFIG", path);
         command.env("REGISTRY_AUTH_FILE", path.join(CONTAINERS));
         command.env("HELM_REGISTRY_CONFIG", path.join(DOCKER));
+        // Docker would take the logins in there instead.
+        command.env_remove("DOCKER_AUTH_CONFIG");
         if self.plain {
             command.env("CONTAINERS_REGISTRIES_CONF", path.join(REGISTRIES));
         }
-        for secret in OWN_SECRETS {
-            command.env_remove(secret);
-        }
+        withhold(command);
+    }
+}
+
+/// Takes our own secrets out of what `command` inherits.
+pub(in crate::cli::resources) fn withhold(command: &mut Command) {
+    for secret in OWN_SECRETS {
+        command.env_remove(secret);
     }
 }
 

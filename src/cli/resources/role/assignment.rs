@@ -166,12 +166,17 @@ impl Operation for List {
     }
 
     async fn run(self, session: &Session) -> Result<Outcome, Failure> {
-        let scope = self.scope.path(session).unwrap_or_else(|| session.everything());
+        let given = self.scope.path(session);
+        let scope = given.clone().unwrap_or_else(|| session.everything());
         let mut found = matching(session, &scope, self.assignee.as_deref(), self.role.as_deref()).await?;
+        let is_elsewhere = given.is_none() && !found.is_empty();
         found.retain(|one| {
             let inherited = self.include_inherited && scope::is_in(one, &session.everything());
             self.all || inherited || scope::is_in(one, &scope)
         });
+        if found.is_empty() && is_elsewhere {
+            session.warn("None holds on all registries; --all prints those of single registries, too.");
+        }
         Ok(Outcome::table(found.into_iter().map(flat::role_assignment).collect(), columns::role_assignments))
     }
 }

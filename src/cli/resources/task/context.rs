@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::document::is_below;
 use crate::cli::resources::exec::child::{self, Ended, Manners, Signals};
 use crate::cli::resources::failure::Failure;
+use crate::cli::resources::passes::withhold;
 use crate::cli::visible;
 
 const NOTHING: &str = "/dev/null";
@@ -67,6 +68,13 @@ impl Repository {
         if !has_scheme && !is_path {
             return Ok(None);
         }
+        if has_password(url) {
+            return Err(
+                "a password in the URL of a git repository could be read in the list of processes and in the task: \
+                        keep it with git (`git help credentials`)"
+                    .to_owned(),
+            );
+        }
         let (reference, directory) = fragment.split_once(':').unwrap_or((fragment, ""));
         if reference.starts_with('-') || !is_below(directory) {
             return Err(format!("`{text}` is no git repository: write URL#BRANCH or URL#BRANCH:DIRECTORY"));
@@ -82,6 +90,7 @@ impl Repository {
             let mut command = Command::new("git");
             command.args(["-c", "advice.detachedHead=false", "-c", "init.defaultBranch=main"]);
             command.args(words).env("GIT_TERMINAL_PROMPT", "0").env("GIT_ALLOW_PROTOCOL", PROTOCOLS);
+            withhold(&mut command);
             command.stdout(Stdio::null());
             command
         };
@@ -117,6 +126,11 @@ impl Repository {
 
 fn path_ends_with_git(url: &str) -> bool {
     Path::new(url).extension().is_some_and(|extension| extension == "git")
+}
+
+fn has_password(url: &str) -> bool {
+    let authority = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// A URL without what may be a password in it.
@@ -157,6 +171,11 @@ mod tests {
         for wrong in ["", "-x", "https://example.com/a.git#--upload-pack=x", "https://example.com/a.git#main:../.."] {
             assert!(Source::parse(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(without_credential("https://user:secret@example.com/a"), "https://example.com/a");
+        let refused = Source::parse("https://user:secret@example.com/a.git").unwrap_err();
+        assert!(refused.contains("password") && !refused.contains("secret"), "{refused}");
+        for right in ["https://user@example.com:8443/a@b:c.git", "ssh://git@example.com:22/a.git"] {
+            assert!(matches!(Source::parse(right), Ok(Source::Git(_))), "{right}");
+        }
+        assert_eq!(without_credential("https://token@example.com/a"), "https://example.com/a");
     }
 }

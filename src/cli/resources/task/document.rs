@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::build::Build;
+use super::build::{Build, argument};
 use super::words::{Variables, split};
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
@@ -89,7 +89,7 @@ pub(super) fn read(path: &Path, variables: &Variables) -> Result<Vec<Step>, Prob
         problems.push(problem);
     }
     let usual = seconds(document.step_timeout.as_ref(), STEP_TIMEOUT, &mut problems);
-    let env = expanded(&document.env, variables, &mut problems);
+    let env = environment(&document.env, variables, &mut problems);
     let mut steps: Vec<Step> = Vec::new();
     for (at, step) in document.steps.iter().enumerate() {
         let mut own = Problems::new();
@@ -128,7 +128,7 @@ fn step_of(
         given => seconds(given.as_ref(), STEP_TIMEOUT, problems),
     };
     let mut env = env.to_vec();
-    env.extend(expanded(&step.env, variables, problems));
+    env.extend(environment(&step.env, variables, problems));
     let working_directory = step.working_directory.as_ref();
     let working_directory = working_directory.and_then(|one| expand(one, variables, problems)).unwrap_or_default();
     if !is_below(&working_directory) {
@@ -194,6 +194,15 @@ fn expand(text: &At<String>, variables: &Variables, problems: &mut Problems) -> 
 
 fn expanded(texts: &[At<String>], variables: &Variables, problems: &mut Problems) -> Vec<String> {
     texts.iter().filter_map(|text| expand(text, variables, problems)).collect()
+}
+
+/// `NAME=VALUE` each. A name alone, or a `*`, would be read from the environment of whoever runs this.
+fn environment(texts: &[At<String>], variables: &Variables, problems: &mut Problems) -> Vec<String> {
+    let all = expanded(texts, variables, problems);
+    for text in texts.iter().filter(|text| argument(text).is_err()) {
+        problems.push(Problem::new(&text.origin, "env is a list of NAME=VALUE"));
+    }
+    all
 }
 
 fn words(text: &At<String>, variables: &Variables, problems: &mut Problems) -> Option<Vec<String>> {

@@ -213,7 +213,10 @@ impl Work<'_> {
         let mark = |how: &str| format!("Step ID: {} marked as {how} (elapsed time in seconds: {took:.6})", step.id);
         let why = match done {
             Ok(()) => return Ok(mark("successful")),
-            Err(Broken::Run(failure)) => return Err(failure),
+            Err(Broken::Run(failure)) => {
+                self.log.event(&mark("failed"));
+                return Err(failure.hint(format!("That was step {}.", step.id)));
+            }
             Err(Broken::TimedOut) => format!("it took longer than {} s", timeout.as_secs()),
             Err(Broken::Step(why)) => why,
         };

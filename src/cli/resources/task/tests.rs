@@ -132,6 +132,8 @@ fn what_is_not_understood_is_refused_with_its_place() {
         ("version: v1.1.0\nsteps:\n- push: [\"--all\"]\n", "3:9 push is a list of images"),
         ("version: v1.1.0\nsteps:\n- cmd: a\n  timeout: 0\n", "4:12 a timeout is 1 to 86400 seconds"),
         ("version: v1.1.0\nsteps:\n- {id: x, cmd: a}\n- {id: x, cmd: b}\n", "4:3 a step before has the id \"x\" too"),
+        ("version: v1.1.0\nsteps:\n- cmd: a\n  env: [A=b, HOME]\n", "4:14 env is a list of NAME=VALUE"),
+        ("version: v1.1.0\nenv: [\"*\"]\nsteps:\n- cmd: a\n", "2:7 env is a list of NAME=VALUE"),
         ("version: v1.1.0\nsteps:\n- cmd: a\n  workingDirectory: ../..\n", "3:3 workingDirectory is not below"),
     ];
     for (text, expected) in table {
