@@ -15,4 +15,5 @@ mod powershell;
 mod provider_trouble;
 mod sdk;
 mod task;
+mod verified;
 mod world;
