@@ -11,7 +11,8 @@ use crate::harness::sources::ask;
 use crate::harness::wait_until;
 
 const PULL: &str = "repository:samples/app:pull,push";
-const REGISTRY: &str = "/subscriptions/any/resourceGroups/any/providers/Microsoft.ContainerRegistry/registries/myregistry";
+const REGISTRY: &str =
+    "/subscriptions/any/resourceGroups/any/providers/Microsoft.ContainerRegistry/registries/myregistry";
 
 fn right() -> Account {
     Account::new(VERIFIED, &format!("{VERIFIED}-secret"))
@@ -52,7 +53,9 @@ fn skopeo_logs_in_with_a_secret_that_the_provider_verifies() {
 #[test]
 fn a_wrong_secret_is_refused_and_a_disabled_service_principal_with_what_it_obtained() {
     let world = World::start();
-    for account in [Account::new(VERIFIED, "wrong"), Account::new(VERIFIED, "ci-bot-secret"), Account::new(VERIFIED, "")] {
+    for account in
+        [Account::new(VERIFIED, "wrong"), Account::new(VERIFIED, "ci-bot-secret"), Account::new(VERIFIED, "")]
+    {
         world.log_in(&account).expect(401);
         world.look(&account).expect(401);
     }
