@@ -347,15 +347,20 @@ async fn a_secret_that_a_provider_verifies_signs_in_as_its_token_does() {
     ] {
         house.reload(&other);
         assert_eq!(log_in(&house, "one.example.com").await.unwrap_err(), Failure::Denied(denial), "{other}");
-        let by_refresh = house.authenticator.by_refresh_token(house.one(), &refresh, now()).map(|_| ());
-        let by_access = house.authenticator.by_access_token(house.one(), &access, now(), 0).map(|_| ());
-        assert_eq!(
-            (by_refresh, by_access),
-            (Err(Failure::Denied(Denial::PrincipalGone)), Err(Failure::Denied(Denial::PrincipalGone)))
-        );
     }
     house.reload(&document);
     assert!(house.authenticator.by_refresh_token(house.one(), &refresh, now()).is_ok());
+    // Disabled, or not meant by anything that the provider said.
+    let alone = document.replace("groups: builders", "groups: others");
+    for other in [
+        document.replace("ServicePrincipal,", "ServicePrincipal, status: disabled,"),
+        alone.replace(&format!("azp: {CLIENT}"), "azp: other"),
+    ] {
+        house.reload(&other);
+        let gone = Err(Failure::Denied(Denial::PrincipalGone));
+        assert_eq!(house.authenticator.by_refresh_token(house.one(), &refresh, now()).map(|_| ()), gone);
+        assert_eq!(house.authenticator.by_access_token(house.one(), &access, now(), 0).map(|_| ()), gone);
+    }
 }
 
 #[tokio::test]
