@@ -168,8 +168,8 @@ fn in_a_year(now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
 /// What a request says, checked.
 struct Sent {
     client_id: Option<Guid>,
-    /// No name: none.
-    verified_by: Option<Option<String>>,
+    /// Empty: none.
+    verified_by: Option<String>,
     matches: Option<Vec<StoredClaimRule>>,
     status: Option<TokenStatus>,
     tags: Option<BTreeMap<String, String>>,
@@ -188,7 +188,9 @@ impl Sent {
     /// A client id is chosen once, and only where a provider knows the client by it: ours are random.
     fn with_client_id(&self, mut identity: StoredIdentity, is_new: bool) -> Result<StoredIdentity, ApiError> {
         match &self.client_id {
-            Some(id) if is_new && matches!(self.verified_by, Some(Some(_))) => identity.client_id = id.clone(),
+            Some(id) if is_new && self.verified_by.as_ref().is_some_and(|by| !by.is_empty()) => {
+                identity.client_id = id.clone();
+            }
             Some(id) if *id != identity.client_id => {
                 let message = "a client id can be chosen for a new service principal with 'verifiedBy' only";
                 return Err(ApiError::invalid("properties.clientId", message));
@@ -200,7 +202,7 @@ impl Sent {
 
     fn applied_to(&self, mut identity: StoredIdentity) -> Result<StoredIdentity, ApiError> {
         if let Some(by) = &self.verified_by {
-            identity.verified_by.clone_from(by);
+            identity.verified_by = Some(by.clone()).filter(|by| !by.is_empty());
         }
         if let Some(matches) = &self.matches {
             identity.matches.clone_from(matches);
@@ -216,12 +218,12 @@ impl Sent {
     }
 }
 
-/// The provider of this name, or, where it is empty, none.
-fn checked_provider(snapshot: &PolicySnapshot, by: String) -> Result<Option<String>, ApiError> {
+/// The name of a provider, or none.
+fn checked_provider(snapshot: &PolicySnapshot, by: String) -> Result<String, ApiError> {
     if !by.is_empty() && snapshot.identities().provider_named(&by).is_none() {
         return Err(ApiError::invalid("properties.verifiedBy", principals::no_provider(&by)));
     }
-    Ok(Some(by).filter(|by| !by.is_empty()))
+    Ok(by)
 }
 
 fn checked_client_id(call: &Call, snapshot: &PolicySnapshot, text: &str) -> Result<Guid, ApiError> {
