@@ -293,9 +293,10 @@ fn give(listener: &TcpListener, issuer: &str, token: &Secret) {
             length = field.map_or(length, |value| value.parse().unwrap());
         }
         stream.read_exact(&mut vec![0; length]).unwrap();
-        let answer = match head.starts_with("POST /token ") {
-            true => json!({ "access_token": token.expose() }),
-            false => json!({ "issuer": issuer, "token_endpoint": format!("{issuer}/token") }),
+        let answer = if head.starts_with("POST /token ") {
+            json!({ "access_token": token.expose() })
+        } else {
+            json!({ "issuer": issuer, "token_endpoint": format!("{issuer}/token") })
         };
         let answer = answer.to_string();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
