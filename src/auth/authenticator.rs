@@ -7,7 +7,7 @@ use super::access_token::{Access, AccessClaims, AccessTokens, VerifiedAccess};
 use super::asserted::{SignIn, subject_id};
 use super::keys::Keyring;
 use super::password::{Attempt, PasswordLimits, Passwords};
-use super::provider::{ProviderFailure, Providers, Rejection};
+use super::provider::{PresentedSecret, ProviderFailure, Providers, Rejection, SecretFailure};
 use super::refresh_token::{RefreshClaims, RefreshTokens};
 use super::signed_token::{MintError, Minted, TokenRejection};
 use super::upstream_token::{UpstreamClaims, UpstreamTokens};
@@ -36,6 +36,25 @@ pub enum Failure {
 impl From<Denial> for Failure {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
+    }
+}
+
+impl From<ProviderFailure> for Failure {
+    fn from(failure: ProviderFailure) -> Self {
+        match failure {
+            ProviderFailure::Rejected(rejection) => Denial::IdentityTokenInvalid(rejection.code()).into(),
+            unavailable @ ProviderFailure::Unavailable { .. } => Self::Unavailable(unavailable.to_string()),
+        }
+    }
+}
+
+impl From<SecretFailure> for Failure {
+    fn from(failure: SecretFailure) -> Self {
+        match failure {
+            SecretFailure::Wrong => Denial::CredentialInvalid.into(),
+            SecretFailure::Busy => Self::Busy,
+            SecretFailure::Provider(failure) => failure.into(),
+        }
     }
 }
 
@@ -95,19 +114,24 @@ impl Authenticator {
     /// Who logs in with this user name and password (S3-60, S1-53).
     ///
     /// A password that is right but does not count any more is told apart for the operator only after it was found right.
+    /// Whose secret is verified by a provider signs in by what that provider says.
     pub async fn by_password(
         &self,
         registry: &Registry,
         user: &str,
         password: &Secret,
         now: Timestamp,
-    ) -> Result<Caller, Failure> {
+    ) -> Result<SignIn, Failure> {
         let principal = registry.principal_named(user).filter(|_| !user.is_empty());
+        if let Some(identity) = principal.as_ref().and_then(Principal::verified_elsewhere) {
+            let assertion = self.assertion_by_secret(registry.identities(), identity, password, now).await?;
+            return self.by_assertion(registry, assertion, now);
+        }
         let known: &[Password] = principal.as_ref().map_or(&[], Principal::passwords);
         let credential = self.credential(known, user, password, registry.decoy()).await?;
         let principal = principal.ok_or(Denial::CredentialInvalid)?;
         policy::accepted(&principal, Some(credential), now)?;
-        Ok(Caller { principal, credential: Some(credential), granted: Granted::Everything })
+        Ok(Caller { principal, credential: Some(credential), granted: Granted::Everything }.into())
     }
 
     /// The one of `known` that `password` is; the work takes as long for a `user` whom nobody knows.
@@ -191,16 +215,35 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<Assertion, Failure> {
         let verified = self.providers.verify(identities.providers(), presented, now).await;
-        let assertion = verified.map_err(|failure| match failure {
-            ProviderFailure::Rejected(rejection) => Denial::IdentityTokenInvalid(rejection.code()).into(),
-            unavailable @ ProviderFailure::Unavailable { .. } => Failure::Unavailable(unavailable.to_string()),
-        })?;
-        if assertion.is_own() {
-            // No such provider can be declared. If it could, it would make anybody a managed identity.
-            return Err(Denial::IdentityTokenInvalid(Rejection::OwnToken.code()).into());
+        usable(identities, &*verified?)
+    }
+
+    /// What the provider that verifies the secret of `identity`, a service principal, says of it.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] and [`Failure::Busy`] when the provider does not say whether the secret is right; that is never
+    /// a permission.
+    pub async fn assertion_by_secret(
+        &self,
+        identities: &Identities,
+        identity: &Identity,
+        secret: &Secret,
+        now: Timestamp,
+    ) -> Result<Assertion, Failure> {
+        let provider = identity.verified_by.as_ref().and_then(|name| identities.provider_named(name));
+        // No file declares it any more.
+        let provider = provider.ok_or(Denial::IdentityTokenInvalid(Rejection::UnknownIssuer.code()))?;
+        let client_id = identity.client_id.as_ref().ok_or(Denial::CredentialInvalid)?;
+        let presented = PresentedSecret { provider, client_id: client_id.as_str(), secret };
+        let said = self.providers.verify_secret(identities.providers(), presented, now).await?;
+        let assertion = usable(identities, &said)?;
+        if !identity.is_meant_by(&assertion) {
+            return Err(Denial::IdentityUnknown.into());
         }
-        // Only what is kept is mapped, so that the tokens that follow map to the same.
-        Ok(Assertion { claims: identities.claims_in_use(&assertion), ..(*assertion).clone() })
+        if !identity.is_enabled() {
+            return Err(Denial::NotAccepted(NotAccepted::IdentityDisabled).into());
+        }
+        Ok(assertion)
     }
 
     /// Who it is at `registry` of whom `assertion` speaks. It must have been verified, or be our own word.
@@ -374,6 +417,15 @@ impl Authenticator {
     fn nobody(&self, registry: &Registry) -> PrincipalId {
         PrincipalId::derive(self.hash_key(), "anonymous", &[registry.name.as_bytes()])
     }
+}
+
+/// What of an assertion identities look at: only that is kept and mapped, so that the tokens that follow map to the same.
+fn usable(identities: &Identities, said: &Assertion) -> Result<Assertion, Failure> {
+    if said.is_own() {
+        // No such provider can be declared. If it could, it would make anybody a managed identity.
+        return Err(Denial::IdentityTokenInvalid(Rejection::OwnToken.code()).into());
+    }
+    Ok(Assertion { claims: identities.claims_in_use(said), ..said.clone() })
 }
 
 /// Whether a token was refused before it was known which provider it is of.

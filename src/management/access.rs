@@ -17,6 +17,7 @@ use super::{Connection, Parts, Settings};
 use crate::auth::Failure;
 use crate::clock::Timestamp;
 use crate::oci::authorization::{Credential, credential};
+use crate::policy::identity::Assertion;
 use crate::policy::manage::{ManagementAction, Manager};
 use crate::policy::{Denial, PolicySnapshot};
 use crate::secret::Secret;
@@ -73,7 +74,12 @@ async fn by_provider_token(parts: &Parts, token: &Secret, now: Timestamp) -> Res
         return Err(unauthenticated(UNKNOWN));
     }
     let assertion = parts.authenticator.assertion(identities, token, now).await.map_err(failed)?;
-    let manager = snapshot.manager_asserted(&assertion).ok_or_else(|| {
+    asserted(&snapshot, &assertion)
+}
+
+/// Whom a provider vouches for.
+fn asserted(snapshot: &PolicySnapshot, assertion: &Assertion) -> Result<Caller, ApiError> {
+    let manager = snapshot.manager_asserted(assertion).ok_or_else(|| {
         unauthenticated("the identity provider vouches for somebody who is none of the identities, or is disabled")
     })?;
     let (provider, id) = (&assertion.provider, assertion.subject.clone());
@@ -85,6 +91,10 @@ async fn by_secret(parts: &Parts, user: &str, password: &Secret, now: Timestamp)
     let snapshot = parts.current.load().ok_or_else(ApiError::starting)?;
     let named = snapshot.manager_named(user);
     let identity = named.as_ref().map(|(_, identity)| identity.as_ref());
+    if let Some(identity) = identity.filter(|identity| identity.verified_by.is_some()) {
+        let said = parts.authenticator.assertion_by_secret(snapshot.identities(), identity, password, now).await;
+        return asserted(&snapshot, &said.map_err(unverified)?);
+    }
     let proved = parts.authenticator.by_secret(snapshot.identities(), identity, user, password, now).await;
     proved.map_err(failed)?;
     let (manager, identity) = named.ok_or_else(|| unauthenticated(UNKNOWN))?;
@@ -112,6 +122,16 @@ fn failed(failure: Failure) -> ApiError {
         Failure::Unavailable(reason) => {
             ApiError::unavailable("the identity provider does not answer; try again later", Some(reason))
         }
+    }
+}
+
+/// As [`failed`], where the token is not the caller's but what the provider gave for its secret.
+fn unverified(failure: Failure) -> ApiError {
+    match failure {
+        Failure::Denied(Denial::IdentityTokenInvalid(code)) => unauthenticated(&format!(
+            "the identity provider that verifies the secret gave a token that is not accepted ({code})"
+        )),
+        other => failed(other),
     }
 }
 

@@ -201,10 +201,8 @@ pub(super) fn checked_rules(
 
 fn check_rule(snapshot: &PolicySnapshot, rule: &MatchRule) -> Result<(), String> {
     let MatchRule { provider, claims } = rule;
-    if !snapshot.identity_providers().iter().any(|known| *known.name == **provider) {
-        return Err(format!(
-            "there is no identity provider '{provider}'; files declare them under `identityProviders`"
-        ));
+    if snapshot.identities().provider_named(provider).is_none() {
+        return Err(no_provider(provider));
     }
     if claims.is_empty() {
         return Err(format!("a rule without a claim would match everybody whom '{provider}' knows"));
@@ -214,6 +212,11 @@ fn check_rule(snapshot: &PolicySnapshot, rule: &MatchRule) -> Result<(), String>
         ClaimPattern::parse(text).ok_or_else(|| format!("the text of claim `{name}` is empty"))?;
     }
     Ok(())
+}
+
+/// That nobody declares the provider of this name.
+pub(super) fn no_provider(name: &str) -> String {
+    format!("there is no identity provider '{name}'; files declare them under `identityProviders`")
 }
 
 /// Rules of the store, as they are shown.

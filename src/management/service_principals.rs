@@ -20,6 +20,7 @@ use super::principals::{
 use super::uses::Uses;
 use super::write::{Change, Changed, modify};
 use crate::clock::Timestamp;
+use crate::policy::PolicySnapshot;
 use crate::policy::credential::CredentialId;
 use crate::policy::document::TokenStatus;
 use crate::policy::identity::{Guid, Identity, IdentityKind};
@@ -66,8 +67,9 @@ pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
     check_new(call, &snapshot, name).await?;
     let sent = Sent::read(call)?;
     let change = |before: Option<StoredIdentity>| {
+        let is_new = before.is_none();
         let identity = made(call, &snapshot, name, before, Some(IdentityKind::ServicePrincipal))?;
-        Ok(Change::Put(sent.applied_to(identity)))
+        Ok(Change::Put(sent.applied_to(sent.with_client_id(identity, is_new)?)?))
     };
     answer(call, modify(call, key(name), change).await?).await
 }
@@ -76,7 +78,10 @@ pub(super) async fn update(call: &Call) -> Result<Answer, ApiError> {
     let name = call.parameter("identityName");
     refuse_declared(call.snapshot()?.as_ref(), name)?;
     let sent = Sent::read(call)?;
-    let change = |before| existing(before, name).map(|identity| Change::Put(sent.applied_to(identity)));
+    let change = |before| {
+        let identity = sent.with_client_id(existing(before, name)?, false)?;
+        Ok(Change::Put(sent.applied_to(identity)?))
+    };
     answer(call, modify(call, key(name), change).await?).await
 }
 
@@ -99,6 +104,10 @@ pub(super) async fn generate(call: &Call) -> Result<Answer, ApiError> {
     let (made, secret) = passwords::make(call, "", expiry)?;
     let change = |before| {
         let mut identity = existing(before, name)?;
+        if let Some(by) = &identity.verified_by {
+            let message = format!("the identity provider '{by}' verifies its secret: make one there");
+            return Err(ApiError::conflict("VerifiedByProvider", message));
+        }
         if sent.replace_all {
             identity.secrets.clear();
         }
@@ -158,6 +167,9 @@ fn in_a_year(now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
 
 /// What a request says, checked.
 struct Sent {
+    client_id: Option<Guid>,
+    /// Empty: none.
+    verified_by: Option<String>,
     matches: Option<Vec<StoredClaimRule>>,
     status: Option<TokenStatus>,
     tags: Option<BTreeMap<String, String>>,
@@ -168,10 +180,30 @@ impl Sent {
         let ServicePrincipalUpdate { properties, tags } = call.json()?;
         let snapshot = call.snapshot()?;
         let matches = properties.matches.map(|rules| checked_rules(&snapshot, rules)).transpose()?;
-        Ok(Self { matches, status: properties.status.map(|word| word.0), tags })
+        let verified_by = properties.verified_by.map(|by| checked_provider(&snapshot, by)).transpose()?;
+        let client_id = properties.client_id.map(|id| checked_client_id(call, &snapshot, &id)).transpose()?;
+        Ok(Self { client_id, verified_by, matches, status: properties.status.map(|word| word.0), tags })
     }
 
-    fn applied_to(&self, mut identity: StoredIdentity) -> StoredIdentity {
+    /// A client id is chosen once, and only where a provider knows the client by it: ours are random.
+    fn with_client_id(&self, mut identity: StoredIdentity, is_new: bool) -> Result<StoredIdentity, ApiError> {
+        match &self.client_id {
+            Some(id) if is_new && self.verified_by.as_ref().is_some_and(|by| !by.is_empty()) => {
+                identity.client_id = id.clone();
+            }
+            Some(id) if *id != identity.client_id => {
+                let message = "a client id can be chosen for a new service principal with 'verifiedBy' only";
+                return Err(ApiError::invalid("properties.clientId", message));
+            }
+            Some(_) | None => {}
+        }
+        Ok(identity)
+    }
+
+    fn applied_to(&self, mut identity: StoredIdentity) -> Result<StoredIdentity, ApiError> {
+        if let Some(by) = &self.verified_by {
+            identity.verified_by = Some(by.clone()).filter(|by| !by.is_empty());
+        }
         if let Some(matches) = &self.matches {
             identity.matches.clone_from(matches);
         }
@@ -181,8 +213,44 @@ impl Sent {
         if let Some(tags) = &self.tags {
             identity.tags.clone_from(tags);
         }
-        identity
+        check_verified_by(&identity)?;
+        Ok(identity)
     }
+}
+
+/// The name of a provider, or none.
+fn checked_provider(snapshot: &PolicySnapshot, by: String) -> Result<String, ApiError> {
+    if !by.is_empty() && snapshot.identities().provider_named(&by).is_none() {
+        return Err(ApiError::invalid("properties.verifiedBy", principals::no_provider(&by)));
+    }
+    Ok(by)
+}
+
+fn checked_client_id(call: &Call, snapshot: &PolicySnapshot, text: &str) -> Result<Guid, ApiError> {
+    let target = "properties.clientId";
+    let id = Guid::parse(text);
+    let id = id.ok_or_else(|| ApiError::invalid(target, format!("'{text}' is not a GUID, or the one of zeros")))?;
+    match snapshot.identities().with_client_id(&id) {
+        Some(other) if *other.name != *call.parameter("identityName") => {
+            Err(ApiError::conflict("AlreadyExists", format!("'{}' has this client id", other.name)).at(target))
+        }
+        Some(_) | None => Ok(id),
+    }
+}
+
+/// Where a provider verifies the secret there is none here, and what the provider says has to mean somebody.
+fn check_verified_by(identity: &StoredIdentity) -> Result<(), ApiError> {
+    let Some(by) = &identity.verified_by else { return Ok(()) };
+    if !identity.secrets.is_empty() {
+        let message = "it has secrets here, and a provider cannot verify those: delete them first";
+        return Err(ApiError::conflict("VerifiedByProvider", message));
+    }
+    if !identity.matches.iter().any(|rule| rule.provider == *by) {
+        let message =
+            format!("a rule has to say what the token of '{by}' says of it, such as its 'azp' or 'client_id'");
+        return Err(ApiError::invalid("properties.matches", message));
+    }
+    Ok(())
 }
 
 async fn answer(call: &Call, changed: Changed<StoredIdentity>) -> Result<Answer, ApiError> {
@@ -205,6 +273,7 @@ fn declared_resource(call: &Call, identity: &Identity, uses: &Uses) -> ServicePr
         tenant_id: tenant(call, identity.tenant_id.as_ref()),
         status: Word(identity.status),
         matches: declared_rules(identity),
+        verified_by: identity.verified_by.as_deref().map(str::to_owned),
         credentials: identity.secrets.iter().map(|secret| passwords::declared(secret, uses)).collect(),
         creation_date: None,
         declared_in: Some(identity.origin.to_string()),
@@ -220,6 +289,7 @@ fn stored_resource(call: &Call, name: &str, identity: StoredIdentity, uses: &Use
         tenant_id: tenant(call, identity.tenant_id.as_ref()),
         status: Word(identity.status),
         matches: shown_rules(identity.matches),
+        verified_by: identity.verified_by,
         credentials,
         creation_date: Some(Moment(identity.creation_date)),
         declared_in: None,

@@ -72,6 +72,7 @@ mod tests {
             tenant_id: None,
             rules: rules.iter().map(rule).collect(),
             secrets: Box::default(),
+            verified_by: None,
             status: TokenStatus::Enabled,
             origin: Origin::built_in(),
         })

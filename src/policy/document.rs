@@ -343,6 +343,25 @@ pub struct IdentityProviderDocument {
     /// How people sign in there with `seawall login`. Without, only machines have its tokens.
     #[serde(default)]
     pub sign_in: Option<At<SignInDocument>>,
+    /// What this provider is asked for when it verifies the secret of a service principal whose `verifiedBy` names it.
+    /// Default: `audience` and `resource` of `signIn`, and no scope.
+    #[serde(default)]
+    pub client_credentials: Option<ClientCredentialsDocument>,
+}
+
+/// A request for an access token that is good here (RFC 6749, section 4.4).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientCredentialsDocument {
+    /// Default: none.
+    #[serde(default)]
+    pub scopes: Vec<At<String>>,
+    /// Sent as `audience`, for providers that want it.
+    #[serde(default)]
+    pub audience: Option<At<String>>,
+    /// Sent as `resource` (RFC 8707), for providers that choose the audience by it.
+    #[serde(default)]
+    pub resource: Option<At<String>>,
 }
 
 /// What `seawall login` is told. There is no secret in it: everybody whom the network rules admit may read it.
@@ -397,6 +416,10 @@ pub struct IdentityDocument {
     /// A service principal's secrets: at most two, named `password1` and `password2`.
     #[serde(default)]
     pub secrets: Vec<At<PasswordDocument>>,
+    /// One of `identityProviders`, at which a service principal's secret is verified, in place of `secrets`. A rule of
+    /// `matches` has to say what that provider's token says of it.
+    #[serde(default)]
+    pub verified_by: Option<At<String>>,
 }
 
 /// What a provider must say.

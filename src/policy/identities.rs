@@ -144,6 +144,11 @@ impl Identities {
         self.ids.get(&id).filter(|identity| identity.kind == IdentityKind::ServicePrincipal)
     }
 
+    /// The provider of this name.
+    pub fn provider_named(&self, name: &str) -> Option<&Arc<IdentityProvider>> {
+        self.providers.iter().find(|provider| *provider.name == *name)
+    }
+
     /// The identity with this principal id, of whatever kind.
     pub fn with_principal_id(&self, id: &Guid) -> Option<&Arc<Identity>> {
         self.principal_ids.get(id)

@@ -46,11 +46,13 @@ pub struct IdentityProvider {
     pub name_claim: Option<Box<str>>,
     /// How people sign in there; machines only, without.
     pub sign_in: Option<SignIn>,
+    /// What it is asked for when it verifies a service principal's secret.
+    pub client_credentials: TokenRequest,
     /// Where a file declares it.
     pub origin: Origin,
 }
 
-/// The same provider, wherever it is declared and however people sign in there: whoever keeps its keys may go on keeping
+/// The same provider, wherever it is declared and whatever it is asked for at a sign-in: whoever keeps its keys may go on keeping
 /// them.
 impl PartialEq for IdentityProvider {
     fn eq(&self, other: &Self) -> bool {
@@ -73,6 +75,16 @@ pub struct SignIn {
     /// What it asks for.
     pub scopes: Box<[Box<str>]>,
     /// Sent as `audience`, which some providers want.
+    pub audience: Option<Box<str>>,
+    /// Sent as `resource` (RFC 8707).
+    pub resource: Option<Box<str>>,
+}
+
+/// What the provider that verifies a service principal's secret is asked for: a token that is good here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenRequest {
+    pub scopes: Box<[Box<str>]>,
+    /// Sent as `audience`.
     pub audience: Option<Box<str>>,
     /// Sent as `resource` (RFC 8707).
     pub resource: Option<Box<str>>,
@@ -166,6 +178,8 @@ pub struct Identity {
     pub rules: Box<[ClaimRule]>,
     /// Of a service principal only; at most two.
     pub secrets: Box<[Password]>,
+    /// The name of the provider at which a service principal's secret is verified, which has none here then.
+    pub verified_by: Option<Arc<str>>,
     pub status: TokenStatus,
     pub origin: Origin,
 }
@@ -316,6 +330,7 @@ mod tests {
             subject_claim: "sub".into(),
             name_claim: None,
             sign_in: None,
+            client_credentials: TokenRequest::default(),
             origin: Origin::new("policy.yaml", 1, 1),
         };
         assert_eq!(provider, IdentityProvider { origin: Origin::new("policy.yaml", 9, 1), ..provider.clone() });

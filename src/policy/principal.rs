@@ -201,6 +201,17 @@ impl Principal {
         }
     }
 
+    /// The service principal that it is, if its secret is verified at a provider: nothing is known here by which it could
+    /// prove itself.
+    pub fn verified_elsewhere(&self) -> Option<&Arc<Identity>> {
+        match self {
+            Self::Identity(ResolvedIdentity { proof: Proof::Secret(identity), .. }) => {
+                Some(identity).filter(|identity| identity.verified_by.is_some())
+            }
+            Self::Anonymous(_) | Self::Admin(_) | Self::Token(_) | Self::Identity(_) => None,
+        }
+    }
+
     /// The passwords by which this principal may prove itself.
     pub fn passwords(&self) -> &[Password] {
         match self {

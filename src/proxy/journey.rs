@@ -232,8 +232,8 @@ async fn caller(
         }
         Credential::Basic { user, password } => {
             trail.claimed_user = Some(user.clone());
-            let caller = authenticator.by_password(desk.registry, &user, &password, request.now).await;
-            caller.map_err(|failure| desk.fail(failure))
+            let sign_in = authenticator.by_password(desk.registry, &user, &password, request.now).await;
+            sign_in.map(|sign_in| sign_in.caller).map_err(|failure| desk.fail(failure))
         }
         Credential::Bearer(token) => bearer(authenticator, desk, request, route, &token).await,
     }

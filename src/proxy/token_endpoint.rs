@@ -112,9 +112,7 @@ async fn sign_in(
         Login::Password { user, password } if user == NULL_GUID => {
             return token_as_password(authenticator, request, &password).await;
         }
-        Login::Password { user, password } => {
-            authenticator.by_password(registry, &user, &password, now).await.map(SignIn::from)
-        }
+        Login::Password { user, password } => authenticator.by_password(registry, &user, &password, now).await,
         Login::RefreshToken(token) => authenticator.by_refresh_token(registry, &token, now),
     };
     sign_in.map(|sign_in| (sign_in, None)).map_err(|failure| fail(request, failure))

@@ -163,6 +163,22 @@ fn a_service_principal_is_printed_as_az_prints_it() {
     told.check("service-principals");
 }
 
+#[test]
+fn a_secret_that_a_provider_verifies_is_not_printed() {
+    let mut told = Transcript::new();
+    let mut made = service_principal("deployer", &[]);
+    made["properties"]["matches"] = json!([{ "provider": "corp", "claims": { "azp": CLIENT } }]);
+    made["properties"]["verifiedBy"] = json!("corp");
+    told.server.on("PUT", &format!("{PATH}/deployer"), Reply::json(201, made.clone()));
+    told.server.on("PATCH", &format!("{PATH}/deployer"), Reply::json(200, made));
+    let create = format!("service-principal create -n deployer --verified-by corp --client-id {CLIENT}");
+    told.run(&format!("{create} --match provider=corp,azp={CLIENT}"));
+    told.run(&format!("{create} --years 2"));
+    told.run(&format!("service-principal create -n deployer --client-id {CLIENT}"));
+    told.run("service-principal update -n deployer --verified-by corp -o none");
+    told.check("service-principal-verified-by");
+}
+
 /// S4-16: the assignee by any of its names, the role in any case.
 #[test]
 fn a_role_is_assigned_in_the_words_of_az() {

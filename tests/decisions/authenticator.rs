@@ -41,7 +41,8 @@ impl House {
     }
 
     async fn log_in(&self, user: &str, password: &str) -> Result<Caller, Failure> {
-        self.authenticator.by_password(self.one(), user, &Secret::new(password), now()).await
+        let sign_in = self.authenticator.by_password(self.one(), user, &Secret::new(password), now()).await;
+        sign_in.map(|sign_in| sign_in.caller)
     }
 
     /// How often a slow hash was looked up among those known, and how often one was computed.

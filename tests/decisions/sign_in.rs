@@ -1,6 +1,8 @@
 //! Whom an identity provider vouches for: from its token to a caller, to our tokens, and to a caller again.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -11,6 +13,7 @@ use seawall::auth::keys::{KeyMaterial, Keyring, SigningAlgorithm};
 use seawall::auth::{Authenticator, Failure, MintError, SignIn};
 use seawall::oci::Scope;
 use seawall::policy::credential::PrincipalId;
+use seawall::policy::principal::NotAccepted;
 use seawall::policy::{Caller, Denial, PolicySnapshot, Registry};
 use seawall::secret::Secret;
 use seawall::telemetry::metrics::Metrics;
@@ -275,6 +278,89 @@ async fn a_managed_identity_has_tokens_of_ours_which_end_with_it() {
             house.sign_in(&claims).await,
             Err(Failure::Denied(Denial::IdentityTokenInvalid(_) | Denial::IdentityUnknown))
         ));
+    }
+}
+
+const CLIENT: &str = "b7f1c0de-12b4-4abc-8def-0123456789ab";
+
+/// Answers every question for a token with `token`, and says itself where to ask.
+fn give(listener: &TcpListener, issuer: &str, token: &Secret) {
+    for stream in listener.incoming() {
+        let mut stream = BufReader::new(stream.unwrap());
+        let (mut head, mut length) = (String::new(), 0);
+        while stream.read_line(&mut head).unwrap() > 2 {
+            let field = head.lines().last().unwrap().strip_prefix("content-length: ");
+            length = field.map_or(length, |value| value.parse().unwrap());
+        }
+        stream.read_exact(&mut vec![0; length]).unwrap();
+        let answer = if head.starts_with("POST /token ") {
+            json!({ "access_token": token.expose() })
+        } else {
+            json!({ "issuer": issuer, "token_endpoint": format!("{issuer}/token") })
+        };
+        let answer = answer.to_string();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+        stream.get_mut().write_all((head + &answer).as_bytes()).unwrap();
+    }
+}
+
+/// From there on it is a sign-in like any other of that provider, and ends like one.
+#[tokio::test]
+async fn a_secret_that_a_provider_verifies_signs_in_as_its_token_does() {
+    let mut house = House::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let issuer = format!("http://{}", listener.local_addr().unwrap());
+    let token = house.said(&json!({ "iss": issuer, "sub": "the client", "azp": CLIENT }));
+    let at = issuer.clone();
+    std::thread::spawn(move || give(&listener, &at, &token));
+    let deployer = format!(
+        "  deployer: {{ type: ServicePrincipal, clientId: {CLIENT}, verifiedBy: corp, matches: [ {{ provider: corp, claims: {{ \
+         azp: {CLIENT} }} }} ] }}\n"
+    );
+    let document = DOCUMENT
+        .replace(ISSUER, &issuer)
+        .replace("identities:\n", &format!("identities:\n{deployer}"))
+        .replace("identity: builders", "identity: deployer");
+    house.reload(&document);
+    let log_in = async |house: &House, host: &str| {
+        let registry = house.policy.registry_for_host(host).unwrap();
+        house.authenticator.by_password(registry, &CLIENT.to_uppercase(), &Secret::new("secret"), now()).await
+    };
+    let sign_in = log_in(&house, "one.example.com").await.unwrap();
+    let Caller { principal, credential, .. } = &sign_in.caller;
+    assert_eq!((principal.kind(), principal.name(), credential), ("identity", "alice@example.com", &None));
+    assert_eq!(sign_in.assertion.as_ref().unwrap().subject, "the client");
+    assert_eq!(log_in(&house, "two.example.com").await.unwrap_err(), Failure::Denied(Denial::NoRole));
+    let (access, refresh) = house.tokens(&sign_in).await;
+    for (other, denial) in [
+        (
+            document.replace("ServicePrincipal,", "ServicePrincipal, status: disabled,"),
+            Denial::NotAccepted(NotAccepted::IdentityDisabled),
+        ),
+        (document.replace(&format!("azp: {CLIENT}"), "azp: other"), Denial::IdentityUnknown),
+        // Another one, of which the same token speaks, does not make it this one.
+        (
+            document
+                .replace(&format!("azp: {CLIENT}"), "azp: other")
+                .replace("identity: deployer", "identity: builders"),
+            Denial::IdentityUnknown,
+        ),
+    ] {
+        house.reload(&other);
+        assert_eq!(log_in(&house, "one.example.com").await.unwrap_err(), Failure::Denied(denial), "{other}");
+    }
+    house.reload(&document);
+    assert!(house.authenticator.by_refresh_token(house.one(), &refresh, now()).is_ok());
+    // Disabled, or not meant by anything that the provider said.
+    let alone = document.replace("groups: builders", "groups: others");
+    for other in [
+        document.replace("ServicePrincipal,", "ServicePrincipal, status: disabled,"),
+        alone.replace(&format!("azp: {CLIENT}"), "azp: other"),
+    ] {
+        house.reload(&other);
+        let gone = Err(Failure::Denied(Denial::PrincipalGone));
+        assert_eq!(house.authenticator.by_refresh_token(house.one(), &refresh, now()).map(|_| ()), gone);
+        assert_eq!(house.authenticator.by_access_token(house.one(), &access, now(), 0).map(|_| ()), gone);
     }
 }
 

@@ -109,3 +109,66 @@ async fn a_service_principal_manages_by_its_secret() {
     desk.delete(&named("deployer")).await.expect(200);
     assert_eq!(look(other).await, 401);
 }
+
+const CLIENT_ID: &str = "b7f1c0de-12b4-4abc-8def-0123456789ab";
+
+fn verified(provider: &str) -> Value {
+    let rule = json!({ "provider": "corp", "claims": { "azp": CLIENT_ID } });
+    json!({ "clientId": CLIENT_ID.to_uppercase(), "verifiedBy": provider, "matches": [rule] })
+}
+
+#[tokio::test]
+async fn a_secret_that_a_provider_verifies_is_not_kept_here() {
+    let desk = desk().await;
+    let made = desk.put(&named("deployer"), verified("corp")).await.expect(201);
+    let properties = &made["properties"];
+    assert_eq!((&properties["clientId"], &properties["verifiedBy"]), (&json!(CLIENT_ID), &json!("corp")));
+    assert_eq!(desk.put(&named("deployer"), verified("corp")).await.expect(200)["properties"], *properties);
+    let secret = desk.post(&format!("{PATH}/deployer/credentials"), json!({})).await;
+    secret.refused(409, "VerifiedByProvider");
+    let shown = desk.get(&named("deployer")).await.expect(200);
+    assert_eq!((credentials(&shown), &shown["properties"]["verifiedBy"]), (vec![], &json!("corp")));
+
+    // The provider publishes no token endpoint: that is neither a yes nor a no.
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.get(format!("{}{REGISTRY}", desk.url)).basic_auth(CLIENT_ID, Some("any"));
+    assert_eq!(request.send().await.unwrap().status().as_u16(), 503);
+
+    // In place of secrets: never beside them, and never without a rule.
+    desk.patch(&named("deployer"), json!({ "matches": [] })).await.refused(400, "InvalidRequestContent");
+    desk.patch(&named("deployer"), json!({ "verifiedBy": "" })).await.expect(200);
+    desk.patch(&named("deployer"), json!({ "matches": [] })).await.expect(200);
+    desk.post(&format!("{PATH}/deployer/credentials"), json!({})).await.expect(200);
+    let rules = verified("corp")["matches"].clone();
+    let both = json!({ "verifiedBy": "corp", "matches": rules });
+    desk.patch(&named("deployer"), both.clone()).await.refused(409, "VerifiedByProvider");
+    desk.delete(&format!("{PATH}/deployer/credentials/password1")).await.expect(200);
+    let again = desk.patch(&named("deployer"), both).await.expect(200);
+    assert_eq!(again["properties"]["verifiedBy"], "corp");
+}
+
+#[tokio::test]
+async fn a_client_id_is_chosen_once_and_where_a_provider_knows_it_only() {
+    let desk = desk().await;
+    desk.put(&named("deployer"), verified("corp")).await.expect(201);
+    desk.put(&named("another"), verified("corp")).await.refused(409, "AlreadyExists");
+    let changed = |key: &str, value: Value| {
+        let mut sent = verified("corp");
+        sent[key] = value;
+        sent
+    };
+    let declared = json!("6f9619ff-8b86-d011-b42d-00c04fc964ff");
+    desk.put(&named("another"), changed("clientId", declared)).await.refused(409, "AlreadyExists");
+    let free = json!("7d0f4a3e-5f0b-4c1e-9a51-2f6d0a1b2c3d");
+    for sent in [
+        changed("clientId", json!("ci-bot")),
+        changed("clientId", json!("00000000-0000-0000-0000-000000000000")),
+        json!({ "clientId": free }),
+        json!({ "verifiedBy": "corp" }),
+        json!({ "clientId": free, "verifiedBy": "nobody", "matches": verified("corp")["matches"] }),
+    ] {
+        desk.put(&named("another"), sent).await.refused(400, "InvalidRequestContent");
+    }
+    desk.patch(&named("deployer"), json!({ "clientId": free })).await.refused(400, "InvalidRequestContent");
+    desk.get(&named("another")).await.refused(404, "ResourceNotFound");
+}

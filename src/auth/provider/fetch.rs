@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, StatusCode, Url};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
@@ -42,15 +42,15 @@ pub(super) async fn fetch(provider: Arc<IdentityProvider>) -> Result<KeySet, Str
         }
         ProviderKeys::Discovery => {
             let client = client(&provider).await?;
-            let url = discover(&client, &provider.issuer).await?;
+            let url = endpoint_of(&client, &provider.issuer, "jwks_uri").await?;
             get(&client, url).await?
         }
     };
     KeySet::parse(&text)
 }
 
-/// Where the discovery document of `issuer` says that its keys are (OpenID Connect Discovery 1.0, section 4).
-async fn discover(client: &Client, issuer: &str) -> Result<Url, String> {
+/// What the discovery document of `issuer` says under `name` (OpenID Connect Discovery 1.0, section 4).
+pub(super) async fn endpoint_of(client: &Client, issuer: &str, name: &str) -> Result<Url, String> {
     let base = issuer.strip_suffix('/').unwrap_or(issuer);
     let url = allowed(&format!("{base}/.well-known/openid-configuration"), true)?;
     let document = get(client, url).await?;
@@ -59,12 +59,13 @@ async fn discover(client: &Client, issuer: &str) -> Result<Url, String> {
     if stated != issuer {
         return Err(format!("the discovery document is of the issuer {:?}", shortened(stated)));
     }
-    let keys = document.get("jwks_uri").and_then(Value::as_str).ok_or("the discovery document has no `jwks_uri`")?;
-    allowed(keys, issuer.starts_with("http:"))
+    let endpoint = document.get(name).and_then(Value::as_str);
+    let endpoint = endpoint.ok_or_else(|| format!("the discovery document has no `{name}`"))?;
+    allowed(endpoint, issuer.starts_with("http:"))
 }
 
 /// What others wrote goes into logs and audit records: not more than a line of it.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     text.chars().take(LONGEST_QUOTE).collect()
 }
 
@@ -86,7 +87,7 @@ fn is_loopback(url: &Url) -> bool {
 
 /// Made anew each time, which is rare: a renewed file of authorities counts at once, and no idle connection outlives the
 /// runtime that opened it.
-async fn client(provider: &Arc<IdentityProvider>) -> Result<Client, String> {
+pub(super) async fn client(provider: &Arc<IdentityProvider>) -> Result<Client, String> {
     let provider = Arc::clone(provider);
     off_thread(move || {
         // It can be installed once, and whoever was first installed the same.
@@ -117,12 +118,22 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
 }
 
 async fn get(client: &Client, url: Url) -> Result<Vec<u8>, String> {
-    let failed = |cause: String| format!("{url}: {cause}");
     let request = client.get(url.clone()).header(http::header::ACCEPT, "application/json");
-    let mut answer = request.send().await.map_err(|error| failed(cause(&error)))?;
+    let answer = sent(request, &url).await?;
     if answer.status() != StatusCode::OK {
-        return Err(failed(format!("it answered {}", answer.status())));
+        return Err(format!("{url}: it answered {}", answer.status()));
     }
+    body(answer, &url).await
+}
+
+/// The head of the answer of `url` to `request`.
+pub(super) async fn sent(request: RequestBuilder, url: &Url) -> Result<Response, String> {
+    request.send().await.map_err(|error| format!("{url}: {}", cause(&error)))
+}
+
+/// The rest of an answer of `url`, as far as it is waited for.
+pub(super) async fn body(mut answer: Response, url: &Url) -> Result<Vec<u8>, String> {
+    let failed = |cause: String| format!("{url}: {cause}");
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| failed(cause(&error)))? {
         if body.len() + chunk.len() > MAX_BYTES {

@@ -4,6 +4,8 @@
 //! its audiences, its keys. A key or certificate that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) is never used
 //! (threat class G). What a verified assertion means here is not known here: see [`crate::policy::identity`].
 
+mod client_credentials;
+mod client_secrets;
 mod fetch;
 mod json;
 mod keys;
@@ -27,10 +29,12 @@ use crate::policy::identity::{Assertion, IdentityProvider};
 use crate::secret::{HashKey, KeyedDigest, Secret};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
+use client_secrets::ClientSecrets;
 use source::Source;
 use token::UnverifiedToken;
 use verify::Times;
 
+pub use client_secrets::{PresentedSecret, SecretFailure};
 pub use rejection::Rejection;
 
 /// For how long a verified token is not verified again. Its times, its provider and its key are looked at on every use.
@@ -46,8 +50,8 @@ pub enum ProviderFailure {
     /// The token proves nothing.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// Not decided: the provider's keys were never obtained, for this reason.
-    #[error("the keys of the identity provider `{provider}` cannot be fetched: {cause}")]
+    /// Not decided: the provider's keys were never obtained, or it does not say whether a secret is right, for this reason.
+    #[error("the identity provider `{provider}` cannot be asked: {cause}")]
     Unavailable { provider: Arc<str>, cause: String },
 }
 
@@ -69,6 +73,7 @@ pub struct Providers {
     hash_key: HashKey,
     /// By a keyed digest of the whole token, so that neither a token nor something to guess at lies in memory.
     verified: Cache<KeyedDigest, Remembered>,
+    secrets: ClientSecrets,
     metrics: Arc<Metrics>,
 }
 
@@ -80,7 +85,7 @@ impl Providers {
             .weigher(|_, remembered: &Remembered| remembered.size)
             .time_to_live(REMEMBERED_FOR)
             .build();
-        Self { sources: RwLock::default(), hash_key, verified, metrics }
+        Self { sources: RwLock::default(), hash_key, verified, secrets: ClientSecrets::new(), metrics }
     }
 
     /// What the provider of `token`, one of `providers`, says about its subject.
@@ -93,6 +98,16 @@ impl Providers {
         token: &Secret,
         now: Timestamp,
     ) -> Result<Arc<Assertion>, ProviderFailure> {
+        self.established(providers, token, now).await.map(|established| established.assertion)
+    }
+
+    /// The same with all that has to be looked at when it is used again.
+    async fn established(
+        &self,
+        providers: &[Arc<IdentityProvider>],
+        token: &Secret,
+        now: Timestamp,
+    ) -> Result<Remembered, ProviderFailure> {
         let token = token.expose();
         if token.len() > MAX_TOKEN_BYTES {
             return Err(self.refused(None, Rejection::TooLarge));
@@ -100,10 +115,9 @@ impl Providers {
         let digest = self.hash_key.digest("verified-identity-token", &[token.as_bytes()]);
         if let Some(remembered) = self.remembered(&digest, providers, now).await {
             self.count_look_up(CacheOutcome::Hit);
-            let Remembered { assertion, times, provider, .. } = remembered;
-            return match times.check(&provider, now) {
-                Ok(()) => Ok(assertion),
-                Err(rejection) => Err(self.refused(Some(&provider), rejection)),
+            return match remembered.times.check(&remembered.provider, now) {
+                Ok(()) => Ok(remembered),
+                Err(rejection) => Err(self.refused(Some(&remembered.provider), rejection)),
             };
         }
         self.count_look_up(CacheOutcome::Miss);
@@ -112,12 +126,11 @@ impl Providers {
             return Err(self.refused(None, Rejection::UnknownIssuer));
         };
         let (assertion, times, key) = self.verify_for(provider, providers, &parsed, now).await?;
-        let assertion = Arc::new(assertion);
         let size = u32::try_from(token.len()).unwrap_or(u32::MAX);
         let remembered =
-            Remembered { assertion: Arc::clone(&assertion), times, provider: Arc::clone(provider), key, size };
-        self.verified.insert(digest, remembered);
-        Ok(assertion)
+            Remembered { assertion: Arc::new(assertion), times, provider: Arc::clone(provider), key, size };
+        self.verified.insert(digest, remembered.clone());
+        Ok(remembered)
     }
 
     /// Fetches keys that are missing or old, and forgets those of providers that are not among `providers` any more. A
@@ -133,8 +146,7 @@ impl Providers {
         }
     }
 
-    /// The verified token with this digest, if the provider that it was verified for is still one of `providers`, with
-    /// nothing changed, and still publishes the key.
+    /// The verified token with this digest, if it is in force.
     async fn remembered(
         &self,
         digest: &KeyedDigest,
@@ -142,11 +154,17 @@ impl Providers {
         now: Timestamp,
     ) -> Option<Remembered> {
         let remembered = self.verified.get(digest)?;
+        self.is_in_force(&remembered, providers, now).await.then_some(remembered)
+    }
+
+    /// Whether the provider that the token was verified for is still one of `providers`, with nothing changed, and still
+    /// publishes the key.
+    async fn is_in_force(&self, remembered: &Remembered, providers: &[Arc<IdentityProvider>], now: Timestamp) -> bool {
         let is_its =
             |one: &&Arc<IdentityProvider>| Arc::ptr_eq(one, &remembered.provider) || ***one == *remembered.provider;
-        let provider = providers.iter().find(is_its)?;
-        let keys = self.source(provider, providers).keys(now).await.ok()?;
-        keys.has(&remembered.key).then_some(remembered)
+        let Some(provider) = providers.iter().find(is_its) else { return false };
+        let keys = self.source(provider, providers).keys(now).await;
+        keys.is_ok_and(|keys| keys.has(&remembered.key))
     }
 
     /// The claims come before the keys: a token that is too old is no reason to ask the provider for new keys.
@@ -160,10 +178,7 @@ impl Providers {
         let refused = |rejection| self.refused(Some(provider), rejection);
         let (assertion, times) = verify::claimed(token, provider, now).map_err(refused)?;
         let source = self.source(provider, providers);
-        let unavailable = |cause| {
-            self.metrics.identity_token_refused(Some(&provider.name), "unavailable");
-            ProviderFailure::Unavailable { provider: Arc::clone(&provider.name), cause }
-        };
+        let unavailable = |cause| self.unavailable(provider, cause);
         let keys = source.keys(now).await.map_err(unavailable)?;
         let key = match verify::signer(token, &keys) {
             // A new key, perhaps under the name of the old one, or without any.
@@ -179,6 +194,11 @@ impl Providers {
     fn refused(&self, provider: Option<&IdentityProvider>, rejection: Rejection) -> ProviderFailure {
         self.metrics.identity_token_refused(provider.map(|one| &*one.name), rejection.code());
         rejection.into()
+    }
+
+    fn unavailable(&self, provider: &IdentityProvider, cause: String) -> ProviderFailure {
+        self.metrics.identity_token_refused(Some(&provider.name), "unavailable");
+        ProviderFailure::Unavailable { provider: Arc::clone(&provider.name), cause }
     }
 
     fn count_look_up(&self, outcome: CacheOutcome) {

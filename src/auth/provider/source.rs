@@ -148,6 +148,6 @@ pub(super) async fn end(mut attempt: Attempt) {
 }
 
 /// The time between the two, whichever came first: a clock that was set back must not stop anything for long.
-fn apart(one: Timestamp, other: Timestamp) -> SignedDuration {
+pub(super) fn apart(one: Timestamp, other: Timestamp) -> SignedDuration {
     one.duration_until(other).abs()
 }

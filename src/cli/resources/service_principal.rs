@@ -55,6 +55,15 @@ pub(in crate::cli) struct Create {
     /// The ids of registries, as `seawall show --query id` prints them. A subscription: all registries.
     #[arg(long, value_name = "ID", num_args = 1.., value_parser = id, requires = "role")]
     scopes: Vec<String>,
+    /// The identity provider that verifies its secret: there is none here then. Needs a rule (--match) for what that
+    /// provider's token says of it.
+    #[arg(long, value_name = "NAME", conflicts_with = "years", value_parser = name)]
+    verified_by: Option<String>,
+    /// The client id by which that provider knows it. Default: a random one, for which a client has to be made there.
+    #[arg(long, value_name = "GUID", requires = "verified_by")]
+    client_id: Option<String>,
+    #[command(flatten)]
+    rules: Rules,
     #[command(flatten)]
     validity: Validity,
     #[command(flatten)]
@@ -89,6 +98,9 @@ pub(in crate::cli) struct Update {
     /// Whether it may log in and manage.
     #[arg(long, value_enum, ignore_case = true)]
     status: Option<Status>,
+    /// The identity provider that verifies its secret from now on: there is none here then. Empty: none does.
+    #[arg(long, value_name = "NAME")]
+    verified_by: Option<String>,
     #[command(flatten)]
     rules: Rules,
     #[command(flatten)]
@@ -147,8 +159,15 @@ impl Operation for Create {
             Some(role) => Some(role_id(session, role).await?),
             None => None,
         };
-        let (made, existed) = session.put(&service_principal(name), &json!({})).await?;
-        if existed {
+        let mut properties = Map::new();
+        let is_verified = self.verified_by.is_some();
+        for (key, value) in [("clientId", self.client_id), ("verifiedBy", self.verified_by)] {
+            properties.extend(value.map(|value| (key.to_owned(), value.into())));
+        }
+        self.rules.add_to(&mut properties, session);
+        let body = if properties.is_empty() { json!({}) } else { json!({ "properties": properties }) };
+        let (made, existed) = session.put(&service_principal(name), &body).await?;
+        if existed && !is_verified {
             session.warn(&format!(
                 "The service principal '{name}' existed already; a new secret takes the place of its former ones."
             ));
@@ -163,6 +182,9 @@ impl Operation for Create {
                     "The service principal exists, without a secret: seawall service-principal delete -n {name}"
                 ))
             })?;
+        }
+        if is_verified {
+            return Ok(shown(made));
         }
         let made = generate(session, name, false, expiry).await?;
         Ok(secret(session, &made, Some(name)).into())
@@ -230,6 +252,7 @@ impl Operation for Update {
         if let Some(status) = self.status {
             properties.insert("status".to_owned(), status.word().into());
         }
+        properties.extend(self.verified_by.map(|by| ("verifiedBy".to_owned(), by.into())));
         self.rules.add_to(&mut properties, session);
         if properties.is_empty() {
             return Err(Failure::new("No service principal properties to update."));

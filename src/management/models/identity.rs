@@ -102,6 +102,9 @@ pub(in crate::management) struct ServicePrincipalProperties {
     pub(in crate::management) status: StatusWord,
     /// What a provider must say of somebody who is it, besides its secrets.
     pub(in crate::management) matches: Vec<MatchRule>,
+    /// The provider that verifies its secret, which has none here then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) verified_by: Option<String>,
     /// `password1` and `password2`, as far as they exist.
     pub(in crate::management) credentials: Vec<Password>,
     /// Null where a file declares it.
@@ -124,8 +127,15 @@ pub(in crate::management) struct ServicePrincipalUpdate {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::management) struct ServicePrincipalUpdateProperties {
+    /// Of a new one that a provider verifies: by which that provider knows it. A random one when absent.
+    #[serde(default)]
+    pub(in crate::management) client_id: Option<String>,
     #[serde(default)]
     pub(in crate::management) matches: Option<Vec<MatchRule>>,
+    /// One of the file's `identityProviders`, which verifies its secret in place of secrets here; empty: none. A rule has to
+    /// say what that provider's token says of it.
+    #[serde(default)]
+    pub(in crate::management) verified_by: Option<String>,
     #[serde(default)]
     #[schema(inline)]
     pub(in crate::management) status: Option<StatusWord>,

@@ -1,6 +1,7 @@
 //! Identities: whom roles can be assigned to, and who turns out to be one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::policy::claims::{ClaimName, ClaimPattern, ClaimRule};
 use crate::policy::credential::PrincipalId;
@@ -43,7 +44,8 @@ fn identity(
     }
     let rules: Vec<_> = document.matches.iter().filter_map(|rule| self::rule(rule, providers, problems)).collect();
     // For a managed one the installation vouches.
-    if document.matches.is_empty() && document.secrets.is_empty() && !kind.is_managed() {
+    let has_secrets = !document.secrets.is_empty() || document.verified_by.is_some();
+    if document.matches.is_empty() && !has_secrets && !kind.is_managed() {
         let problem = Problem::warning(&name.origin, format!("nobody can be identity `{}`", name.value));
         problems.push(problem.hint("say under `matches` whom an identity provider must describe for it"));
     }
@@ -57,6 +59,7 @@ fn identity(
         tenant_id: document.tenant_id.as_ref().and_then(|id| guid(id, problems)),
         rules: rules.into(),
         secrets: secrets(name, document, client_id.as_ref(), compiler, problems).into(),
+        verified_by: document.verified_by.as_ref().and_then(|by| verified_by(by, document, providers, problems)),
         client_id,
         status: document.status,
         origin: name.origin.clone(),
@@ -83,6 +86,43 @@ fn secrets(
     let usual = Names::These(names::TOKEN_PASSWORDS);
     passwords::compile(&document.secrets, &owner, usual, &mut secrets, compiler, problems);
     secrets
+}
+
+/// The provider at which the secret is verified. What it says of the service principal has to mean it.
+fn verified_by(
+    by: &At<String>,
+    document: &IdentityDocument,
+    providers: &IdentityProviderDocuments,
+    problems: &mut Problems,
+) -> Option<Arc<str>> {
+    let refused = if document.kind.value != IdentityKind::ServicePrincipal {
+        Some(("only an identity of type `ServicePrincipal` has a secret to verify", "change its type, or remove this"))
+    } else if !document.secrets.is_empty() {
+        Some(("`verifiedBy` takes the place of `secrets`", "keep one of them"))
+    } else {
+        None
+    };
+    if let Some((what, hint)) = refused {
+        problems.push(Problem::new(&by.origin, what).hint(hint));
+        return None;
+    }
+    let provider = provider(by, providers, problems)?;
+    if !document.matches.iter().any(|rule| rule.provider.value == by.value) {
+        let what = format!("nothing that `{}` says makes a caller this service principal", by.value);
+        let hint = "say under `matches` what its token for the client says, such as `azp` or `client_id`";
+        problems.push(Problem::new(&by.origin, what).hint(hint));
+    }
+    Some(provider)
+}
+
+/// The provider of this name.
+fn provider(name: &At<String>, providers: &IdentityProviderDocuments, problems: &mut Problems) -> Option<Arc<str>> {
+    let provider = providers.keys().find(|known| known.value == name.value);
+    if provider.is_none() {
+        let known = providers.keys().map(|name| name.as_str());
+        problems.push(missing("identity provider", name, known, "declare it under `identityProviders`"));
+    }
+    provider.map(|name| name.as_str().into())
 }
 
 fn guid(text: &At<String>, problems: &mut Problems) -> Option<Guid> {
@@ -128,19 +168,14 @@ fn rule(
     providers: &IdentityProviderDocuments,
     problems: &mut Problems,
 ) -> Option<ClaimRule> {
-    let provider = providers.keys().find(|name| name.value == document.provider.value);
-    if provider.is_none() {
-        let known = providers.keys().map(|name| name.as_str());
-        let hint = "declare it under `identityProviders`";
-        problems.push(missing("identity provider", &document.provider, known, hint));
-    }
+    let provider = provider(&document.provider, providers, problems);
     if document.claims.is_empty() {
         let what = format!("a rule without a claim would match everybody whom `{}` knows", document.provider.value);
         let hint = "name the claims that must hold, such as `sub: repo:acme/app:ref:refs/heads/main`";
         problems.push(Problem::new(&document.claims.origin, what).hint(hint));
     }
     let claims = document.claims.iter().map(|(name, text)| claim(name, text, problems)).collect::<Vec<_>>();
-    Some(ClaimRule { provider: provider?.as_str().into(), claims: claims.into_iter().collect::<Option<_>>()? })
+    Some(ClaimRule { provider: provider?, claims: claims.into_iter().collect::<Option<_>>()? })
 }
 
 fn claim(name: &At<String>, text: &At<String>, problems: &mut Problems) -> Option<(ClaimName, ClaimPattern)> {

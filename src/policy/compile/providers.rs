@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::policy::address::check_provider_url;
 use crate::policy::claims::ClaimName;
 use crate::policy::document::{IdentityProviderDocument, IdentityProviderDocuments, JwksDocument, SignInDocument};
-use crate::policy::identity::{IdentityProvider, OWN_PROVIDER, ProviderAlgorithm, ProviderKeys, SignIn};
+use crate::policy::identity::{IdentityProvider, OWN_PROVIDER, ProviderAlgorithm, ProviderKeys, SignIn, TokenRequest};
 use crate::policy::names;
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
@@ -65,7 +65,9 @@ fn provider(
     let ca = document.ca.as_ref().map(|path| authorities(path, document, compiler, problems));
     let subject_claim = document.subject_claim.as_ref().map(|claim| self::claim(claim, problems));
     let name_claim = document.name_claim.as_ref().map(|claim| self::claim(claim, problems));
+    let sign_in = document.sign_in.as_ref().and_then(|written| sign_in(written, problems));
     Some(IdentityProvider {
+        client_credentials: client_credentials(document, sign_in.as_ref(), problems),
         algorithms: algorithms(document, problems),
         clock_skew: clock_skew(document.clock_skew.as_ref(), problems),
         name: named?,
@@ -75,7 +77,7 @@ fn provider(
         ca,
         subject_claim: subject_claim.unwrap_or_else(|| SUBJECT.into()),
         name_claim,
-        sign_in: document.sign_in.as_ref().and_then(|written| sign_in(written, problems)),
+        sign_in,
         origin: name.origin.clone(),
     })
 }
@@ -128,14 +130,7 @@ fn keys(jwks: Option<&At<JwksDocument>>, compiler: Compiler<'_>, problems: &mut 
 }
 
 fn sign_in(written: &At<SignInDocument>, problems: &mut Problems) -> Option<SignIn> {
-    let mut word = |text: &At<String>| {
-        // RFC 6749, appendices A.1 and A.4.
-        let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if !is_word {
-            problems.push(Problem::new(&text.origin, "not a word of visible ASCII characters"));
-        }
-        is_word.then(|| text.as_str().into())
-    };
+    let mut word = |text: &At<String>| word(text, problems);
     let defaults = || SIGN_IN_SCOPES.map(Box::from).into();
     let scopes = written.scopes.as_ref().map(|scopes| scopes.iter().filter_map(&mut word).collect());
     Some(SignIn {
@@ -144,6 +139,37 @@ fn sign_in(written: &At<SignInDocument>, problems: &mut Problems) -> Option<Sign
         resource: written.resource.as_ref().and_then(&mut word),
         client_id: word(&written.client_id)?,
     })
+}
+
+/// What the file says, else what people are given tokens for.
+fn client_credentials(
+    document: &IdentityProviderDocument,
+    sign_in: Option<&SignIn>,
+    problems: &mut Problems,
+) -> TokenRequest {
+    let Some(written) = &document.client_credentials else {
+        let of_people = |sign_in: &SignIn| TokenRequest {
+            scopes: Box::default(),
+            audience: sign_in.audience.clone(),
+            resource: sign_in.resource.clone(),
+        };
+        return sign_in.map(of_people).unwrap_or_default();
+    };
+    let mut word = |text: &At<String>| word(text, problems);
+    TokenRequest {
+        scopes: written.scopes.iter().filter_map(&mut word).collect(),
+        audience: written.audience.as_ref().and_then(&mut word),
+        resource: written.resource.as_ref().and_then(&mut word),
+    }
+}
+
+/// As RFC 6749 has client ids and scopes (appendices A.1 and A.4).
+fn word(text: &At<String>, problems: &mut Problems) -> Option<Box<str>> {
+    let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_word {
+        problems.push(Problem::new(&text.origin, "not a word of visible ASCII characters"));
+    }
+    is_word.then(|| text.as_str().into())
 }
 
 fn is_key_set(text: &Secret) -> Result<(), String> {

@@ -65,8 +65,14 @@ fn compile(name: &str, set: &StoredIdentity, told: &mut Told<'_>) -> Option<Iden
     if !is_service_principal && (!set.secrets.is_empty() || set.verified_by.is_some()) {
         told.push("only an identity of type `ServicePrincipal` has secrets: they open nothing");
     }
-    if set.verified_by.is_some() {
-        told.push("secrets that a provider verifies are not available in this version: they open nothing");
+    let verified_by = set.verified_by.as_deref().filter(|_| is_service_principal);
+    if verified_by.is_some() && !set.secrets.is_empty() {
+        told.push("its secret is verified by a provider: those that it has here open nothing");
+    }
+    if let Some(by) = verified_by.filter(|by| !set.matches.iter().any(|rule| rule.provider == **by)) {
+        told.push(&format!(
+            "nothing that `{by}`, which verifies its secret, says makes a caller this service principal"
+        ));
     }
     let secrets = if is_service_principal && set.verified_by.is_none() { set.secrets.as_slice() } else { &[] };
     Some(Identity {
@@ -78,6 +84,7 @@ fn compile(name: &str, set: &StoredIdentity, told: &mut Told<'_>) -> Option<Iden
         tenant_id: set.tenant_id.clone(),
         rules: set.matches.iter().filter_map(|written| rule(written, told)).collect(),
         secrets: passwords(secrets, told).into(),
+        verified_by: verified_by.map(Into::into),
         status: set.status,
         origin: Origin::store(),
     })

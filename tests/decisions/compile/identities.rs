@@ -55,6 +55,45 @@ policy.yaml:2:70: no algorithm is allowed, so no token of this provider is accep
   hint: leave `algorithms` out for `RS256` and `ES256`",
     ),
     (
+        "what a token is asked for",
+        "  corp: { issuer: https://corp.example, audiences: [seawall] }",
+        "  corp: { issuer: https://corp.example, audiences: [seawall], clientCredentials: { scopes: [''], resource: a b } }",
+        "policy.yaml:2:93: not a word of visible ASCII characters
+policy.yaml:2:108: not a word of visible ASCII characters",
+    ),
+    // Secrets that a provider verifies.
+    (
+        "a secret that nobody verifies",
+        "    secrets: [{ name: password1, file: a }]",
+        "    verifiedBy: corps
+    matches: [{ provider: corp, claims: { azp: vault } }]",
+        "policy.yaml:10:17: there is no identity provider `corps`
+  hint: did you mean `corp`?",
+    ),
+    (
+        "a secret that is verified here and at a provider",
+        "    secrets: [{ name: password1, file: a }]",
+        "    secrets: [{ name: password1, file: a }]
+    verifiedBy: corp",
+        "policy.yaml:11:17: `verifiedBy` takes the place of `secrets`
+  hint: keep one of them",
+    ),
+    (
+        "a provider that verifies the secret and means nobody by it",
+        "    secrets: [{ name: password1, file: a }]",
+        "    verifiedBy: corp",
+        "policy.yaml:10:17: nothing that `corp` says makes a caller this service principal
+  hint: say under `matches` what its token for the client says, such as `azp` or `client_id`",
+    ),
+    (
+        "a secret of a machine",
+        "    type: UserAssigned",
+        "    type: UserAssigned
+    verifiedBy: corp",
+        "policy.yaml:6:17: only an identity of type `ServicePrincipal` has a secret to verify
+  hint: change its type, or remove this",
+    ),
+    (
         "a provider's name, its clock and its claims",
         "  corp: { issuer: https://corp.example, audiences: [seawall] }",
         "  corp: { issuer: https://corp.example, audiences: [seawall] }

@@ -110,6 +110,20 @@ fn what_cannot_be_read_grants_nothing_and_is_told() {
         check_identity("ci", &has_secrets(IdentityKind::UserAssigned)).unwrap_err().contains("only an identity of")
     );
     assert_eq!(check_identity("ci", &has_secrets(IdentityKind::ServicePrincipal)), Ok(()));
+    let verified = |set: StoredIdentity| StoredIdentity { verified_by: Some("corp".to_owned()), ..set };
+    let without = |set: StoredIdentity| StoredIdentity { secrets: Vec::new(), ..verified(set) };
+    let ci = || has_secrets(IdentityKind::ServicePrincipal);
+    for (set, sentence) in [
+        (verified(ci()), "those that it has here open nothing"),
+        (without(has_secrets(IdentityKind::User)), "only an identity of type `ServicePrincipal` has secrets"),
+        (StoredIdentity { matches: vec![rule("other", &[("sub", "ci")])], ..without(ci()) }, "nothing that `corp`"),
+    ] {
+        assert!(check_identity("ci", &set).unwrap_err().contains(sentence), "{sentence}");
+        let house = House::new(FILE).identity("ci", &set).assign("myregistry", "a1", &role("ci", "Owner"));
+        let found = by_secret(&house.one(), &set.client_id);
+        assert!(found.is_none_or(|caller| caller.credential.is_none()), "{sentence}");
+    }
+    assert_eq!(check_identity("ci", &without(ci())), Ok(()));
     let gone =
         House::new(FILE).identity("joe", &StoredIdentity { matches: vec![rule("gone", &[("sub", "x")])], ..joe() });
     assert!(gone.warnings().contains("identity `joe` has a rule for provider `gone`, which no file declares"));

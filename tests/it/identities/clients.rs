@@ -9,37 +9,38 @@ use crate::harness::registry::{Distribution, Registry};
 use crate::harness::seawall::{Place, Seawall};
 use crate::harness::session::Account;
 
-struct World {
-    provider: Provider,
-    _upstream: Registry,
-    seawall: Seawall,
+/// The client id of a service principal whose secret the provider verifies.
+pub(super) const VERIFIED: &str = "b7f1c0de-12b4-4abc-8def-0123456789ab";
+
+pub(super) struct World {
+    pub(super) provider: Provider,
+    upstream: Registry,
+    pub(super) seawall: Seawall,
 }
 
 impl World {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let (provider, upstream, place) = (Provider::start(), Registry::start(Distribution::V2), Place::new());
-        let document = place.document(&format!(
-            "identityProviders:\n  corp: {{ issuer: \"{}\", audiences: [\"{AUDIENCE}\"] }}\n\
-             identities:\n  builders: {{ type: Group, matches: [ {{ provider: corp, claims: {{ groups: builders }} }} ] }}\n\
-             registries:\n  myregistry: {{ loginServer: \"{}\", upstream: {{ url: \"{}\" }}, roleAssignments: [ {{ identity: \
-             builders, role: Container Registry Repository Writer, repositories: [\"samples/*\"] }} ] }}\n",
-            provider.issuer(),
-            place.login_server(),
-            upstream.url(),
-        ));
-        Self { provider, _upstream: upstream, seawall: place.start(&document) }
+        let document = place.document(&document(&provider, &upstream, &place, "enabled"));
+        Self { provider, upstream, seawall: place.start(&document) }
+    }
+
+    /// Disables the service principal whose secret the provider verifies.
+    pub(super) fn disable(&self) {
+        let place = self.seawall.place();
+        self.seawall.edit(&place.document(&document(&self.provider, &self.upstream, place, "disabled")));
     }
 
     /// What `az acr login --expose-token` gives, and `docker login` takes.
-    fn account(&self) -> Account {
+    fn exchanged(&self) -> Account {
         let host = self.seawall.place().login_server();
         Account::new(NULL_GUID, &self.provider.refresh_token(self.seawall.address(), &host, "ci-bot"))
     }
 
-    fn pushes_and_pulls<C: Client>(&self) {
+    pub(super) fn pushes_and_pulls<C: Client>(&self, account: &Account) {
         let mut client = C::new();
         let login_server = self.seawall.place().login_server();
-        client.log_in(&login_server, &self.account()).expect_success();
+        client.log_in(&login_server, account).expect_success();
         let layout = Layout::image("by an identity");
         let reference = format!("{login_server}/samples/identity:v1");
         client.load(&layout, &reference);
@@ -52,17 +53,36 @@ impl World {
     }
 }
 
+fn document(provider: &Provider, upstream: &Registry, place: &Place, status: &str) -> String {
+    let writes = "role: Container Registry Repository Writer, repositories: [\"samples/*\"]";
+    format!(
+        "identityProviders:\n  corp:\n    issuer: \"{}\"\n    audiences: [\"{AUDIENCE}\"]\n    clientCredentials: {{ \
+         resource: \"{AUDIENCE}\", scopes: [registry] }}\n\
+         identities:\n  builders: {{ type: Group, matches: [ {{ provider: corp, claims: {{ groups: builders }} }} ] }}\n  \
+         deployer: {{ type: ServicePrincipal, status: {status}, clientId: {VERIFIED}, verifiedBy: corp, matches: [ {{ provider: \
+         corp, claims: {{ client_id: {VERIFIED} }} }} ] }}\n\
+         registries:\n  myregistry:\n    loginServer: \"{}\"\n    upstream: {{ url: \"{}\" }}\n    roleAssignments: [ \
+         {{ identity: builders, {writes} }}, {{ identity: deployer, {writes} }}, {{ identity: deployer, role: Reader }} ]\n",
+        provider.issuer(),
+        place.login_server(),
+        upstream.url(),
+    )
+}
+
 #[test]
 fn docker_logs_in_with_the_null_guid() {
-    World::start().pushes_and_pulls::<Docker>();
+    let world = World::start();
+    world.pushes_and_pulls::<Docker>(&world.exchanged());
 }
 
 #[test]
 fn skopeo_logs_in_with_the_null_guid() {
-    World::start().pushes_and_pulls::<Skopeo>();
+    let world = World::start();
+    world.pushes_and_pulls::<Skopeo>(&world.exchanged());
 }
 
 #[test]
 fn podman_logs_in_with_the_null_guid() {
-    World::start().pushes_and_pulls::<Podman>();
+    let world = World::start();
+    world.pushes_and_pulls::<Podman>(&world.exchanged());
 }

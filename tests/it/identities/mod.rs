@@ -17,4 +17,5 @@ mod provider_trouble;
 mod sdk;
 mod service_principals;
 mod task;
+mod verified;
 mod world;

@@ -4,7 +4,7 @@
 //   node idp.mjs sign JWKS_FILE             signs the tokens that standard input describes, whatever they say
 //   node idp.mjs serve JWKS_FILE PORT AUDIENCE
 //
-// Signs with the first key of the file and publishes all of them. Clients: `ci-bot` and `stranger` with the secret `NAME-secret` (client_credentials), `cli` (device
+// Signs with the first key of the file and publishes all of them. Clients: `ci-bot`, `stranger` and a GUID with the secret `NAME-secret` (client_credentials), `cli` (device
 // flow). Access tokens for AUDIENCE are JWTs that live ten minutes and say `groups`, `oid` and `tid`.
 
 import { constants, createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
@@ -58,6 +58,7 @@ const provider = new Provider(issuer, {
   clients: [
     machine('ci-bot'),
     machine('stranger'),
+    machine('b7f1c0de-12b4-4abc-8def-0123456789ab'),
     {
       client_id: 'cli',
       token_endpoint_auth_method: 'none',

@@ -4,6 +4,7 @@ mod claims;
 mod fetching;
 mod headers;
 mod mutations;
+mod secrets;
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -20,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::auth::signed_token::forge::{now, unsigned};
-use crate::policy::identity::{ProviderAlgorithm, ProviderKeys};
+use crate::policy::identity::{ProviderAlgorithm, ProviderKeys, TokenRequest};
 use crate::policy::origin::Origin;
 
 const AUDIENCE: &str = "https://registry.example.com";
@@ -209,14 +210,19 @@ async fn answer(
     }
 }
 
-/// The path that is asked for.
+/// The path that is asked for; of a request with a body a line each with its credential and the body.
 async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).ok()?;
-    Some(head.split(' ').nth(1)?.to_owned())
+    let path = head.split(' ').nth(1)?;
+    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let Some(length) = field("content-length") else { return Some(path.to_owned()) };
+    let mut body = vec![0; length.parse().ok()?];
+    stream.read_exact(&mut body).await.ok()?;
+    Some([path, field("authorization").unwrap_or_default(), &String::from_utf8(body).ok()?].join("\n"))
 }
 
 fn provider(name: &str, issuer: &str, keys: ProviderKeys) -> IdentityProvider {
@@ -231,6 +237,7 @@ fn provider(name: &str, issuer: &str, keys: ProviderKeys) -> IdentityProvider {
         subject_claim: "sub".into(),
         name_claim: None,
         sign_in: None,
+        client_credentials: TokenRequest::default(),
         origin: Origin::built_in(),
     }
 }
