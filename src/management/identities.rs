@@ -8,14 +8,13 @@ use super::call::{Answer, Call};
 use super::error::ApiError;
 use super::models::{IdentityProperties, IdentityResource, IdentityUpdate, List, Moment, Word};
 use super::principals::{
-    Item, check_new, checked_rules, declared, declared_rules, find, key, made, not_found, page, refuse_declared,
-    shown_rules, tenant,
+    Described, Item, check_new, checked_rules, declared, declared_rules, find, key, made, not_found, page,
+    refuse_declared, shown_rules, tenant,
 };
-use super::write::{Change, Changed, modify};
+use super::write::{Changed, modify};
 use super::{Settings, principals};
-use crate::policy::document::TokenStatus;
 use crate::policy::identity::{Guid, Identity, IdentityKind};
-use crate::policy::stored::{StoredClaimRule, StoredIdentity};
+use crate::policy::stored::StoredIdentity;
 
 const TYPE: &str = "Microsoft.ManagedIdentity/userAssignedIdentities";
 
@@ -54,7 +53,7 @@ pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
     let sent = Sent::read(call)?;
     let change = |before: Option<StoredIdentity>| {
         let before = before.map(shown).transpose()?;
-        made(call, &snapshot, name, before, sent.kind).map(|identity| sent.apply_to(identity))
+        sent.described.change(name, made(call, &snapshot, name, before, sent.kind)?)
     };
     answer(call, modify(call, key(name), change).await?)
 }
@@ -65,7 +64,7 @@ pub(super) async fn update(call: &Call) -> Result<Answer, ApiError> {
     let sent = Sent::read(call)?;
     let change = |before: Option<StoredIdentity>| {
         let before = shown(before.ok_or_else(|| not_found(name))?)?;
-        made(call, &snapshot, name, Some(before), sent.kind).map(|identity| sent.apply_to(identity))
+        sent.described.change(name, made(call, &snapshot, name, Some(before), sent.kind)?)
     };
     answer(call, modify(call, key(name), change).await?)
 }
@@ -85,9 +84,7 @@ fn shown(identity: StoredIdentity) -> Result<StoredIdentity, ApiError> {
 /// What a request says, checked.
 struct Sent {
     kind: Option<IdentityKind>,
-    matches: Option<Vec<StoredClaimRule>>,
-    status: Option<TokenStatus>,
-    tags: Option<BTreeMap<String, String>>,
+    described: Described,
 }
 
 impl Sent {
@@ -100,20 +97,7 @@ impl Sent {
         }
         let snapshot = call.snapshot()?;
         let matches = properties.matches.map(|rules| checked_rules(&snapshot, rules)).transpose()?;
-        Ok(Self { kind, matches, status: properties.status.map(|word| word.0), tags })
-    }
-
-    fn apply_to(&self, mut identity: StoredIdentity) -> Change<StoredIdentity> {
-        if let Some(matches) = &self.matches {
-            identity.matches.clone_from(matches);
-        }
-        if let Some(status) = self.status {
-            identity.status = status;
-        }
-        if let Some(tags) = &self.tags {
-            identity.tags.clone_from(tags);
-        }
-        Change::Put(identity)
+        Ok(Self { kind, described: Described { matches, status: properties.status.map(|word| word.0), tags } })
     }
 }
 

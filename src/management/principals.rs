@@ -12,8 +12,7 @@ use super::lists;
 use super::models::MatchRule;
 use super::scope_maps::{deleted, refuse_other_case};
 use super::tokens::random_id;
-use super::write::{self, read};
-use crate::policy::PolicySnapshot;
+use super::write::{self, Change, read};
 use crate::policy::claims::{ClaimName, ClaimPattern};
 use crate::policy::credential::PrincipalId;
 use crate::policy::document::TokenStatus;
@@ -21,6 +20,7 @@ use crate::policy::identity::{Guid, Identity, IdentityKind};
 use crate::policy::names;
 use crate::policy::origin::Origin;
 use crate::policy::stored::{StoredClaimRule, StoredIdentity, StoredRoleAssignment};
+use crate::policy::{self, PolicySnapshot};
 use crate::store::{Expected, Kind, ObjectKey, Revision, Write};
 
 /// Of all kinds together: lists are read whole.
@@ -141,6 +141,33 @@ fn new(call: &Call, kind: IdentityKind) -> Result<StoredIdentity, ApiError> {
 
 fn random_guid() -> Result<Guid, ApiError> {
     Guid::parse(&Uuid::new_v4().to_string()).ok_or_else(|| ApiError::internal(&"a random GUID is none"))
+}
+
+/// What a request says of an identity of any kind, checked.
+pub(super) struct Described {
+    pub(super) matches: Option<Vec<StoredClaimRule>>,
+    pub(super) status: Option<TokenStatus>,
+    pub(super) tags: Option<BTreeMap<String, String>>,
+}
+
+impl Described {
+    /// The change that makes `identity` what is said of it. What is not named stays.
+    ///
+    /// # Errors
+    /// 400 for what the policy would not understand, or would give no effect.
+    pub(super) fn change(&self, name: &str, mut identity: StoredIdentity) -> Result<Change<StoredIdentity>, ApiError> {
+        if let Some(matches) = &self.matches {
+            identity.matches.clone_from(matches);
+        }
+        if let Some(status) = self.status {
+            identity.status = status;
+        }
+        if let Some(tags) = &self.tags {
+            identity.tags.clone_from(tags);
+        }
+        policy::check_identity(name, &identity).map_err(|error| ApiError::invalid("properties", error))?;
+        Ok(Change::Put(identity))
+    }
 }
 
 /// Deletes the identity `name`, and what is assigned to it, at once.

@@ -22,7 +22,7 @@ use super::write::{self, Change, Changed, modify, read};
 use crate::policy::identity::{Guid, IdentityKind};
 use crate::policy::role::{Grants, Role, RoleAssignment};
 use crate::policy::stored::{StoredGrants, StoredRoleAssignment};
-use crate::policy::{PolicySnapshot, Registry};
+use crate::policy::{self, PolicySnapshot, Registry};
 use crate::store::{Kind, ObjectKey};
 
 const TYPE: &str = "Microsoft.Authorization/roleAssignments";
@@ -128,7 +128,7 @@ pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
     let sent = Sent::read(call, &snapshot, &place).await?;
     refuse_same(call, &snapshot, &place, &id, &sent).await?;
     let change = |before: Option<StoredRoleAssignment>| {
-        let Some(before) = before else { return Ok(Change::Put(sent.made(call))) };
+        let Some(before) = before else { return checked(&place, sent.made(call)) };
         if (&before.principal_id, &before.grants) != (&sent.principal_id, &sent.grants) {
             let message =
                 "the principal and the role of a role assignment cannot be changed; delete it, and make another";
@@ -136,7 +136,7 @@ pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
         }
         let Sent { description, repositories, .. } = sent.clone();
         let repositories = repositories.or_else(|| before.repositories.clone());
-        Ok(Change::Put(StoredRoleAssignment { repositories, description, ..before }))
+        checked(&place, StoredRoleAssignment { repositories, description, ..before })
     };
     let Changed { contents, revision, existed, mut names, .. } = modify(call, place.key(&id), change).await?;
     let contents = contents.ok_or_else(|| place.not_found(call, id.as_str()))?;
@@ -250,6 +250,13 @@ impl Sent {
         let created_by = call.caller.to_string();
         StoredRoleAssignment { principal_id, grants, repositories, description, created_by, creation_date: call.now }
     }
+}
+
+/// Stores what has an effect only.
+fn checked(place: &Place, assignment: StoredRoleAssignment) -> Result<Change<StoredRoleAssignment>, ApiError> {
+    policy::check_role_assignment(matches!(place, Place::All), &assignment)
+        .map_err(|error| ApiError::invalid("properties", error))?;
+    Ok(Change::Put(assignment))
 }
 
 /// The id of an identity that there is.

@@ -14,7 +14,7 @@ use super::models::{
 };
 use super::passwords;
 use super::principals::{
-    self, Item, check_new, checked_rules, declared, declared_rules, find, key, made, page, refuse_declared,
+    self, Described, Item, check_new, checked_rules, declared, declared_rules, find, key, made, page, refuse_declared,
     shown_rules, tenant,
 };
 use super::uses::Uses;
@@ -22,7 +22,6 @@ use super::write::{Change, Changed, modify};
 use crate::clock::Timestamp;
 use crate::policy::PolicySnapshot;
 use crate::policy::credential::CredentialId;
-use crate::policy::document::TokenStatus;
 use crate::policy::identity::{Guid, Identity, IdentityKind};
 use crate::policy::names::TOKEN_PASSWORDS;
 use crate::policy::stored::{StoredClaimRule, StoredIdentity};
@@ -69,7 +68,7 @@ pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
     let change = |before: Option<StoredIdentity>| {
         let is_new = before.is_none();
         let identity = made(call, &snapshot, name, before, Some(IdentityKind::ServicePrincipal))?;
-        Ok(Change::Put(sent.applied_to(sent.with_client_id(identity, is_new)?)?))
+        sent.change(name, sent.with_client_id(identity, is_new)?)
     };
     answer(call, modify(call, key(name), change).await?).await
 }
@@ -80,7 +79,7 @@ pub(super) async fn update(call: &Call) -> Result<Answer, ApiError> {
     let sent = Sent::read(call)?;
     let change = |before| {
         let identity = sent.with_client_id(existing(before, name)?, false)?;
-        Ok(Change::Put(sent.applied_to(identity)?))
+        sent.change(name, identity)
     };
     answer(call, modify(call, key(name), change).await?).await
 }
@@ -170,9 +169,7 @@ struct Sent {
     client_id: Option<Guid>,
     /// Empty: none.
     verified_by: Option<String>,
-    matches: Option<Vec<StoredClaimRule>>,
-    status: Option<TokenStatus>,
-    tags: Option<BTreeMap<String, String>>,
+    described: Described,
 }
 
 impl Sent {
@@ -182,7 +179,8 @@ impl Sent {
         let matches = properties.matches.map(|rules| checked_rules(&snapshot, rules)).transpose()?;
         let verified_by = properties.verified_by.map(|by| checked_provider(&snapshot, by)).transpose()?;
         let client_id = properties.client_id.map(|id| checked_client_id(call, &snapshot, &id)).transpose()?;
-        Ok(Self { client_id, verified_by, matches, status: properties.status.map(|word| word.0), tags })
+        let described = Described { matches, status: properties.status.map(|word| word.0), tags };
+        Ok(Self { client_id, verified_by, described })
     }
 
     /// A client id is chosen once, and only where a provider knows the client by it: ours are random.
@@ -200,21 +198,12 @@ impl Sent {
         Ok(identity)
     }
 
-    fn applied_to(&self, mut identity: StoredIdentity) -> Result<StoredIdentity, ApiError> {
+    fn change(&self, name: &str, mut identity: StoredIdentity) -> Result<Change<StoredIdentity>, ApiError> {
         if let Some(by) = &self.verified_by {
             identity.verified_by = Some(by.clone()).filter(|by| !by.is_empty());
         }
-        if let Some(matches) = &self.matches {
-            identity.matches.clone_from(matches);
-        }
-        if let Some(status) = self.status {
-            identity.status = status;
-        }
-        if let Some(tags) = &self.tags {
-            identity.tags.clone_from(tags);
-        }
-        check_verified_by(&identity)?;
-        Ok(identity)
+        check_verified_by(&identity, self.described.matches.as_ref())?;
+        self.described.change(name, identity)
     }
 }
 
@@ -239,13 +228,13 @@ fn checked_client_id(call: &Call, snapshot: &PolicySnapshot, text: &str) -> Resu
 }
 
 /// Where a provider verifies the secret there is none here, and what the provider says has to mean somebody.
-fn check_verified_by(identity: &StoredIdentity) -> Result<(), ApiError> {
+fn check_verified_by(identity: &StoredIdentity, matches: Option<&Vec<StoredClaimRule>>) -> Result<(), ApiError> {
     let Some(by) = &identity.verified_by else { return Ok(()) };
     if !identity.secrets.is_empty() {
         let message = "it has secrets here, and a provider cannot verify those: delete them first";
         return Err(ApiError::conflict("VerifiedByProvider", message));
     }
-    if !identity.matches.iter().any(|rule| rule.provider == *by) {
+    if !matches.unwrap_or(&identity.matches).iter().any(|rule| rule.provider == *by) {
         let message =
             format!("a rule has to say what the token of '{by}' says of it, such as its 'azp' or 'client_id'");
         return Err(ApiError::invalid("properties.matches", message));
