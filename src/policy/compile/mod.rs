@@ -70,6 +70,7 @@ pub fn compile(document: &PolicyDocument, compiler: Compiler<'_>) -> (Option<Dec
         .collect();
     alike(documents, &mut problems);
     shared_hosts(&registries, &mut problems);
+    upstream_credential::shared_services(documents, &mut problems);
     let policy = (!problems.are_fatal()).then(|| DeclaredPolicy::new(registries, house.identities, everywhere));
     (policy, problems)
 }

@@ -1,9 +1,12 @@
 //! `upstream.credential`: which keys belong to its type, where its secret is, what it is bound to.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::policy::address::{UpstreamTarget, UrlOrigin};
-use crate::policy::document::{SecretDocument, UpstreamCredentialDocument, UpstreamCredentialKind, UpstreamDocument};
+use crate::policy::document::{
+    RegistryDocuments, SecretDocument, UpstreamCredentialDocument, UpstreamCredentialKind, UpstreamDocument,
+};
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::upstream_credential::{Account, MintedAccess, TokenService, UpstreamCredential};
@@ -209,6 +212,30 @@ fn minted(
     let service = service_text?;
     let identity = bound.identity(&["minted", issuer.as_deref().unwrap_or_default(), &service, &account]);
     Some(MintedAccess { issuer, service, account, identity })
+}
+
+/// A minted token is good wherever its service is: neither another upstream nor clients should have the same.
+pub(super) fn shared_services(documents: &RegistryDocuments, problems: &mut Problems) {
+    let mut seen: HashMap<String, (&At<String>, &At<String>)> = HashMap::new();
+    for (name, document) in documents {
+        let Some(service) = document.upstream.credential.as_ref().and_then(|one| one.service.as_ref()) else {
+            continue;
+        };
+        let mut warn = |what: String, hint: String| problems.push(Problem::warning(&service.origin, what).hint(hint));
+        let url = &document.upstream.url;
+        match seen.insert(service.to_ascii_lowercase(), (name, url)) {
+            Some((first, other)) if other.value != url.value => {
+                let what = format!("the upstream of registry `{}` has this service too", first.value);
+                warn(what, "a token for one is good at the other: give each a `service` of its own".to_owned());
+            }
+            _ => {}
+        }
+        let others = documents.iter().filter(|(other, _)| other.value != name.value);
+        for (other, _) in others.filter(|(_, other)| other.login_server.eq_ignore_ascii_case(service)) {
+            let what = format!("this service is the login server of registry `{}`", other.value);
+            warn(what, "the upstream accepts the access tokens of that registry's clients: choose another".to_owned());
+        }
+    }
 }
 
 /// What tokens are bound to besides the credential itself.

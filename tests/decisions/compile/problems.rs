@@ -453,6 +453,28 @@ policy.yaml:6:68: warning: the upstream's service is called like the login serve
   hint: give it another `service`, or whoever reaches it passes seawall's rules by",
     ),
     (
+        "tokens that are good at another upstream, or come from another registry's clients",
+        "myregistry:
+  loginServer: r.example.com
+  upstream: { url: https://a, credential: { type: minted, service: distribution } }
+yourregistry:
+  loginServer: s.example.com
+  upstream: { url: https://b, credential: { type: minted, service: Distribution } }
+theirregistry:
+  loginServer: t.example.com
+  upstream: { url: https://c, credential: { type: minted, service: r.example.com } }
+samearegistry:
+  loginServer: u.example.com
+  upstream: { url: https://d, credential: { type: minted, service: same } }
+samebregistry:
+  loginServer: v.example.com
+  upstream: { url: https://d, credential: { type: minted, service: same } }",
+        "policy.yaml:6:68: warning: the upstream of registry `myregistry` has this service too
+  hint: a token for one is good at the other: give each a `service` of its own
+policy.yaml:9:68: warning: this service is the login server of registry `myregistry`
+  hint: the upstream accepts the access tokens of that registry's clients: choose another",
+    ),
+    (
         "credentials in clear text",
         "myregistry:
   loginServer: r.example.com
