@@ -24,4 +24,6 @@ pub use table::NetworkTable;
 pub use virtual_networks::{VirtualNetworkMatch, VirtualNetworkRule, VirtualNetworks};
 
 #[cfg(test)]
+mod precedence;
+#[cfg(test)]
 mod tests;

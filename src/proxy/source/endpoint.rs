@@ -100,7 +100,7 @@ mod tests {
             EndpointMark::PscConnectionId(0x1234_5678),
         ];
         assert_eq!(read, expected.map(Some));
-        assert_eq!(KINDS.map(|kind| kind.endpoint(&[tlv(0x04, b""), tlv(0xEB, &[1, b'x'])])), [Ok(None); 3]);
+        assert_eq!(KINDS.map(|kind| kind.endpoint(&[tlv(0x04, b""), tlv(0xEB, &[1, b'x'])])), [const { Ok(None) }; 3]);
     }
 
     #[test]
