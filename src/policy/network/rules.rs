@@ -172,11 +172,13 @@ impl NetworkRules {
     }
 
     /// The same rules with these private endpoints.
+    #[must_use]
     pub fn with_endpoints(self, endpoints: Arc<PrivateEndpoints>) -> Self {
         Self { endpoints, ..self }
     }
 
     /// The same rules with these virtual networks.
+    #[must_use]
     pub fn with_virtual_networks(self, virtual_networks: Arc<VirtualNetworks>) -> Self {
         let virtual_networks = Some(virtual_networks).filter(|some| !some.rules().is_empty());
         Self { virtual_networks, ..self }

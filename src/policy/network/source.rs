@@ -27,12 +27,14 @@ impl<'a> Source<'a> {
         Self { address: address.into(), listener: "", network: &PUBLIC }
     }
 
-    /// The same address behind a private endpoint.
+    /// The same over this network.
+    #[must_use]
     pub fn behind(self, network: &'a Network) -> Self {
         Self { network, ..self }
     }
 
     /// The same on the listener of this name.
+    #[must_use]
     pub fn on(self, listener: &'a str) -> Self {
         Self { listener, ..self }
     }
