@@ -152,12 +152,12 @@ registries:
     assert_eq!(
         written("{ name: lab, address: 127.0.0.1:1 }"),
         [
-            "7:77 there is no listener \"inner\", so nothing matches",
-            &format!("9:45 {unread}"),
-            &format!("10:40 {unread}"),
-            &format!("11:50 {unread}"),
-            "12:40 listener \"lab\" is public, so nothing matches",
-            "13:46 no listener is private, so nothing matches",
+            "7:79 there is no listener \"inner\", so nothing matches",
+            &format!("9:46 {unread}"),
+            &format!("10:41 {unread}"),
+            &format!("11:51 {unread}"),
+            "12:41 listener \"lab\" is public, so nothing matches",
+            "13:47 no listener is private, so nothing matches",
         ]
     );
     let balanced = |port: u8, kind: &str| {
@@ -173,7 +173,7 @@ registries:
     ];
     assert_eq!(written(&all.join(", ")), [""; 0]);
     let private = all.join(", ").replace("127.0.0.1:5 }", "127.0.0.1:5, network: private }");
-    assert_eq!(written(&private), ["7:77 listener \"inner\" is private, so nothing matches"]);
+    assert_eq!(written(&private), ["7:79 listener \"inner\" is private, so nothing matches"]);
 }
 
 fn registry_of(text: &str) -> Arc<Registry> {
