@@ -186,6 +186,7 @@ impl NetworkRules {
 
     /// Decides about `source`. A private endpoint is admitted if and only if its connection is approved. Of other sources:
     /// public access first, then the longest prefix of the IP rules, the virtual networks, the default action.
+    #[inline]
     pub fn admit(&self, source: Source<'_>) -> Result<Admitted, Refused> {
         let (effect, reason) = match source.network {
             Network::Public => self.decide_public(source),
@@ -197,6 +198,7 @@ impl NetworkRules {
         }
     }
 
+    #[inline]
     fn decide_public(&self, source: Source<'_>) -> (Effect, Reason) {
         match (self.public, &self.rules) {
             (PublicNetworkAccess::Disabled, _) => (Effect::Deny, Reason::PublicAccessDisabled),
@@ -209,6 +211,7 @@ impl NetworkRules {
     }
 
     /// No IP rule holds the address.
+    #[inline]
     fn decide_unlisted(&self, source: Source<'_>) -> (Effect, Reason) {
         match self.virtual_networks.as_ref().and_then(|some| some.of(source)) {
             Some(rule) => (Effect::Allow, Reason::VirtualNetwork(Arc::clone(rule))),
@@ -217,6 +220,9 @@ impl NetworkRules {
     }
 
     /// The address never meets the rules for public sources: it is one of somebody's private network.
+    ///
+    /// Out of line, so that the common case stays as short as it is without endpoints (`benches/network.rs`).
+    #[cold]
     fn decide_endpoint(&self, source: Source<'_>, mark: &EndpointMark) -> (Effect, Reason) {
         match self.endpoints.of(source, mark) {
             None => (Effect::Deny, Reason::UnknownEndpoint(mark.clone())),

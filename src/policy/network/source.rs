@@ -22,6 +22,7 @@ pub struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// A source on a public network, on no listener in particular.
+    #[inline]
     pub fn public(address: impl Into<SourceAddress>) -> Self {
         static PUBLIC: Network = Network::Public;
         Self { address: address.into(), listener: "", network: &PUBLIC }
