@@ -12,7 +12,7 @@ use std::sync::Arc;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use seawall::policy::document::{IpRuleDocument, NetworkAction, PublicNetworkAccess};
-use seawall::policy::network::{IpRules, NetworkRules, SourceAddress};
+use seawall::policy::network::{IpRules, NetworkRules, Source, SourceAddress};
 use seawall::policy::origin::{At, Origin};
 use seawall::policy::problem::Problems;
 
@@ -108,7 +108,7 @@ fn decide(bencher: Bencher, family: Family, count: usize, hit: bool) {
     bencher.counter(ItemsCount::new(ADDRESSES)).bench_local(|| {
         let mut admitted = false;
         for place in 0..ADDRESSES {
-            admitted = black_box(rules.admit(addresses[place ^ usize::from(admitted)])).is_ok();
+            admitted = black_box(rules.admit(Source::public(addresses[place ^ usize::from(admitted)]))).is_ok();
         }
         admitted
     });

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seawall::proxy::source::{Progress, parse, progress};
+use seawall::proxy::source::{EndpointKind, Header, Progress, parse, progress};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((size, connection)) = bytes.split_first() else { return };
@@ -28,6 +28,12 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let header = &connection[..taken];
     let read = parse(header);
+    if let Ok(Header::Proxied { tlvs, .. }) = &read {
+        for (kind, code) in [(EndpointKind::Aws, 0xEA), (EndpointKind::Azure, 0xEE), (EndpointKind::Google, 0xE0)] {
+            let marked = tlvs.iter().any(|tlv| tlv.kind == code);
+            assert_eq!(kind.endpoint(tlvs) == Ok(None), !marked, "a private endpoint passes for none");
+        }
+    }
     for end in 0..taken {
         assert!(!matches!(progress(&connection[..end]), Ok(Progress::Complete)), "the header ends in two places");
     }

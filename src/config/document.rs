@@ -13,7 +13,7 @@ use crate::policy::document::{
 };
 use crate::policy::origin::At;
 use crate::policy::tier::Tier;
-use crate::proxy::source::ForwardedHeader;
+use crate::proxy::source::{EndpointKind, ForwardedHeader};
 use crate::telemetry::log::{LogFormat, LogLevel};
 
 /// The file that starts seawall. A change under `registries`, `identities`, `roleAssignments` and `identityProviders` is
@@ -83,6 +83,21 @@ pub struct ListenerDocument {
     pub tls: Option<At<TlsDocument>>,
     #[serde(default)]
     pub source: Option<At<SourceDocument>>,
+    /// Over what connections come in here. Default `public`.
+    #[serde(default)]
+    pub network: ListenerNetwork,
+}
+
+/// What a listener knows of the network in front of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ListenerNetwork {
+    /// The public rules of a registry apply.
+    #[default]
+    Public,
+    /// Every connection is one of a private endpoint: the one that `source.privateEndpoint` tells, else the listener's own.
+    /// Only registries with an approved connection for it admit it.
+    Private,
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -114,6 +129,10 @@ pub struct SourceDocument {
     /// Nobody else's word about the caller's address is taken.
     #[serde(default)]
     pub trusted: Option<At<Vec<At<String>>>>,
+    /// With `proxyProtocol`: whose private endpoints the balancers tell of, in an extension of version 2. Default: what they
+    /// say about endpoints is not read.
+    #[serde(default)]
+    pub private_endpoint: Option<At<EndpointKind>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

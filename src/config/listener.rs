@@ -72,7 +72,7 @@ fn listener(document: &ListenerDocument, taken: &mut Taken, problems: &mut Probl
     }
     let tls = document.tls.as_ref().map(|document| tls(document, problems));
     let source = document.source.as_ref().map_or(Some(Source::Peer), |document| source(document, problems));
-    Some(Listener { name, address: address?, tls, source: source? })
+    Some(Listener { name, address: address?, tls, source: source?, network: document.network })
 }
 
 pub(super) fn tls(document: &At<TlsDocument>, problems: &mut Problems) -> Tls {
@@ -89,7 +89,7 @@ fn certificate(document: &CertificateDocument, problems: &mut Problems) -> Certi
 }
 
 fn source(document: &At<SourceDocument>, problems: &mut Problems) -> Option<Source> {
-    let SourceDocument { mode, header, trusted } = &document.value;
+    let SourceDocument { mode, header, trusted, private_endpoint } = &document.value;
     // At the mode, so that nothing follows from a mode that was refused.
     let mut refuse = |key, modes| {
         let problem = Problem::new(&mode.origin, format!("this mode takes no {key}"));
@@ -101,10 +101,16 @@ fn source(document: &At<SourceDocument>, problems: &mut Problems) -> Option<Sour
     if trusted.is_some() && mode.value == SourceMode::Peer {
         refuse("trusted", "proxyProtocol or mode: forwarded");
     }
+    if private_endpoint.is_some() && mode.value != SourceMode::ProxyProtocol {
+        refuse("privateEndpoint", "proxyProtocol");
+    }
     let trusted = trusted.as_ref().ok_or(&document.origin);
     match mode.value {
         SourceMode::Peer => Some(Source::Peer),
-        SourceMode::ProxyProtocol => Some(Source::ProxyProtocol { trusted: networks(trusted, problems)? }),
+        SourceMode::ProxyProtocol => {
+            let private_endpoint = private_endpoint.as_ref().map(|kind| kind.value);
+            Some(Source::ProxyProtocol { trusted: networks(trusted, problems)?, private_endpoint })
+        }
         SourceMode::Forwarded => {
             let header = header.as_ref().map(|header| header.value).unwrap_or_default();
             Some(Source::Forwarded { header, trusted: networks(trusted, problems)? })

@@ -12,6 +12,7 @@ use crate::provider::include;
 use crate::provider::reader::{self, Draft};
 
 use document::File;
+pub use document::ListenerNetwork;
 
 pub mod document;
 mod listener;

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::document::ListenerNetwork;
 use crate::auth::keys::SigningAlgorithm;
 use crate::policy::origin::At;
 use crate::policy::tier::Tier;
-use crate::proxy::source::ForwardedHeader;
+use crate::proxy::source::{EndpointKind, ForwardedHeader};
 use crate::telemetry::audit::AuditSink;
 use crate::telemetry::log::{LogFormat, LogLevel};
 
@@ -64,6 +65,7 @@ pub struct Listener {
     /// `None` speaks plain HTTP/1.1.
     pub tls: Option<Tls>,
     pub source: Source,
+    pub network: ListenerNetwork,
 }
 
 /// TLS with HTTP/2 and HTTP/1.1.
@@ -86,7 +88,11 @@ pub enum Source {
     /// The peer address is the source address.
     Peer,
     /// The PROXY protocol header of a connection from one of `trusted`.
-    ProxyProtocol { trusted: Vec<IpNet> },
+    ProxyProtocol {
+        trusted: Vec<IpNet>,
+        /// Whose private endpoints they tell of.
+        private_endpoint: Option<EndpointKind>,
+    },
     /// `header` of a request, as far as it was written by `trusted`.
     Forwarded { header: ForwardedHeader, trusted: Vec<IpNet> },
 }

@@ -10,7 +10,7 @@ use super::*;
 use crate::auth::keys::SigningAlgorithm;
 use crate::policy::origin::{At, Origin};
 use crate::policy::tier::Tier;
-use crate::proxy::source::ForwardedHeader;
+use crate::proxy::source::{EndpointKind, ForwardedHeader};
 use crate::telemetry::audit::AuditSink;
 use crate::telemetry::log::{LogFormat, LogLevel};
 
@@ -110,6 +110,7 @@ fn what_is_left_out_has_its_default() {
             address: "[::1]:80".parse().unwrap(),
             tls: None,
             source: Source::Peer,
+            network: ListenerNetwork::Public,
         }],
         metrics: "127.0.0.1:9464".parse().unwrap(),
         signing: Signing {
@@ -153,6 +154,10 @@ listeners:
   - { name: pp, address: 0.0.0.0:0, source: { mode: proxyProtocol, trusted: [10.0.0.0/8, 192.0.2.7] } }
   - { name: fw, address: '[::]:81', source: { mode: forwarded, header: Forwarded, trusted: ['fd00::/8'] } }
   - { name: xff, address: '[::]:82', source: { mode: forwarded, trusted: [\"::1\"] } }
+  - name: nlb
+    address: '[::]:83'
+    network: private
+    source: { mode: proxyProtocol, trusted: [10.0.0.0/8], privateEndpoint: aws }
 metrics: { address: '[::1]:1' }
 signing: { directory: keys, algorithm: ES256, issuer: me }
 audit: { output: 'file:audit.log' }
@@ -170,11 +175,15 @@ encryptionKey: { file: key }
     assert_eq!(certificates.certificate.value, directory.path().join("a.crt"));
     assert_eq!(certificates.key.value, Path::new("/b.key"));
     let trusted = vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.7/32".parse().unwrap()];
-    assert_eq!(config.listeners[1].source, Source::ProxyProtocol { trusted });
+    assert_eq!(config.listeners[1].source, Source::ProxyProtocol { trusted, private_endpoint: None });
     let (header, trusted) = (ForwardedHeader::Forwarded, vec!["fd00::/8".parse().unwrap()]);
     assert_eq!(config.listeners[2].source, Source::Forwarded { header, trusted });
     let (header, trusted) = (ForwardedHeader::XForwardedFor, vec!["::1".parse::<IpAddr>().unwrap().into()]);
     assert_eq!(config.listeners[3].source, Source::Forwarded { header, trusted });
+    let (trusted, private_endpoint) = (vec!["10.0.0.0/8".parse().unwrap()], Some(EndpointKind::Aws));
+    assert_eq!(config.listeners[4].source, Source::ProxyProtocol { trusted, private_endpoint });
+    let networks = [ListenerNetwork::Public; 4].into_iter().chain([ListenerNetwork::Private]);
+    assert!(config.listeners.iter().map(|listener| listener.network).eq(networks));
     assert_eq!(config.metrics, "[::1]:1".parse().unwrap());
     assert_eq!(config.signing.directory, directory.path().join("keys"));
     assert_eq!((config.signing.algorithm, &*config.signing.issuer), (SigningAlgorithm::Es256, "me"));

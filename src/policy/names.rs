@@ -42,6 +42,8 @@ pub(super) const DECLARED_TOKEN: Form = Form {
 };
 pub(super) const IDENTITY: Form = Form { what: "an identity", ..DECLARED_TOKEN };
 pub(super) const PROVIDER: Form = Form { what: "an identity provider", ..PASSWORD };
+pub(super) const ENDPOINT_CONNECTION: Form = Form { what: "a private endpoint connection", most: 80, ..PASSWORD };
+pub(super) const VIRTUAL_NETWORK_RULE: Form = Form { what: "a virtual network rule", most: 80, ..PASSWORD };
 const PASSWORD: Form = Form {
     what: "a password",
     least: 1,

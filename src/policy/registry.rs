@@ -78,6 +78,11 @@ impl Registry {
         self.properties.anonymous_pull_enabled.value
     }
 
+    /// Whether it admits virtual networks as such: the trusted-service bypass has no effect then (S2-6).
+    pub fn has_virtual_network_rules(&self) -> bool {
+        !self.network.virtual_networks().is_empty()
+    }
+
     /// Nobody in particular, with what he may pull where anonymous pull is on.
     pub fn anonymous(&self) -> Principal {
         Principal::Anonymous(self.properties.anonymous_pull_repositories.value.clone())
@@ -238,7 +243,9 @@ fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules
         (None, Some(rules)) => rules.compiled.clone(),
         (None, None) => Some(Arc::new(IpRules::default())),
     };
-    let network = NetworkRules::new(properties.public_network_access.value, properties.default_action.value, rules);
+    let network = NetworkRules::new(properties.public_network_access.value, properties.default_action.value, rules)
+        .with_endpoints(Arc::clone(&declared.endpoints))
+        .with_virtual_networks(Arc::clone(&declared.virtual_networks));
     let passwords = declared.admin.as_ref().map_or(&set.admin_passwords, |admin| &admin.value);
     let admin = Admin {
         name: Arc::clone(&declared.name),

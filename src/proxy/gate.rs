@@ -31,6 +31,7 @@ use super::source::Header;
 use super::{exchange, sign_in, token_endpoint};
 use crate::oci::{ErrorCode, Method};
 use crate::policy::Registry;
+use crate::policy::network::NetworkClass;
 use crate::upstream::{Credentials, NoCredential, Presented};
 
 /// The `ProxyHttp` of every listener.
@@ -60,6 +61,8 @@ impl Gate {
             connection: journey::Connection {
                 mode: &connection.listener().source,
                 address: caller_address(&connection),
+                listener: &connection.listener().name,
+                network: connection.network(),
                 tls: passage.tls,
             },
             head: header,
@@ -109,10 +112,19 @@ impl Gate {
     }
 
     /// Lets be known by which password a request was permitted, or a token was issued; presented or behind its token.
-    fn observe(&self, passage: &Passage) {
+    fn observe_use(&self, passage: &Passage) {
         let credential = passage.trail.caller.as_ref().and_then(|caller| caller.credential);
         if let (Some(credential), Some(source)) = (credential, passage.trail.source) {
             self.shared.observed.password_used(credential, passage.began_at, source.ip());
+        }
+    }
+
+    /// Lets be known that a registry was asked for through a private endpoint that no connection names.
+    fn observe_endpoint(&self, passage: &Passage) {
+        if let (Some(NetworkClass::UnknownEndpoint(mark)), Some(registry)) =
+            (&passage.trail.network, &passage.trail.registry)
+        {
+            self.shared.observed.endpoint_unknown(&registry.name, mark);
         }
     }
 
@@ -191,11 +203,14 @@ impl ProxyHttp for Gate {
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
         match self.respond(session, passage).await {
             Ok(answer) => {
-                self.observe(passage);
+                self.observe_use(passage);
                 let Some(answer) = answer else { return Ok(false) };
                 self.write(session, passage, &answer).await?;
             }
-            Err(refusal) => self.refuse(session, passage, &refusal).await?,
+            Err(refusal) => {
+                self.observe_endpoint(passage);
+                self.refuse(session, passage, &refusal).await?;
+            }
         }
         Ok(true)
     }

@@ -20,7 +20,7 @@ use super::upload::Binding;
 use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
 use crate::oci::{self, Credential, Endpoint, ErrorCode, MalformedCredential, Method, Parsed, Route, Scope};
-use crate::policy::network::SourceAddress;
+use crate::policy::network::{Admitted, Network, NetworkClass, Refused, Source, SourceAddress};
 use crate::policy::{Caller, Denial, Need, Operation, PolicySnapshot, Registry, authorize};
 use crate::secret::Secret;
 use crate::telemetry::OperationClass;
@@ -29,11 +29,13 @@ use crate::telemetry::OperationClass;
 const UPLOAD_GRACE_SECONDS: i64 = 3600;
 
 /// What the listener knows about the connection a request came on (step 1).
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Connection<'a> {
     pub(crate) mode: &'a SourceMode,
     /// The other end of the socket, or what the PROXY protocol header put in its place.
     pub(crate) address: IpAddr,
+    pub(crate) listener: &'a str,
+    pub(crate) network: &'a Network,
     pub(crate) tls: bool,
 }
 
@@ -70,10 +72,10 @@ pub(crate) async fn examine(
     trail: &mut Trail,
 ) -> Result<Next, Refusal> {
     let source = source(request);
-    trail.source = Some(source);
+    trail.source = Some(source.address);
     let registry = registry(policy, request)?;
     trail.registry = Some(Arc::clone(registry));
-    admit(registry, source)?;
+    admit(registry, source, trail)?;
     check_framing(request)?;
     let Parsed { method, endpoint, query } = parse(request)?;
     let route = match endpoint {
@@ -110,15 +112,16 @@ pub(crate) async fn examine(
 }
 
 /// Step 2. The PROXY protocol was read, and its sender checked, by the listener.
-fn source(request: &Request<'_>) -> SourceAddress {
-    let address = request.connection.address;
-    match request.connection.mode {
+fn source<'a>(request: &Request<'a>) -> Source<'a> {
+    let Connection { mode, address, listener, network, .. } = request.connection;
+    let address = match mode {
         SourceMode::Peer | SourceMode::ProxyProtocol { .. } => SourceAddress::new(address),
         SourceMode::Forwarded { header, trusted } => {
             let lines = request.head.headers.get_all(header.name()).iter().map(HeaderValue::as_bytes);
             source_address(address, *header, lines, trusted)
         }
-    }
+    };
+    Source { address, listener, network }
 }
 
 /// Step 3. The Host chooses the registry; two different hosts in one request choose none.
@@ -138,10 +141,15 @@ fn registry<'p>(policy: &'p PolicySnapshot, request: &Request<'_>) -> Result<&'p
 }
 
 /// Step 4. Before any credential is looked at, on every path.
-fn admit(registry: &Registry, source: SourceAddress) -> Result<(), Refusal> {
-    match registry.network.admit(source) {
+fn admit(registry: &Registry, source: Source<'_>, trail: &mut Trail) -> Result<(), Refusal> {
+    let decision = registry.network.admit(source);
+    let reason = decision.as_ref().map_or_else(Refused::reason, Admitted::reason);
+    trail.network = Some(NetworkClass::of(source, reason));
+    match decision {
         Ok(_admitted) => Ok(()),
-        Err(refused) => Err(Refusal::Network { source_address: source.ip(), reason: refused.reason().to_string() }),
+        Err(refused) => {
+            Err(Refusal::Network { source_address: source.address.ip(), reason: refused.reason().to_string() })
+        }
     }
 }
 

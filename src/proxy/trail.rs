@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::reject::Refusal;
 use crate::oci::Route;
-use crate::policy::network::SourceAddress;
+use crate::policy::network::{NetworkClass, SourceAddress};
 use crate::policy::{Caller, Denial, OperationClass as Needed, Permit, Registry};
 use crate::telemetry::OperationClass;
 
@@ -14,6 +14,8 @@ use crate::telemetry::OperationClass;
 #[derive(Debug)]
 pub(crate) struct Trail {
     pub(crate) source: Option<SourceAddress>,
+    /// Known with the registry, whose rules name it.
+    pub(crate) network: Option<NetworkClass>,
     pub(crate) registry: Option<Arc<Registry>>,
     pub(crate) class: OperationClass,
     pub(crate) route: Option<Route>,
@@ -38,6 +40,7 @@ impl Default for Trail {
     fn default() -> Self {
         Self {
             source: None,
+            network: None,
             registry: None,
             class: OperationClass::Other,
             route: None,

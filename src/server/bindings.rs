@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::management::{Management, ManagementError};
 use super::start::StartError;
 use crate::clock::Clock;
-use crate::config::{Config, ManagementAddress, Source, Tls};
+use crate::config::{self, Config, ListenerNetwork, ManagementAddress, Source, Tls};
+use crate::policy::network::{EndpointMark, Network};
 use crate::proxy::listener::{Bound, CertificateFiles, Certificates, Listener, Refusal, SourceMode};
 use crate::telemetry::RefusedConnection;
 use crate::telemetry::metrics::Metrics;
@@ -30,7 +31,8 @@ impl Bindings {
             let tls = bindings.certificates(listener.tls.as_ref(), clock)?;
             let counted = Arc::clone(metrics);
             bindings.listeners.push(Bound::bind(Listener {
-                name: listener.name.clone(),
+                name: listener.name.as_str().into(),
+                network: network(listener),
                 address: listener.address,
                 tls,
                 source: source(&listener.source),
@@ -82,10 +84,20 @@ fn count(metrics: &Metrics, refusal: Refusal) {
     });
 }
 
+fn network(listener: &config::Listener) -> Network {
+    match listener.network {
+        ListenerNetwork::Public => Network::Public,
+        ListenerNetwork::Private => Network::PrivateEndpoint(EndpointMark::Listener(listener.name.as_str().into())),
+    }
+}
+
 fn source(source: &Source) -> SourceMode {
     match source {
         Source::Peer => SourceMode::Peer,
-        Source::ProxyProtocol { trusted } => SourceMode::ProxyProtocol { trusted: trusted.iter().copied().collect() },
+        Source::ProxyProtocol { trusted, private_endpoint } => SourceMode::ProxyProtocol {
+            trusted: trusted.iter().copied().collect(),
+            private_endpoint: *private_endpoint,
+        },
         Source::Forwarded { header, trusted } => {
             SourceMode::Forwarded { header: *header, trusted: trusted.iter().copied().collect() }
         }

@@ -8,6 +8,7 @@ mod effects;
 mod expiry;
 mod keys;
 mod lifecycle;
+mod listeners;
 mod management;
 mod observed;
 mod plane;
@@ -56,6 +57,7 @@ fn examine(path: &Path) -> (Problems, Vec<PathBuf>) {
         }
         if let Some(config) = &config {
             clear_text(config, &policy.examine().registries, &mut problems);
+            listeners::unmet(config, &policy.examine().registries, &mut problems);
         }
         files.extend(references.into_files());
     }

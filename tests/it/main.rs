@@ -16,6 +16,8 @@ mod conformance;
 #[cfg(test)]
 mod distribution_verifies;
 #[cfg(test)]
+mod endpoints;
+#[cfg(test)]
 mod firewall;
 #[cfg(test)]
 mod identities;

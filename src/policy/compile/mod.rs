@@ -5,6 +5,7 @@
 
 mod assignments;
 mod identities;
+mod networks;
 mod passwords;
 mod properties;
 mod providers;
@@ -116,7 +117,6 @@ fn registry(
     problems: &mut Problems,
 ) -> Option<Declared> {
     let named = check_name(name, names::REGISTRY, problems);
-    not_yet(document, problems);
     let login_server = login_server(&document.login_server, problems);
     let external_url = match &document.external_url {
         None => Some(None),
@@ -125,6 +125,8 @@ fn registry(
     let upstream = upstream::target(&document.upstream, &document.login_server, compiler, problems);
     let properties = properties::declared(document, problems);
     let ip_rules = properties::ip_rules(document, problems);
+    let endpoints = networks::endpoints(document, problems);
+    let virtual_networks = networks::virtual_networks(document, problems);
     let scope_maps = scope_maps::compile(document, problems);
     let admin = admin(name, document, compiler, problems);
     let token = |(token, body)| self::token(name, token, body, &scope_maps, compiler, problems).map(Arc::new);
@@ -138,6 +140,8 @@ fn registry(
         upstream: Arc::new(upstream?),
         properties,
         ip_rules,
+        endpoints,
+        virtual_networks,
         admin_id: PrincipalId::derive(compiler.hash_key, "principal", &[name.as_bytes(), b"admin"]),
         admin,
         scope_maps,
@@ -155,14 +159,6 @@ fn named_like_service_principals(tokens: &[Arc<Token>], identities: &Identities,
             let hint = format!("the identity is at {}; choose another name", identity.origin);
             problems.push(Problem::new(&token.origin, what).hint(hint));
         }
-    }
-}
-
-/// Keys whose feature is not built yet are refused, never ignored.
-fn not_yet(document: &RegistryDocument, problems: &mut Problems) {
-    for item in &document.private_endpoint_connections {
-        let what = "`privateEndpointConnections` is not available in this version";
-        problems.push(Problem::new(&item.origin, what).hint("remove it: it would have no effect"));
     }
 }
 

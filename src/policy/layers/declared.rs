@@ -7,7 +7,7 @@ use super::assignments::DeclaredAssignments;
 use crate::policy::address::{ExternalUrl, LoginServer, UpstreamTarget};
 use crate::policy::credential::{PrincipalId, Verifier};
 use crate::policy::identities::Identities;
-use crate::policy::network::IpRules;
+use crate::policy::network::{IpRules, PrivateEndpoints, VirtualNetworks};
 use crate::policy::origin::{At, Origin};
 use crate::policy::principal::{Password, Token};
 use crate::policy::properties::DeclaredProperties;
@@ -58,6 +58,8 @@ pub(in crate::policy) struct Declared {
     pub(in crate::policy) properties: DeclaredProperties,
     /// Of `ipRules`, where they are declared.
     pub(in crate::policy) ip_rules: Option<Arc<IpRules>>,
+    pub(in crate::policy) endpoints: Arc<PrivateEndpoints>,
+    pub(in crate::policy) virtual_networks: Arc<VirtualNetworks>,
     pub(in crate::policy) admin_id: PrincipalId,
     /// The admin account's passwords, where any are declared.
     pub(in crate::policy) admin: Option<At<Vec<Password>>>,

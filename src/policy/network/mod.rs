@@ -1,18 +1,29 @@
-//! Which source addresses a registry admits: IP rules, the default action and the switch for public access.
+//! Which sources a registry admits: private endpoints, the switch for public access, IP rules, virtual networks, the default
+//! action.
 //!
-//! Separate from the other rules because it decides before any credential is read (requirements B.3-13, S2-9..11).
+//! Separate from the other rules because it decides before any credential is read (requirements B.3-13, S2-7..11).
 //! A decision costs the same with ten rules as with a hundred thousand. [`Admitted`] can be built nowhere else, so a
 //! step that asks for one cannot run before the rules did.
 
 mod address;
+mod decision;
+mod endpoints;
 mod rules;
+mod source;
 mod steps;
 mod table;
+mod virtual_networks;
 
 pub use address::{InvalidNetwork, SourceAddress, parse_network};
-pub use rules::{Admitted, Effect, IpRule, IpRules, MatchedRule, NetworkRules, Reason, Refused};
+pub use decision::{Admitted, NetworkClass, Reason, Refused};
+pub use endpoints::{EndpointMatch, PrivateEndpointConnection, PrivateEndpoints};
+pub use rules::{Effect, IpRule, IpRules, MatchedRule, NetworkRules};
 pub use rules::{check_rule, check_rule_name};
+pub use source::{EndpointMark, Network, Source};
 pub use table::NetworkTable;
+pub use virtual_networks::{VirtualNetworkMatch, VirtualNetworkRule, VirtualNetworks};
 
+#[cfg(test)]
+mod precedence;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The compiled network rules of one registry and the decision they make, with its reason.
+//! The compiled network rules of one registry and the order in which they decide.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{NetworkTable, SourceAddress, parse_network};
-use crate::policy::document::{IpRuleDocument, NetworkAction, PublicNetworkAccess};
+use super::{
+    Admitted, EndpointMark, Network, NetworkTable, PrivateEndpoints, Reason, Refused, Source, VirtualNetworkRule,
+    VirtualNetworks, parse_network,
+};
+use crate::policy::document::{ConnectionStatus, IpRuleDocument, NetworkAction, PublicNetworkAccess};
 use crate::policy::origin::Origin;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::stored::StoredIpRule;
@@ -91,58 +94,6 @@ impl fmt::Debug for MatchedRule {
     }
 }
 
-/// What decided. `Display` is the line that the audit log prints.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// Public network access is switched off for this registry, so its IP rules do not count (S2-10).
-    PublicAccessDisabled,
-    /// What the store has as rules, or the whole registry's record, cannot be read; none of it may be left out.
-    RulesUnreadable,
-    /// This rule has the longest prefix that holds the address.
-    Rule(MatchedRule),
-    /// No rule holds the address.
-    DefaultAction(Effect),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PublicAccessDisabled => f.write_str("publicNetworkAccess is Disabled"),
-            Self::RulesUnreadable => f.write_str("what the store has as network rules cannot be read"),
-            Self::Rule(rule) => rule.fmt(f),
-            Self::DefaultAction(effect) => write!(f, "no ip rule matches and defaultAction is {effect}"),
-        }
-    }
-}
-
-/// Proof that the network rules let an address in; only [`NetworkRules::admit`] makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-pub struct Admitted {
-    reason: Reason,
-}
-
-impl Admitted {
-    /// What let it in.
-    pub fn reason(&self) -> &Reason {
-        &self.reason
-    }
-}
-
-/// The answer to an address that the network rules keep out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-pub struct Refused {
-    reason: Reason,
-}
-
-impl Refused {
-    /// What kept it out.
-    pub fn reason(&self) -> &Reason {
-        &self.reason
-    }
-}
-
 /// IP rules as compiled. Every registry of every snapshot in which they are the same shares them.
 #[derive(Debug)]
 pub struct IpRules {
@@ -209,28 +160,94 @@ pub struct NetworkRules {
     public: PublicNetworkAccess,
     default: Effect,
     rules: Option<Arc<IpRules>>,
+    endpoints: Arc<PrivateEndpoints>,
+    /// `None` where there are none, so that most decisions touch none of their memory.
+    virtual_networks: Option<Arc<VirtualNetworks>>,
 }
 
 impl NetworkRules {
     /// Without `rules`, because they cannot be read, nobody is admitted.
     pub fn new(public: PublicNetworkAccess, default: NetworkAction, rules: Option<Arc<IpRules>>) -> Self {
-        Self { public, default: default.into(), rules }
+        Self { public, default: default.into(), rules, endpoints: Arc::default(), virtual_networks: None }
     }
 
-    /// Decides about `source`: public access first, then the longest prefix, then the default action.
-    pub fn admit(&self, source: SourceAddress) -> Result<Admitted, Refused> {
-        let (effect, reason) = match (self.public, &self.rules) {
-            (PublicNetworkAccess::Disabled, _) => (Effect::Deny, Reason::PublicAccessDisabled),
-            (PublicNetworkAccess::Enabled, None) => (Effect::Deny, Reason::RulesUnreadable),
-            (PublicNetworkAccess::Enabled, Some(rules)) => match rules.table.longest_match(source) {
-                Some(found) => (found.effect, Reason::Rule(rules.matched(found.position))),
-                None => (self.default, Reason::DefaultAction(self.default)),
-            },
+    /// The same rules with these private endpoints.
+    #[must_use]
+    pub fn with_endpoints(self, endpoints: Arc<PrivateEndpoints>) -> Self {
+        Self { endpoints, ..self }
+    }
+
+    /// The same rules with these virtual networks.
+    #[must_use]
+    pub fn with_virtual_networks(self, virtual_networks: Arc<VirtualNetworks>) -> Self {
+        let virtual_networks = Some(virtual_networks).filter(|some| !some.rules().is_empty());
+        Self { virtual_networks, ..self }
+    }
+
+    /// Decides about `source`. A private endpoint is admitted if and only if its connection is approved. Of other sources:
+    /// public access first, then the longest prefix of the IP rules, the virtual networks, the default action.
+    #[inline]
+    pub fn admit(&self, source: Source<'_>) -> Result<Admitted, Refused> {
+        let (effect, reason) = match source.network {
+            Network::Public => self.decide_public(source),
+            Network::PrivateEndpoint(mark) => self.decide_endpoint(source, mark),
         };
         match effect {
             Effect::Allow => Ok(Admitted { reason }),
             Effect::Deny => Err(Refused { reason }),
         }
+    }
+
+    #[inline]
+    fn decide_public(&self, source: Source<'_>) -> (Effect, Reason) {
+        match (self.public, &self.rules) {
+            (PublicNetworkAccess::Disabled, _) => (Effect::Deny, Reason::PublicAccessDisabled),
+            (PublicNetworkAccess::Enabled, None) => (Effect::Deny, Reason::RulesUnreadable),
+            (PublicNetworkAccess::Enabled, Some(rules)) => match rules.table.longest_match(source.address) {
+                Some(found) => (found.effect, Reason::Rule(rules.matched(found.position))),
+                None => self.decide_unlisted(source),
+            },
+        }
+    }
+
+    /// No IP rule holds the address.
+    #[inline]
+    fn decide_unlisted(&self, source: Source<'_>) -> (Effect, Reason) {
+        match self.virtual_networks.as_ref().and_then(|some| some.of(source)) {
+            Some(rule) => (Effect::Allow, Reason::VirtualNetwork(Arc::clone(rule))),
+            None => (self.default, Reason::DefaultAction(self.default)),
+        }
+    }
+
+    /// The address never meets the rules for public sources: it is one of somebody's private network.
+    ///
+    /// Out of line, so that the common case stays as short as it is without endpoints (`benches/network.rs`).
+    #[cold]
+    fn decide_endpoint(&self, source: Source<'_>, mark: &EndpointMark) -> (Effect, Reason) {
+        match self.endpoints.of(source, mark) {
+            None => (Effect::Deny, Reason::UnknownEndpoint(mark.clone())),
+            // What cannot be read may say something about endpoints too.
+            Some(_) if self.rules.is_none() => (Effect::Deny, Reason::RulesUnreadable),
+            Some(connection) => {
+                let effect = match connection.status {
+                    ConnectionStatus::Approved => Effect::Allow,
+                    ConnectionStatus::Pending | ConnectionStatus::Rejected | ConnectionStatus::Disconnected => {
+                        Effect::Deny
+                    }
+                };
+                (effect, Reason::PrivateEndpoint(Arc::clone(connection)))
+            }
+        }
+    }
+
+    /// The private endpoints.
+    pub fn endpoints(&self) -> &PrivateEndpoints {
+        &self.endpoints
+    }
+
+    /// The rules for virtual networks.
+    pub fn virtual_networks(&self) -> &[Arc<VirtualNetworkRule>] {
+        self.virtual_networks.as_ref().map_or(&[], |some| some.rules())
     }
 
     /// The rules that count, one for each network.

@@ -36,7 +36,7 @@ fn source(text: &str) -> SourceAddress {
 
 /// Whether the address is admitted, and the reason as printed.
 fn decision(rules: &NetworkRules, address: &str) -> (bool, String) {
-    match rules.admit(source(address)) {
+    match rules.admit(Source::public(source(address))) {
         Ok(admitted) => (true, admitted.reason().to_string()),
         Err(refused) => (false, refused.reason().to_string()),
     }
@@ -307,7 +307,7 @@ proptest! {
         let compiled = compiled(default_action, &written);
         for address in addresses {
             let expected = oracle(default_action, &rules, address) == Allow;
-            prop_assert_eq!(compiled.admit(SourceAddress::new(address)).is_ok(), expected, "{}", address);
+            prop_assert_eq!(compiled.admit(Source::public(address)).is_ok(), expected, "{}", address);
         }
     }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::policy::document::{NetworkAction, PolicyDocument, RegistryDocuments};
+use crate::policy::network::Source;
 use crate::policy::stored::{StoredIdentity, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken};
 use crate::policy::{Principal, Registry};
 use crate::provider::testing::{change, changes, key, scope_map, token};
@@ -136,7 +137,7 @@ fn nothing_new_publishes_nothing_and_a_key_alone_moves_the_revision() {
 }
 
 fn is_open(house: &House) -> bool {
-    house.one().network.admit("192.0.2.1".parse::<std::net::IpAddr>().unwrap().into()).is_ok()
+    house.one().network.admit(Source::public("192.0.2.1".parse::<std::net::IpAddr>().unwrap())).is_ok()
 }
 
 fn unreadable(revision: u64, kind: Kind, name: &str) -> Changes {

@@ -37,13 +37,15 @@ impl<A> Accept<A> {
                 // Read before the handshake. Its absence would mean that the hook did not run.
                 Some(header_before_tls(stream).ok_or(Refusal::MalformedProxyHeader)?)
             }
-            SourceMode::ProxyProtocol { trusted } => Some(read_header(stream, peer, trusted).await?),
+            SourceMode::ProxyProtocol { trusted, .. } => Some(read_header(stream, peer, trusted).await?),
             SourceMode::Peer | SourceMode::Forwarded { .. } => None,
         };
+        let network = self.listener.network_of(announced.as_ref()).map_err(|_| Refusal::MalformedProxyHeader)?;
         Ok(Connection {
             listener: Arc::clone(&self.listener),
             peer,
             announced,
+            network,
             server_name: encrypted.and_then(|tls| tls.extension.get::<AskedName>()?.0.clone()),
             http2: matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
             in_flight: self.in_flight.clone(),

@@ -15,6 +15,7 @@ use pingora::protocols::raw_connect::ProxyDigest;
 use super::in_flight::{Counted, InFlight};
 use super::proxy_protocol::digest_with;
 use super::{Listener, Refusal};
+use crate::policy::network::Network;
 use crate::proxy::source::Header;
 
 /// One connection that its listener let in.
@@ -23,6 +24,7 @@ pub struct Connection {
     pub(super) listener: Arc<Listener>,
     pub(super) peer: SocketAddr,
     pub(super) announced: Option<Header>,
+    pub(super) network: Network,
     pub(super) server_name: Option<Box<str>>,
     pub(super) http2: bool,
     pub(super) in_flight: InFlight,
@@ -55,6 +57,11 @@ impl Connection {
     /// What the PROXY header said; always there on a listener with the PROXY protocol, never on another.
     pub fn announced(&self) -> Option<&Header> {
         self.announced.as_ref()
+    }
+
+    /// The network that it came over, as the listener or its load balancer says.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// The name the client asked for in the TLS handshake (SNI), in lower case; `None` on a plain connection or when the client

@@ -21,7 +21,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::source::{ForwardedHeader, TrustedProxies};
+use super::source::{EndpointKind, ForwardedHeader, Header, TrustedProxies, UnclearEndpoint};
+use crate::policy::network::Network;
 
 pub use connection::Connection;
 pub use in_flight::InFlight;
@@ -31,13 +32,15 @@ pub use tls::{CertificateError, CertificateFiles, CertificateWarning, Certificat
 /// One address to listen on, resolved from the configuration.
 pub struct Listener {
     /// The operator's name for it; shown in the audit log.
-    pub name: String,
+    pub name: Arc<str>,
     /// Where to listen. Port 0 lets the system choose; [`Bound::address`] tells which.
     pub address: SocketAddr,
     /// Certificates for a TLS listener; `None` for a plain one.
     pub tls: Option<Arc<Certificates>>,
     /// How the source address of its requests is found.
     pub source: SourceMode,
+    /// What its connections come over where nobody says more: a public network, or a private endpoint of its own.
+    pub network: Network,
     /// How long a client may take to send the whole head of a request.
     pub head_timeout: Duration,
     /// Told of every connection that is closed without an answer of ours. Must not block.
@@ -54,6 +57,8 @@ pub enum SourceMode {
     ProxyProtocol {
         /// The load balancers.
         trusted: TrustedProxies,
+        /// Whose private endpoints they tell of; `None`: what they say about endpoints is not read.
+        private_endpoint: Option<EndpointKind>,
     },
     /// A reverse proxy's, request by request, as far as it is one of `trusted`.
     Forwarded {
@@ -65,6 +70,17 @@ pub enum SourceMode {
 }
 
 impl Listener {
+    /// Over which network a connection comes that began with this header, or with none.
+    fn network_of(&self, header: Option<&Header>) -> Result<Network, UnclearEndpoint> {
+        let endpoint = match (&self.source, header) {
+            (SourceMode::ProxyProtocol { private_endpoint: Some(kind), .. }, Some(Header::Proxied { tlvs, .. })) => {
+                kind.endpoint(tlvs)?
+            }
+            _ => None,
+        };
+        Ok(endpoint.map_or_else(|| self.network.clone(), Network::PrivateEndpoint))
+    }
+
     fn refuse(&self, refusal: Refusal) {
         (self.on_refusal)(refusal);
     }
@@ -83,7 +99,8 @@ pub enum Refusal {
     NoPeerAddress,
     /// The listener speaks the PROXY protocol and the peer is not one of its trusted load balancers.
     UntrustedPeer,
-    /// The PROXY header is missing, malformed, or longer than any header a load balancer sends.
+    /// The PROXY header is missing, malformed, or longer than any header a load balancer sends; or what it says about a
+    /// private endpoint cannot be understood.
     MalformedProxyHeader,
     /// The PROXY header did not arrive in time.
     LateProxyHeader,

@@ -67,7 +67,7 @@ impl BeforeTls {
 #[async_trait]
 impl PreTlsProcess for BeforeTls {
     async fn process(&self, stream: &mut L4Stream) -> pingora::Result<()> {
-        let SourceMode::ProxyProtocol { trusted } = &self.0.source else { return Ok(()) };
+        let SourceMode::ProxyProtocol { trusted, .. } = &self.0.source else { return Ok(()) };
         match self.read(stream, trusted).await {
             Ok(header) => {
                 stream.set_proxy_digest(digest_with(header)?);

@@ -76,7 +76,9 @@ impl Bound {
         });
         match bound {
             Ok((socket, address)) => Ok(Self { listener: Arc::new(listener), socket, address }),
-            Err(source) => Err(ListenError::Bind { address: listener.address, name: listener.name, source }),
+            Err(source) => {
+                Err(ListenError::Bind { address: listener.address, name: listener.name.to_string(), source })
+            }
         }
     }
 
@@ -151,7 +153,7 @@ where
         endpoint = endpoint.tls(
             certificates
                 .settings()
-                .map_err(|error| ListenError::Tls { name: listener.name.clone(), reason: error.to_string() })?,
+                .map_err(|error| ListenError::Tls { name: listener.name.to_string(), reason: error.to_string() })?,
         );
     }
     let accept = Accept { listener: Arc::clone(&listener), app: Arc::clone(app), in_flight: serving.in_flight.clone() };

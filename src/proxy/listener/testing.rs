@@ -89,7 +89,11 @@ fn who(connection: &Connection) -> String {
         Some(Header::Proxied { source, tlvs, .. }) => format!("{source}+{}", tlvs.len()),
     };
     let name = connection.server_name().unwrap_or("none");
-    format!("{} {} {source} {name}", connection.listener().name, connection.peer().ip())
+    let network = match connection.network() {
+        Network::Public => String::new(),
+        Network::PrivateEndpoint(mark) => format!(" by {mark}"),
+    };
+    format!("{} {} {source} {name}{network}", connection.listener().name, connection.peer().ip())
 }
 
 /// A plain listener on a free port, with refusals written down.
@@ -97,10 +101,11 @@ pub(crate) fn listener(source: SourceMode) -> (Listener, Arc<Mutex<Vec<Refusal>>
     let refusals = Arc::new(Mutex::new(Vec::new()));
     let list = Arc::clone(&refusals);
     let listener = Listener {
-        name: "public".to_owned(),
+        name: "public".into(),
         address: ([127, 0, 0, 1], 0).into(),
         tls: None,
         source,
+        network: Network::Public,
         head_timeout: Duration::from_secs(20),
         on_refusal: Arc::new(move |refusal| list.lock().unwrap().push(refusal)),
     };

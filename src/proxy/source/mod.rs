@@ -1,11 +1,14 @@
-//! Who is calling: the source address, from the socket, a forwarded header or a PROXY protocol header.
+//! Who is calling: the source address, from the socket, a forwarded header or a PROXY protocol header, and the private
+//! endpoint that such a header names.
 //!
 //! Pure parsing, apart from the listeners that read the bytes, because every byte here is chosen by a stranger: what a
 //! header says counts only when a trusted proxy vouches for it (threat classes L and N).
 
+mod endpoint;
 mod forwarded;
 mod proxy_protocol;
 
+pub use endpoint::{EndpointKind, UnclearEndpoint};
 pub use forwarded::{ForwardedHeader, source_address};
 pub use proxy_protocol::{Header, Progress, ProxyHeaderError, Tlv, parse, progress};
 

@@ -1,7 +1,10 @@
-//! Keeps when and from where passwords were used last: from the queue that requests fill to the store.
+//! Keeps when and from where passwords were used last: from the queue that requests fill to the store. And tells of private
+//! endpoints that nobody knows.
 //!
 //! Of each credential only the latest use counts, so a busy password costs one row every two seconds. While the store is
 //! away the latest uses wait here, for a bounded number of credentials; what finds no room is dropped and counted.
+
+mod endpoints;
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -11,6 +14,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use self::endpoints::UnknownEndpoints;
 use crate::observed::{Observations, PasswordUse};
 use crate::policy::credential::CredentialId;
 use crate::store::{LastUse, Store};
@@ -28,6 +32,7 @@ pub(super) struct LastUses {
     observations: Observations,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
+    endpoints: UnknownEndpoints,
     waiting: HashMap<CredentialId, LastUse>,
     most: usize,
     /// Whether the last attempt to write failed, so that an outage is told once.
@@ -39,7 +44,8 @@ type Left = Vec<LastUse>;
 
 impl LastUses {
     pub(super) fn new(observations: Observations, store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
-        Self { observations, store, metrics, waiting: HashMap::new(), most: MOST, failing: false }
+        let endpoints = UnknownEndpoints::new(Arc::clone(&metrics));
+        Self { observations, store, metrics, endpoints, waiting: HashMap::new(), most: MOST, failing: false }
     }
 
     /// Goes on until `stop` is over, which is when no request is left; then writes what there is, once.
@@ -71,8 +77,9 @@ impl LastUses {
         self.metrics.observations_dropped(self.waiting.len() as u64);
     }
 
-    /// Empties the queue.
+    /// Empties the queues.
     fn take(&mut self) {
+        self.endpoints.note(self.observations.take_endpoints());
         let mut dropped = self.observations.dropped();
         let Self { observations, waiting, most, .. } = self;
         for PasswordUse { credential, at, address } in observations.take(QUEUE) {

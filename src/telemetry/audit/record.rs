@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Serialize, Serializer};
 
 use crate::clock::Timestamp;
-use crate::policy::network::SourceAddress;
+use crate::policy::network::{NetworkClass, SourceAddress};
 use crate::telemetry::labels::{OperationClass, Outcome};
 
 /// One request. What is unknown, because the request ended before, is left out.
@@ -28,6 +28,9 @@ pub struct AuditRecord {
     /// Who we believe is calling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_address: Option<SourceAddress>,
+    /// `public`, `private endpoint NAME` or `virtual network NAME`; of an endpoint without a connection, its mark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkClass>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<PrincipalRecord>,
     /// The name of the password that was used, never the password.

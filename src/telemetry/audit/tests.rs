@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
-use crate::policy::network::SourceAddress;
+use crate::policy::network::{NetworkClass, SourceAddress};
 use crate::telemetry::{OperationClass, Outcome};
 
 fn record(request_id: &str) -> AuditRecord {
@@ -16,6 +16,7 @@ fn record(request_id: &str) -> AuditRecord {
         listener: "public".to_owned(),
         peer_address: Some("10.0.0.1:40000".parse().unwrap()),
         source_address: Some(SourceAddress::new("::ffff:203.0.113.9".parse().unwrap())),
+        network: Some(NetworkClass::Public),
         principal: Some(PrincipalRecord::new("token", Some("ci-push".to_owned()))),
         credential: Some("password1".to_owned()),
         operation: OperationClass::ManifestRead,
@@ -40,6 +41,7 @@ fn unknown() -> AuditRecord {
         registry: None,
         peer_address: None,
         source_address: None,
+        network: None,
         principal: None,
         credential: None,
         operation: OperationClass::Other,
@@ -78,7 +80,7 @@ fn a_record_is_one_line_in_a_fixed_shape() {
         serde_json::to_string(&record("r1")).unwrap(),
         concat!(
             r#"{"time":"2023-11-14T22:13:20.000500Z","requestId":"r1","registry":"myregistry","listener":"public","#,
-            r#""peerAddress":"10.0.0.1:40000","sourceAddress":"203.0.113.9","#,
+            r#""peerAddress":"10.0.0.1:40000","sourceAddress":"203.0.113.9","network":"public","#,
             r#""principal":{"kind":"token","name":"ci-push"},"credential":"password1","operation":"manifest_read","#,
             r#""method":"GET","repository":"team/app","reference":"v1","decision":"permit","reason":"scope_map","#,
             r#""rule":"scope map `team-a` at policy.yaml:20:7","policyVersion":3,"status":200,"requestBytes":0,"#,

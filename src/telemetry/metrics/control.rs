@@ -18,6 +18,7 @@ pub(super) struct Control {
     policy_delay: Histogram,
     passwords_expiring: IntGaugeVec,
     observations_dropped: IntCounter,
+    private_endpoints_unknown: IntCounterVec,
 }
 
 impl Control {
@@ -60,6 +61,12 @@ impl Control {
                 "seawall_observations_dropped_total",
                 "Uses of passwords that are not in their last-used times, because they came too fast or the store was away.",
             )?,
+            private_endpoints_unknown: counters(
+                registry,
+                "seawall_private_endpoints_unknown_total",
+                "Private endpoints that asked for a registry and that no connection of it names; each counts once.",
+                &["registry"],
+            )?,
         })
     }
 
@@ -72,6 +79,11 @@ impl Metrics {
     /// Counts a request to the management API. `operation` is a name of ours, fixed at compile time.
     pub fn management_request(&self, operation: &'static str, status: u16) {
         count(&self.control.requests, [operation, &status.to_string()]);
+    }
+
+    /// Counts a private endpoint that nobody knows.
+    pub fn private_endpoint_unknown(&self, registry: &str) {
+        count(&self.control.private_endpoints_unknown, [registry]);
     }
 
     /// The store answered.

@@ -158,10 +158,11 @@ fn every_metric_has_help_and_our_prefix() {
     metrics.passwords_expiring("myregistry", "7d", 2);
     metrics.identity_provider_answered("corp", true);
     metrics.identity_token_refused(None, "unknown_issuer");
+    metrics.private_endpoint_unknown("myregistry");
     let text = metrics.render().unwrap();
     let (help, types): (Vec<_>, Vec<_>) =
         text.lines().filter_map(|line| line.strip_prefix("# ")).partition(|line| line.starts_with("HELP "));
-    assert_eq!(help.len(), 25, "{text}");
+    assert_eq!(help.len(), 26, "{text}");
     assert_eq!(types.len(), help.len());
     assert!(help.iter().all(|line| line.starts_with("HELP seawall_") && line.ends_with('.')), "{text}");
 }

@@ -1,12 +1,16 @@
 //! Everything that can be wrong with a policy, and what the operator is told about it.
 
 mod identities;
+mod networks;
 mod problems;
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
-use seawall::policy::{Compiler, PolicySnapshot, StoredPolicy, compile};
+use seawall::policy::network::{EndpointMark, Network, PrivateEndpointConnection, Source};
+use seawall::policy::{Compiler, PolicySnapshot, Registry, StoredPolicy, compile};
 use seawall::{config, server};
 
 use self::problems::{BEGINNING, PROBLEMS};
@@ -66,6 +70,134 @@ fn the_principal_id_that_follows_from_an_identity_is_not_written_for_another() {
     }
     let id = sound.unwrap().identities().named("cluster").unwrap().principal_id.clone();
     assert_eq!(with(&format!("\n    principalId: {id}")).1, "", "its own");
+}
+
+/// B.4: a connection that is not what was meant would keep people out, or let others in.
+#[test]
+fn every_problem_with_endpoints_and_virtual_networks_is_told_with_its_place() {
+    let endpoints = networks::ENDPOINT_PROBLEMS.iter().map(|(what, items, expected)| {
+        (what, format!("{BEGINNING}  privateEndpointConnections:\n    - {items}\n"), expected)
+    });
+    let virtual_networks = networks::VIRTUAL_NETWORK_PROBLEMS.iter().map(|(what, items, expected)| {
+        let list = format!("{BEGINNING}  networkRuleSet:\n    virtualNetworkRules:\n      - {items}\n");
+        (what, list, expected)
+    });
+    for (what, text, expected) in endpoints.chain(virtual_networks) {
+        let (snapshot, problems) = compiled(&text);
+        assert_eq!(problems, format!("{expected}\n"), "{what}");
+        assert!(snapshot.is_none(), "{what}");
+    }
+}
+
+/// Requirements B.9 and B.4-8; what seawall prints for an unknown endpoint is what approves it.
+#[test]
+fn endpoints_and_virtual_networks_have_the_limits_of_acr_and_may_stand_side_by_side() {
+    let endpoint = |id| format!("    - {}\n", PrivateEndpointConnection::approval(&EndpointMark::LinkId(id)));
+    let network = |id| format!("    - {{ name: n{id}, match: {{ sourceNetwork: 10.0.0.{id} }} }}\n");
+    let text = |endpoints, networks| {
+        let endpoints: String = (0..endpoints).map(endpoint).collect();
+        let networks: String = (0..networks).map(network).collect();
+        let networks = format!("  networkRuleSet:\n   virtualNetworkRules:\n{networks}");
+        format!("{BEGINNING}{networks}  privateEndpointConnections:\n{endpoints}")
+    };
+    let (snapshot, warning) = compiled(&text(200, 100));
+    let both = "policy.yaml:6:7: warning: a registry in ACR has either virtual network rules or private endpoints, and this one has both
+  hint: both work here, and the trusted-service bypass does not; the endpoints are at policy.yaml:107:7\n";
+    assert_eq!(warning, both);
+    let registry = Arc::clone(snapshot.unwrap().registry_named("myregistry").unwrap());
+    assert_eq!(registry.network.endpoints().connections().len(), 200);
+    assert!(registry.has_virtual_network_rules());
+    assert!(!registry_of(BEGINNING).has_virtual_network_rules());
+
+    let (snapshot, problems) = compiled(&text(201, 101));
+    assert!(snapshot.is_none());
+    assert!(problems.contains("policy.yaml:106:7: a registry has at most 100 virtual network rules\n"), "{problems}");
+    assert!(
+        problems.contains("policy.yaml:308:7: a registry has at most 200 private endpoint connections\n"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn what_is_printed_for_an_unknown_endpoint_approves_it() {
+    let marks = [
+        EndpointMark::vpc_endpoint("vpce-0abc").unwrap(),
+        EndpointMark::vpc_endpoint("1e5").unwrap(),
+        EndpointMark::LinkId(u32::MAX),
+        EndpointMark::PscConnectionId(u64::MAX),
+        EndpointMark::Listener("a \"b\": {é}, #c".into()),
+    ];
+    for mark in marks {
+        let item = PrivateEndpointConnection::approval(&mark);
+        let registry = registry_of(&format!("{BEGINNING}  privateEndpointConnections:\n    - {item}\n"));
+        let network = Network::PrivateEndpoint(mark);
+        let source = Source::public(IpAddr::from([192, 0, 2, 1])).behind(&network);
+        assert!(registry.network.admit(source).is_ok(), "{item}");
+    }
+}
+
+/// A name that no listener has, or a mark that none reads, would keep everybody out in silence.
+#[test]
+fn matches_that_no_listener_can_meet_are_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("seawall.yaml");
+    let written = |listeners: &str| {
+        let text = format!(
+            "version: 1
+listeners: [{listeners}]
+registries:
+  myregistry:
+    loginServer: r.example.com
+    upstream: {{ url: http://127.0.0.1:5000 }}
+    networkRuleSet: {{ virtualNetworkRules: [{{ name: inner, match: {{ listener: inner }} }}] }}
+    privateEndpointConnections:
+      - {{ name: aws, match: {{ vpcEndpointId: vpce-1 }}, status: Approved }}
+      - {{ name: azure, match: {{ linkId: 1 }}, status: Approved }}
+      - {{ name: google, match: {{ pscConnectionId: 1 }}, status: Approved }}
+      - {{ name: lab, match: {{ listener: lab }}, status: Approved }}
+      - {{ name: rack, match: {{ sourceNetwork: 10.0.0.0/8 }}, status: Pending }}
+"
+        );
+        fs::write(&path, text).unwrap();
+        let told = server::check(&path).sorted();
+        assert!(told.iter().all(|problem| problem.warning), "{told:?}");
+        told.into_iter()
+            .filter(|problem| problem.what.ends_with("nothing matches"))
+            .map(|problem| format!("{}:{} {}", problem.origin.line, problem.origin.column, problem.what))
+            .collect::<Vec<_>>()
+    };
+    let unread = "no listener reads these marks, so nothing matches";
+    assert_eq!(
+        written("{ name: lab, address: 127.0.0.1:1 }"),
+        [
+            "7:79 there is no listener \"inner\", so nothing matches",
+            &format!("9:46 {unread}"),
+            &format!("10:41 {unread}"),
+            &format!("11:51 {unread}"),
+            "12:41 listener \"lab\" is public, so nothing matches",
+            "13:47 no listener is private, so nothing matches",
+        ]
+    );
+    let balanced = |port: u8, kind: &str| {
+        let source = format!("{{ mode: proxyProtocol, trusted: [10.0.0.0/8], privateEndpoint: {kind} }}");
+        format!("{{ name: {kind}, address: 127.0.0.1:{port}, source: {source} }}")
+    };
+    let all = [
+        balanced(1, "aws"),
+        balanced(2, "azure"),
+        balanced(3, "google"),
+        "{ name: lab, address: 127.0.0.1:4, network: private }".to_owned(),
+        "{ name: inner, address: 127.0.0.1:5 }".to_owned(),
+    ];
+    assert_eq!(written(&all.join(", ")), [""; 0]);
+    let private = all.join(", ").replace("127.0.0.1:5 }", "127.0.0.1:5, network: private }");
+    assert_eq!(written(&private), ["7:79 listener \"inner\" is private, so nothing matches"]);
+}
+
+fn registry_of(text: &str) -> Arc<Registry> {
+    let (snapshot, problems) = compiled(text);
+    assert_eq!(problems, "");
+    Arc::clone(snapshot.unwrap().registry_named("myregistry").unwrap())
 }
 
 /// S3-43, S3-48, S3-50: what the wildcard rules allow.

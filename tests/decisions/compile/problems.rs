@@ -564,10 +564,4 @@ policy.yaml:11:19: `laptop` is declared twice
         "policy.yaml:4:24: `dataEndpointEnabled` is not available in this version
   hint: remove it, or set it to false",
     ),
-    (
-        "features that are not built yet",
-        "  privateEndpointConnections: [{ name: build-vpc, status: Approved }]",
-        "policy.yaml:4:32: `privateEndpointConnections` is not available in this version
-  hint: remove it: it would have no effect",
-    ),
 ];

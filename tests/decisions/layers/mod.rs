@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use seawall::clock::Timestamp;
 use seawall::policy::document::{NetworkAction, PublicNetworkAccess, TokenStatus};
-use seawall::policy::network::SourceAddress;
+use seawall::policy::network::Source;
 use seawall::policy::origin::Origin;
 use seawall::policy::principal::NotAccepted;
 use seawall::policy::problem::Problems;
@@ -162,8 +162,8 @@ fn the_file_wins_and_the_operator_is_told() {
     assert!(!registry.admin.enabled);
     assert_eq!(registry.admin.passwords.len(), 1);
     assert_ne!(registry.admin.passwords[0].id, credential_id("stored admin"));
-    assert!(registry.network.admit(SourceAddress::new("203.0.113.7".parse().unwrap())).is_ok());
-    assert!(registry.network.admit(SourceAddress::new("192.0.2.1".parse().unwrap())).is_err());
+    assert!(registry.network.admit(Source::public("203.0.113.7".parse::<std::net::IpAddr>().unwrap())).is_ok());
+    assert!(registry.network.admit(Source::public("192.0.2.1".parse::<std::net::IpAddr>().unwrap())).is_err());
     let hint = "\n  hint: what this file says is in force; remove it here to use what the API has set\n";
     let expected = [
         "policy.yaml:4:21: warning: `adminUserEnabled` has another value in the store",
@@ -185,7 +185,7 @@ fn a_property_is_the_files_else_the_stores_else_acrs_default() {
     assert_eq!(properties.public_network_access.value, PublicNetworkAccess::Enabled);
     assert_eq!(properties.default_action.value, NetworkAction::Allow);
     assert!(properties.ip_rules.value.is_empty() && properties.ip_rules.declared.is_none());
-    assert!(default.network.admit(SourceAddress::new("192.0.2.1".parse().unwrap())).is_ok());
+    assert!(default.network.admit(Source::public("192.0.2.1".parse::<std::net::IpAddr>().unwrap())).is_ok());
 
     let rule = |value: &str, action| StoredIpRule { value: value.to_owned(), action, name: None };
     let set = StoredRegistry {
@@ -203,8 +203,8 @@ fn a_property_is_the_files_else_the_stores_else_acrs_default() {
     assert!(!registry.anonymous_pull());
     assert!(properties.admin_user_enabled.value && properties.admin_user_enabled.declared.is_none());
     assert_eq!(&*properties.ip_rules.value, set.ip_rules.as_deref().unwrap());
-    assert!(registry.network.admit(SourceAddress::new("192.0.2.1".parse().unwrap())).is_ok());
-    assert!(registry.network.admit(SourceAddress::new("198.51.100.1".parse().unwrap())).is_err());
+    assert!(registry.network.admit(Source::public("192.0.2.1".parse::<std::net::IpAddr>().unwrap())).is_ok());
+    assert!(registry.network.admit(Source::public("198.51.100.1".parse::<std::net::IpAddr>().unwrap())).is_err());
     let rule = may(&registry, "myregistry", "GET /v2/_catalog").unwrap();
     assert_eq!(rule, "the admin account may do everything (store)");
     assert_eq!(registry.declared_admin(), None);
@@ -312,7 +312,7 @@ fn what_cannot_be_read_grants_nothing_and_is_told() {
     assert!(registry.principal_named("ci-push").unwrap().passwords().is_empty());
     assert!(registry.scope_map("_repositories_mine").is_none());
     assert_eq!(registry.scope_map("team-a").unwrap().scope_actions().count(), 1);
-    assert!(registry.network.admit(SourceAddress::new("192.0.2.1".parse().unwrap())).is_err());
+    assert!(registry.network.admit(Source::public("192.0.2.1".parse::<std::net::IpAddr>().unwrap())).is_err());
     let warnings = house.warnings();
     for part in [
         "store: warning: scope map `team-a` of registry `myregistry`: `repositories/a*/content/read`: the wildcard must",

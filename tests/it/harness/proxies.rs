@@ -21,12 +21,20 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// HAProxy, which hands TCP connections on and says who is calling in a PROXY header of this version (1 or 2).
     pub(crate) fn haproxy(to: SocketAddr, version: u8) -> Self {
-        let send = if version == 1 { "send-proxy" } else { "send-proxy-v2" };
+        Self::haproxy_that(to, if version == 1 { "send-proxy" } else { "send-proxy-v2" })
+    }
+
+    /// The same in version 2, with extensions: a unique id of each connection, and a checksum.
+    pub(crate) fn haproxy_with_unique_ids(to: SocketAddr) -> Self {
+        Self::haproxy_that(to, "send-proxy-v2 proxy-v2-options unique-id,crc32c")
+    }
+
+    fn haproxy_that(to: SocketAddr, send: &str) -> Self {
         Self::start("haproxy", |directory, address| {
             let file = directory.join("haproxy.cfg");
             let text = format!(
                 "global\n  maxconn 64\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  \
-                 timeout server 30s\nlisten registry\n  bind {address}\n  server seawall {to} {send}\n"
+                 timeout server 30s\nlisten registry\n  bind {address}\n  unique-id-format %ci:%cp\n    server seawall {to} {send}\n"
             );
             fs::write(&file, text).unwrap();
             let mut command = Command::new(system("haproxy"));

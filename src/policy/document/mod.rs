@@ -13,6 +13,14 @@ use serde::{Deserialize, Serialize};
 use super::identity::{IdentityKind, ProviderAlgorithm};
 use super::origin::At;
 
+mod network;
+
+pub use network::{
+    ConnectionStatus, EndpointMatchDocument, IpRuleDocument, NetworkAction, NetworkRuleBypassOptions,
+    NetworkRuleSetDocument, PrivateEndpointConnectionDocument, PublicNetworkAccess, VirtualNetworkAction,
+    VirtualNetworkMatchDocument, VirtualNetworkRuleDocument,
+};
+
 /// All that one policy is made of, wherever it was written.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -79,9 +87,11 @@ pub struct RegistryDocument {
     /// Not built yet: must be `false` where it is set.
     #[serde(default)]
     pub data_endpoint_enabled: Option<At<bool>>,
-    /// Not built yet: must be empty.
+    /// The private endpoints that are known, at most 200. Only those with the status `Approved` are admitted, whatever the
+    /// public rules say.
     #[serde(default)]
-    pub private_endpoint_connections: Vec<At<NotYet>>,
+    #[schemars(length(max = 200))]
+    pub private_endpoint_connections: Vec<At<PrivateEndpointConnectionDocument>>,
     /// Adds the two system-defined scope maps that ACR has had since 2024.
     #[serde(default)]
     pub newer_system_scope_maps: bool,
@@ -96,11 +106,6 @@ pub struct RegistryDocument {
     #[serde(default)]
     pub role_assignments: Vec<At<RoleAssignmentDocument>>,
 }
-
-/// A place for something that a later version understands; anything written there is refused.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct NotYet(pub serde_json::Value);
 
 /// The registry behind this one.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -224,52 +229,6 @@ pub struct PasswordDocument {
     /// RFC 3339; the password is refused from then on. Never, unless set.
     #[serde(default)]
     pub expiry: Option<At<String>>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum PublicNetworkAccess {
-    #[default]
-    Enabled,
-    /// No public address is admitted, whatever the rules say.
-    Disabled,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum NetworkRuleBypassOptions {
-    /// Declared trusted services may pass. None can be declared yet, so nothing passes.
-    #[default]
-    AzureServices,
-    None,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum NetworkAction {
-    #[default]
-    Allow,
-    Deny,
-}
-
-/// Which addresses are admitted. The longest matching prefix decides; Deny wins at equal length.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NetworkRuleSetDocument {
-    /// What happens to an address that no rule matches. `Allow` unless set.
-    #[serde(default)]
-    pub default_action: Option<At<NetworkAction>>,
-    #[serde(default)]
-    pub ip_rules: Option<At<Vec<IpRuleDocument>>>,
-}
-
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct IpRuleDocument {
-    /// An IPv4 or IPv6 address or CIDR range.
-    pub value: At<String>,
-    #[serde(default)]
-    pub action: NetworkAction,
-    /// A name for logs and explanations.
-    #[serde(default)]
-    pub name: Option<At<String>>,
 }
 
 /// A named set of repository permissions.

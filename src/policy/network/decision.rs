@@ -1,0 +1,112 @@
+//! What the network rules decide about a source, with the reason, and the class of network that it came over.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use super::{Effect, EndpointMark, MatchedRule, Network, PrivateEndpointConnection, Source, VirtualNetworkRule};
+
+/// What decided. `Display` is the line that the audit log prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// Public network access is switched off for this registry, so its IP rules do not count (S2-10), and neither do its
+    /// virtual networks (B.3-9).
+    PublicAccessDisabled,
+    /// What the store has as rules, or the whole registry's record, cannot be read; none of it may be left out.
+    RulesUnreadable,
+    /// This rule has the longest prefix that holds the address.
+    Rule(MatchedRule),
+    /// No IP rule holds the address, and this rule holds the source.
+    VirtualNetwork(Arc<VirtualNetworkRule>),
+    /// No rule holds the source.
+    DefaultAction(Effect),
+    /// The source is behind the private endpoint of this connection, whose status decides (B.4-3).
+    PrivateEndpoint(Arc<PrivateEndpointConnection>),
+    /// The source is behind a private endpoint that no connection names.
+    UnknownEndpoint(EndpointMark),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PublicAccessDisabled => f.write_str("publicNetworkAccess is Disabled"),
+            Self::RulesUnreadable => f.write_str("what the store has as network rules cannot be read"),
+            Self::Rule(rule) => rule.fmt(f),
+            Self::VirtualNetwork(rule) => rule.fmt(f),
+            Self::DefaultAction(effect) => write!(f, "no ip rule matches and defaultAction is {effect}"),
+            Self::PrivateEndpoint(connection) => connection.fmt(f),
+            Self::UnknownEndpoint(mark) => write!(f, "no private endpoint connection matches {mark}"),
+        }
+    }
+}
+
+/// Proof that the network rules let a source in; only [`NetworkRules::admit`](super::NetworkRules::admit) makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Admitted {
+    pub(super) reason: Reason,
+}
+
+impl Admitted {
+    /// What let it in.
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+}
+
+/// The answer to a source that the network rules keep out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Refused {
+    pub(super) reason: Reason,
+}
+
+impl Refused {
+    /// What kept it out.
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+}
+
+/// The class of network that a source came over, as far as the rules know it by a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkClass {
+    Public,
+    /// The name of its connection.
+    PrivateEndpoint(Arc<str>),
+    /// A private endpoint whose connection is not known.
+    UnknownEndpoint(EndpointMark),
+    /// The name of the rule that admitted it.
+    VirtualNetwork(Arc<str>),
+}
+
+impl NetworkClass {
+    /// Of `source`, about which this decided.
+    pub fn of(source: Source<'_>, reason: &Reason) -> Self {
+        match (reason, source.network) {
+            (Reason::PrivateEndpoint(connection), _) => Self::PrivateEndpoint(Arc::clone(&connection.name)),
+            (Reason::VirtualNetwork(rule), _) => Self::VirtualNetwork(Arc::clone(&rule.name)),
+            (_, Network::PrivateEndpoint(mark)) => Self::UnknownEndpoint(mark.clone()),
+            (_, Network::Public) => Self::Public,
+        }
+    }
+}
+
+impl fmt::Display for NetworkClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Public => f.write_str("public"),
+            Self::PrivateEndpoint(name) => write!(f, "private endpoint {name}"),
+            Self::UnknownEndpoint(mark) => write!(f, "unknown private endpoint ({mark})"),
+            Self::VirtualNetwork(name) => write!(f, "virtual network {name}"),
+        }
+    }
+}
+
+/// As it is displayed.
+impl Serialize for NetworkClass {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
