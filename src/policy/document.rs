@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{IdentityKind, ProviderAlgorithm};
+use super::limits::RateLimitsDocument;
 use super::origin::At;
 
 /// All that one policy is made of, wherever it was written.
@@ -95,6 +96,9 @@ pub struct RegistryDocument {
     /// What identities may do here.
     #[serde(default)]
     pub role_assignments: Vec<At<RoleAssignmentDocument>>,
+    /// How many requests a minute are answered. Counted by each process for itself.
+    #[serde(default)]
+    pub rate_limits: RateLimitsDocument,
 }
 
 /// A place for something that a later version understands; anything written there is refused.
