@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::auth::keys::SigningAlgorithm;
+use crate::policy::limits::LoginLimits;
 use crate::policy::origin::At;
 use crate::policy::tier::Tier;
 use crate::proxy::source::ForwardedHeader;
@@ -29,6 +30,7 @@ pub struct Config {
     /// How long running transfers may go on after SIGTERM.
     pub shutdown_grace: Duration,
     pub limits: Limits,
+    pub login_limits: LoginLimits,
     /// Threads that serve requests; `None` is one for each processor.
     pub threads: Option<NonZeroUsize>,
     pub store: StoreSettings,
@@ -47,6 +49,7 @@ impl Config {
             ("log", self.log == other.log),
             ("shutdown", self.shutdown_grace == other.shutdown_grace),
             ("limits", self.limits == other.limits),
+            ("loginLimits", self.login_limits == other.login_limits),
             ("threads", self.threads == other.threads),
             ("store", self.store == other.store),
             ("encryptionKey", self.encryption_key == other.encryption_key),

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, header};
@@ -17,9 +18,11 @@ use super::source::source_address;
 use super::token_endpoint::NULL_GUID;
 use super::trail::Trail;
 use super::upload::Binding;
+use crate::auth::limits::Claim;
 use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
 use crate::oci::{self, Credential, Endpoint, ErrorCode, MalformedCredential, Method, Parsed, Route, Scope};
+use crate::policy::limits::Category;
 use crate::policy::network::SourceAddress;
 use crate::policy::{Caller, Denial, Need, Operation, PolicySnapshot, Registry, authorize};
 use crate::secret::Secret;
@@ -45,6 +48,8 @@ pub(crate) struct Request<'a> {
     /// The request target, byte for byte.
     pub(crate) target: &'a [u8],
     pub(crate) now: Timestamp,
+    /// The same moment in ticks of the clock.
+    pub(crate) ticks: Duration,
 }
 
 /// Where an admitted request goes.
@@ -105,6 +110,10 @@ pub(crate) async fn examine(
     let caller = caller(authenticator, &desk, request, &route, credential, trail).await?;
     trail.caller = Some(caller.clone());
     let forward = permitted(authenticator, &desk, &caller, method, route, request, trail)?;
+    // What is not permitted uses up nobody's limit.
+    let categories = Category::of(method, operation.class);
+    let within = authenticator.rates().spend(registry, &caller.principal, categories, request.ticks);
+    within.map_err(Refusal::RateLimited)?;
     trail.permit = Some(forward.permit.clone());
     Ok(Next::Forward(Box::new(forward)))
 }
@@ -196,6 +205,7 @@ pub(crate) fn failed(failure: Failure, deny: impl FnOnce(Denial) -> Refusal) -> 
         Failure::Denied(denial) => deny(denial),
         Failure::Busy => Refusal::Busy,
         Failure::Unavailable(cause) => Refusal::ProviderUnavailable(cause),
+        Failure::Locked(locked) => Refusal::LoginLocked(locked),
     }
 }
 
@@ -232,7 +242,10 @@ async fn caller(
         }
         Credential::Basic { user, password } => {
             trail.claimed_user = Some(user.clone());
-            let caller = authenticator.by_password(desk.registry, &user, &password, request.now).await;
+            let (registry, now) = (Some(&*desk.registry.name), request.ticks);
+            let claim = Claim { source: source(request), registry, user: Some(&user), now };
+            let attempt = authenticator.by_password(desk.registry, &user, &password, request.now);
+            let caller = authenticator.logins().guard(claim, attempt).await;
             caller.map_err(|failure| desk.fail(failure))
         }
         Credential::Bearer(token) => bearer(authenticator, desk, request, route, &token).await,

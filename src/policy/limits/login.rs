@@ -25,12 +25,8 @@ impl LoginLimits {
     /// Nothing is limited.
     pub const OFF: Self = Self { per_source: 0, per_principal: 0, ..Self::DEFAULT };
     /// Generous to people and their broken scripts, hopeless for guessing.
-    pub const DEFAULT: Self = Self {
-        per_source: 30,
-        per_principal: 10,
-        within: Duration::from_mins(1),
-        lockout: Duration::from_mins(5),
-    };
+    pub const DEFAULT: Self =
+        Self { per_source: 30, per_principal: 10, within: Duration::from_mins(1), lockout: Duration::from_mins(5) };
 
     /// The failures that `scope` may have; `None`: without limit.
     pub const fn limit(&self, scope: LoginScope) -> Option<u32> {

@@ -86,6 +86,7 @@ impl Place {
              audit: {{output: \"file:{path}/audit.jsonl\"}}\n\
              signing: {{directory: \"{path}/keys\"}}\n\
              management: {{address: \"{}\", credentialFile: \"{path}/management.credential\"}}\n\
+             {NO_LOGIN_LIMITS}\n\
              {}\n\
              {registries}",
             self.public, self.metrics, self.management, self.store
