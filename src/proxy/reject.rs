@@ -213,6 +213,7 @@ mod tests {
     use super::*;
     use crate::oci::RepositoryName;
     use crate::policy::action::{Action, ActionSet};
+    use crate::policy::limits::{Category, LoginScope, RateScope};
     use crate::policy::principal::NotAccepted;
 
     /// Status, headers and body, one to a line.
@@ -291,6 +292,16 @@ mod tests {
             (Refusal::CutOff, "cut_off", false, format!("500\n{unknown}")),
             (Refusal::Internal("secret"), "internal", false, format!("500\n{unknown}")),
         ];
+        let too_many = |seconds: u8| {
+            let answer = format!("429\n{}", retry(&body("TOOMANYREQUESTS", "too many requests")));
+            answer.replacen("retry-after: 1\n", &format!("retry-after: {seconds}\n"), 1)
+        };
+        let locked = Locked { scope: LoginScope::Source, limit: 30, retry_after: 17 };
+        let exhausted = Exhausted { scope: RateScope::Identity, category: Category::Read, limit: 5, retry_after: 9 };
+        let limited = Refusal::RateLimited(exhausted);
+        assert_eq!((seen(&limited), limited.code(), limited.is_denial()), (too_many(9), "rate_limited", true));
+        assert!(limited.drains_body(), "a permitted client that sends its body first must see the answer");
+        let table = table.into_iter().chain([(Refusal::LoginLocked(locked), "login_locked", true, too_many(17))]);
         for (refusal, code, is_denial, answer) in table {
             assert_eq!(seen(&refusal), answer, "{refusal:?}");
             assert_eq!((refusal.code(), refusal.is_denial(), refusal.drains_body()), (code, is_denial, false));

@@ -5,6 +5,8 @@ mod document;
 mod login;
 mod rate;
 mod spent;
+#[cfg(test)]
+mod tests;
 
 pub use document::{IdentityRatesDocument, RateLimitsDocument, RegistryRatesDocument};
 pub use login::{Failures, Locked, LoginLimits, LoginScope};

@@ -74,6 +74,8 @@ fn every_other_event_moves_its_own_series() {
     let metrics = Metrics::new().unwrap();
     metrics.decided(Some("myregistry"), Outcome::Deny, "network_rule");
     metrics.decided(Some("myregistry"), Outcome::Permit, "scope");
+    metrics.rate_limited(Some("myregistry"), "read", "identity");
+    metrics.rate_limited(None, "login", "source");
     metrics.cache_looked_up(Cache::Password, true);
     metrics.cache_looked_up(Cache::AccessToken, false);
     metrics.policy_in_force(7, 12);
