@@ -242,8 +242,9 @@ async fn caller(
         }
         Credential::Basic { user, password } => {
             trail.claimed_user = Some(user.clone());
+            let source = trail.source.ok_or(Refusal::NoSource)?;
             let (registry, now) = (Some(&*desk.registry.name), request.ticks);
-            let claim = Claim { source: source(request), registry, user: Some(&user), now };
+            let claim = Claim { source, registry, user: Some(&user), now };
             let attempt = authenticator.by_password(desk.registry, &user, &password, request.now);
             let caller = authenticator.logins().guard(claim, attempt).await;
             caller.map_err(|failure| desk.fail(failure))
