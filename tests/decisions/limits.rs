@@ -14,14 +14,14 @@ use seawall::telemetry::metrics::Metrics;
 use crate::policy::{compiled, snapshot};
 
 const LIMITED: &str = "
-one:
+firstreg:
   loginServer: one.example.com
   upstream: { url: http://localhost:5000 }
   adminUserEnabled: true
   anonymousPullEnabled: true
   rateLimits: { registry: { read: 7, write: 2 }, identity: { read: 3, listReferrers: 2 } }
   tokens: { alice: { scopeMap: _repositories_pull }, bob: { scopeMap: _repositories_pull }, eve: { scopeMap: _repositories_pull } }
-two: { loginServer: two.example.com, upstream: { url: http://localhost:5001 }, rateLimits: { registry: { read: 7 } } }
+secondreg: { loginServer: two.example.com, upstream: { url: http://localhost:5001 }, rateLimits: { registry: { read: 7 } } }
 ";
 
 fn seconds(seconds: u64) -> Duration {
@@ -47,7 +47,7 @@ impl Desk {
     }
 
     fn ask(&self, user: &str, categories: &[Category], now: u64) -> Result<(), Exhausted> {
-        let registry = self.registry("one");
+        let registry = self.registry("firstreg");
         let principal = if user.is_empty() { registry.anonymous() } else { registry.principal_named(user).unwrap() };
         self.rates.spend(registry, &principal, categories, seconds(now))
     }
@@ -89,13 +89,13 @@ fn an_identity_has_its_own_limit_and_all_share_the_registrys() {
 #[test]
 fn whoever_is_anonymous_is_one_identity_and_so_is_the_admin_account_at_each_registry() {
     let desk = Desk::new(LIMITED);
-    for user in ["", "one"] {
+    for user in ["", "firstreg"] {
         for _ in 0..3 {
             desk.read(user, 0).unwrap();
         }
         assert_exhausted(desk.read(user, 0), RateScope::Identity, Category::Read, 60);
     }
-    let two = desk.registry("two");
+    let two = desk.registry("secondreg");
     desk.rates.spend(two, &two.anonymous(), &[Category::Read], seconds(0)).unwrap();
 }
 
@@ -153,11 +153,11 @@ fn many_threads_get_no_more_than_the_limit() {
 fn a_tier_is_short_for_its_limits_and_a_limit_of_zero_is_a_problem() {
     let document = |limits: &str| {
         format!(
-            "one: {{ loginServer: one.example.com, upstream: {{ url: http://localhost:5000 }}, rateLimits: {limits} }}\n"
+            "firstreg: {{ loginServer: one.example.com, upstream: {{ url: http://localhost:5000 }}, rateLimits: {limits} }}\n"
         )
     };
     let policy = snapshot(&document("{ tier: Premium, registry: { delete: 5 } }"));
-    let limits = policy.registry_named("one").unwrap().rate_limits();
+    let limits = policy.registry_named("firstreg").unwrap().rate_limits();
     let limit = |scope, category| limits.limit(scope, category);
     assert_eq!(limit(RateScope::Registry, Category::Delete), Some(5));
     assert_eq!(limit(RateScope::Identity, Category::ListReferrers), Some(1_000));

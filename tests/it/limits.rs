@@ -57,7 +57,8 @@ fn a_limit_is_told_with_a_falling_retry_after_and_a_higher_one_holds_with_the_re
     let upstream = Registry::start(Distribution::V2);
     let place = Place::new();
     let limits = "rateLimits: { registry: { read: 9, login: 2 }, identity: { read: 3, write: 1 } }";
-    let seawall = place.start(&document(&place, &upstream, HOST, limits));
+    let whole = document(&place, &upstream, HOST, limits);
+    let seawall = place.start(&whole);
     let session = Session::named(seawall.address(), HOST, worker());
     let scope = "repository:team/app:pull,push";
     let token = session.access_token(&[scope]);
@@ -158,7 +159,8 @@ fn docker_shows_what_it_met() {
     let place = Place::new();
     let limits = "rateLimits: { identity: { read: 1000, write: 1 } }";
     let host = place.login_server();
-    let seawall = place.start(&document(&place, &upstream, &host, limits));
+    let whole = document(&place, &upstream, &host, limits);
+    let seawall = place.start(&whole);
     let mut docker = Docker::new();
     docker.log_in(&host, &worker()).expect_success();
     let layout = Layout::image("too often");
