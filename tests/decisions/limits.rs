@@ -17,7 +17,6 @@ const LIMITED: &str = "
 firstreg:
   loginServer: one.example.com
   upstream: { url: http://localhost:5000 }
-  adminUserEnabled: true
   anonymousPullEnabled: true
   rateLimits: { registry: { read: 7, write: 2 }, identity: { read: 3, listReferrers: 2 } }
   tokens: { alice: { scopeMap: _repositories_pull }, bob: { scopeMap: _repositories_pull }, eve: { scopeMap: _repositories_pull } }
