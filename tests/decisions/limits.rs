@@ -80,7 +80,7 @@ fn an_identity_has_its_own_limit_and_all_share_the_registrys() {
     // What is refused for the registry's limit is given back to the identity.
     desk.read("eve", 70).unwrap();
     desk.read("eve", 70).unwrap();
-    assert_exhausted(desk.read("eve", 70).and_then(|()| desk.read("eve", 79)), RateScope::Identity, Category::Read, 1);
+    assert_exhausted(desk.read("eve", 79), RateScope::Identity, Category::Read, 1);
     desk.read("alice", 70).unwrap();
 }
 
@@ -186,7 +186,7 @@ impl Door {
 }
 
 #[track_caller]
-fn assert_locked(result: Result<(), Failure>, scope: LoginScope, retry_after: u64) {
+fn assert_locked(result: &Result<(), Failure>, scope: LoginScope, retry_after: u64) {
     let Err(Failure::Locked(locked)) = result else { panic!("{result:?}") };
     assert_eq!((locked.scope, locked.retry_after), (scope, retry_after));
 }
@@ -203,7 +203,7 @@ async fn guessing_ends_after_ten_and_the_right_password_is_not_told_then() {
     }
     for now in 100..400 {
         assert_locked(
-            door.try_as(Some("alice"), STRANGER, true, now).await,
+            &door.try_as(Some("alice"), STRANGER, true, now).await,
             LoginScope::PrincipalFromSource,
             400 - now,
         );
@@ -221,8 +221,8 @@ async fn a_source_is_locked_after_thirty_whoever_it_claims_to_be_but_not_for_who
         let user = format!("user-{guess}");
         door.try_as(Some(&user), OFFICE, false, 1).await.unwrap_err();
     }
-    assert_locked(door.try_as(Some("visitor"), OFFICE, true, 1).await, LoginScope::Source, 300);
-    assert_locked(door.try_as(None, OFFICE, true, 1).await, LoginScope::Source, 300);
+    assert_locked(&door.try_as(Some("visitor"), OFFICE, true, 1).await, LoginScope::Source, 300);
+    assert_locked(&door.try_as(None, OFFICE, true, 1).await, LoginScope::Source, 300);
     door.try_as(Some("regular"), OFFICE, true, 1).await.unwrap();
     // Neither may he guess.
     for _ in 0..10 {
@@ -231,7 +231,7 @@ async fn a_source_is_locked_after_thirty_whoever_it_claims_to_be_but_not_for_who
             Err(Failure::Denied(Denial::CredentialInvalid))
         );
     }
-    assert_locked(door.try_as(Some("regular"), OFFICE, true, 2).await, LoginScope::PrincipalFromSource, 300);
+    assert_locked(&door.try_as(Some("regular"), OFFICE, true, 2).await, LoginScope::PrincipalFromSource, 300);
 }
 
 #[tokio::test]
@@ -252,7 +252,7 @@ async fn strangers_from_everywhere_do_not_lock_out_whom_we_know() {
         let source = format!("10.0.{}.{}", source / 250, source % 250);
         door.try_as(Some("alice"), &source, false, 10).await.unwrap_err();
     }
-    assert_locked(door.try_as(Some("alice"), "192.0.2.1", true, 10).await, LoginScope::Principal, 300);
+    assert_locked(&door.try_as(Some("alice"), "192.0.2.1", true, 10).await, LoginScope::Principal, 300);
     door.try_as(Some("alice"), OFFICE, true, 10).await.unwrap();
     door.try_as(Some("bob"), "192.0.2.1", true, 10).await.unwrap();
 }
@@ -264,7 +264,7 @@ async fn one_64_is_one_source() {
         let (user, source) = (format!("user-{host}"), format!("2001:db8:0:1::{host:x}"));
         door.try_as(Some(&user), &source, false, 0).await.unwrap_err();
     }
-    assert_locked(door.try_as(Some("alice"), "2001:db8:0:1:ffff::1", true, 0).await, LoginScope::Source, 300);
+    assert_locked(&door.try_as(Some("alice"), "2001:db8:0:1:ffff::1", true, 0).await, LoginScope::Source, 300);
     door.try_as(Some("alice"), "2001:db8:0:2::1", true, 0).await.unwrap();
 }
 

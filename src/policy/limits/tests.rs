@@ -31,7 +31,7 @@ proptest! {
         let mut passed = Vec::new();
         let mut began = None;
         for now in times {
-            if began.is_none_or(|began| now - began >= period) {
+            if began.is_none_or(|began| now >= began + period) {
                 began = Some(now);
             }
             let in_period = passed.iter().filter(|time| **time >= began.unwrap()).count();
@@ -45,12 +45,12 @@ proptest! {
                     prop_assert_eq!(in_period, limit as usize, "refused too early");
                     prop_assert_eq!(now + left, began.unwrap() + period);
                     prop_assert!(spent.spend(limit, period, now + left).is_ok_and(|spent| spent.count() == 1));
-                    prop_assert!(spent.spend(limit, period, now + left - Duration::from_millis(1)).is_err());
+                    prop_assert!(spent.spend(limit, period, now + left.saturating_sub(Duration::from_millis(1))).is_err());
                 }
             }
         }
         for first in &passed {
-            let stretch = passed.iter().filter(|time| *time >= first && **time - *first < period).count();
+            let stretch = passed.iter().filter(|time| *time >= first && **time < *first + period).count();
             prop_assert!(stretch <= 2 * limit as usize);
         }
     }
@@ -76,12 +76,12 @@ proptest! {
         let (mut tried, mut locked_at) = (Vec::<Duration>::new(), None::<Duration>);
         for now in times {
             let locked = locked_at.is_some_and(|at| now < at + limits.lockout);
-            prop_assert_eq!(failures.locked_for(now), locked_at.filter(|_| locked).map(|at| at + limits.lockout - now));
+            prop_assert_eq!(failures.locked_for(now), locked_at.filter(|_| locked).map(|at| (at + limits.lockout).saturating_sub(now)));
             if locked {
                 prop_assert_eq!(failures.failed(limit, &limits, now), failures);
                 continue;
             }
-            if tried.first().is_none_or(|first| now - *first >= limits.within) {
+            if tried.first().is_none_or(|first| now >= *first + limits.within) {
                 tried.clear();
             }
             tried.push(now);
