@@ -6,6 +6,7 @@ use super::CacheOutcome;
 use super::access_token::{Access, AccessClaims, AccessTokens, VerifiedAccess};
 use super::asserted::{SignIn, subject_id};
 use super::keys::Keyring;
+use super::limits::{Logins, Rates};
 use super::password::{Attempt, PasswordLimits, Passwords};
 use super::provider::{PresentedSecret, ProviderFailure, Providers, Rejection, SecretFailure};
 use super::refresh_token::{RefreshClaims, RefreshTokens};
@@ -15,6 +16,7 @@ use crate::clock::Timestamp;
 use crate::oci::Scope;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
 use crate::policy::identity::{Assertion, Identity};
+use crate::policy::limits::{Locked, LoginLimits};
 use crate::policy::principal::{NotAccepted, Password};
 use crate::policy::upstream_credential::MintedAccess;
 use crate::policy::{self, AccessList, Caller, Denial, Granted, Identities, Principal, Registry};
@@ -31,6 +33,8 @@ pub enum Failure {
     Busy,
     /// Not decided: the identity provider does not answer, for this reason.
     Unavailable(String),
+    /// Not even tried: too many logins have failed.
+    Locked(Locked),
 }
 
 impl From<Denial> for Failure {
@@ -73,6 +77,8 @@ pub struct Authenticator {
     refresh_tokens: RefreshTokens,
     providers: Providers,
     upstream_tokens: UpstreamTokens,
+    rates: Rates,
+    logins: Logins,
     metrics: Arc<Metrics>,
 }
 
@@ -91,9 +97,27 @@ impl Authenticator {
             refresh_tokens: RefreshTokens::new(Arc::clone(&keys), issuer),
             providers: Providers::new(keys.hash_key().clone(), Arc::clone(&metrics)),
             upstream_tokens: UpstreamTokens::new(Arc::clone(&keys), issuer),
+            rates: Rates::new(Arc::clone(&metrics)),
+            logins: Logins::new(LoginLimits::OFF, Arc::clone(&metrics)),
             keys,
             metrics,
         }
+    }
+
+    /// The same with limits on failed logins, of which there are none otherwise.
+    #[must_use]
+    pub fn with_login_limits(self, limits: LoginLimits) -> Self {
+        Self { logins: Logins::new(limits, Arc::clone(&self.metrics)), ..self }
+    }
+
+    /// What has been used up of the registries' rate limits.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    /// The failed logins. Whoever takes a login passes it through [`Logins::guard`].
+    pub fn logins(&self) -> &Logins {
+        &self.logins
     }
 
     /// The keys of identity providers, which a server keeps fresh.
@@ -124,7 +148,9 @@ impl Authenticator {
     ) -> Result<SignIn, Failure> {
         let principal = registry.principal_named(user).filter(|_| !user.is_empty());
         if let Some(identity) = principal.as_ref().and_then(Principal::verified_elsewhere) {
-            let assertion = self.assertion_by_secret(registry.identities(), identity, password, now).await?;
+            // A question over the network: not a part of every login's memory.
+            let asked = Box::pin(self.assertion_by_secret(registry.identities(), identity, password, now));
+            let assertion = asked.await?;
             return self.by_assertion(registry, assertion, now);
         }
         let known: &[Password] = principal.as_ref().map_or(&[], Principal::passwords);

@@ -4,6 +4,7 @@ pub mod access_token;
 mod asserted;
 mod authenticator;
 pub mod keys;
+pub mod limits;
 pub mod off_thread;
 pub mod password;
 pub mod provider;

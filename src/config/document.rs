@@ -43,6 +43,8 @@ pub struct File {
     pub shutdown: ShutdownDocument,
     #[serde(default)]
     pub limits: LimitsDocument,
+    #[serde(default)]
+    pub login_limits: LoginLimitsDocument,
     /// Threads that serve requests. Default: one for each processor.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1024))]
@@ -210,6 +212,25 @@ pub struct LimitsDocument {
     /// In the middle of a transfer, without the client sending or taking a byte. Default 60s.
     #[serde(default)]
     pub stall_timeout: Option<At<String>>,
+}
+
+/// Limits on failed logins: by passwords, and by tokens at `/oauth2` and at the management API. Logins that succeed are
+/// never counted. Each process counts for itself.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoginLimitsDocument {
+    /// Failed logins from one address (IPv6: one /64), whoever is claimed. Default 30; 0 is without limit.
+    #[serde(default)]
+    pub per_source: Option<At<u32>>,
+    /// Failed logins of one user from one address; from everywhere 100 times as many. Default 10; 0 is without limit.
+    #[serde(default)]
+    pub per_principal: Option<At<u32>>,
+    /// The time in which they are counted. Default 1m.
+    #[serde(default)]
+    pub within: Option<At<String>>,
+    /// How long logins are refused then. Default 5m.
+    #[serde(default)]
+    pub lockout: Option<At<String>>,
 }
 
 /// The database. A text alone is its `url`.

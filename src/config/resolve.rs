@@ -7,10 +7,13 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::document::{AuditDocument, File, LimitsDocument, LogDocument, MetricsDocument, SigningDocument};
+use super::document::{
+    AuditDocument, File, LimitsDocument, LogDocument, LoginLimitsDocument, MetricsDocument, SigningDocument,
+};
 use super::listener::listeners;
 use super::settings::{Config, Limits, Log, Signing};
 use super::{management, store};
+use crate::policy::limits::LoginLimits;
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::quantity;
@@ -25,6 +28,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 const MOST_THREADS: usize = 1024;
+const MOST_FAILURES: u32 = 100_000;
 
 /// Resolves `file`. `None` when that added to `problems`.
 pub(super) fn resolve(file: &File, problems: &mut Problems) -> Option<Config> {
@@ -47,6 +51,7 @@ pub(super) fn resolve(file: &File, problems: &mut Problems) -> Option<Config> {
         log: log(&file.log),
         shutdown_grace: duration(file.shutdown.grace.as_ref(), GRACE, problems),
         limits: limits(&file.limits, problems),
+        login_limits: login_limits(&file.login_limits, problems),
         threads: file.threads.as_ref().and_then(|number| threads(number, problems)),
     };
     (problems.len() == before).then_some(config)
@@ -92,18 +97,37 @@ fn log(document: &LogDocument) -> Log {
 }
 
 fn limits(document: &LimitsDocument, problems: &mut Problems) -> Limits {
-    let mut timeout = |written: Option<&At<String>>, default| {
-        let timeout = duration(written, default, problems);
-        if let Some(written) = written.filter(|_| timeout.is_zero()) {
-            problems.push(Problem::new(&written.origin, "a timeout must be longer than zero"));
-        }
-        timeout
-    };
+    let mut timeout = |written, default| longer_than_zero("a timeout", written, default, problems);
     Limits {
         head_timeout: timeout(document.head_timeout.as_ref(), HEAD_TIMEOUT),
         idle_timeout: timeout(document.idle_timeout.as_ref(), IDLE_TIMEOUT),
         stall_timeout: timeout(document.stall_timeout.as_ref(), STALL_TIMEOUT),
     }
+}
+
+fn login_limits(document: &LoginLimitsDocument, problems: &mut Problems) -> LoginLimits {
+    let mut time = |written, default| longer_than_zero("a time of limits", written, default, problems);
+    let within = time(document.within.as_ref(), LoginLimits::DEFAULT.within);
+    let lockout = time(document.lockout.as_ref(), LoginLimits::DEFAULT.lockout);
+    let mut number = |written: Option<&At<u32>>, default| {
+        let Some(written) = written else { return default };
+        if written.value > MOST_FAILURES {
+            problems
+                .push(Problem::new(&written.origin, format!("must be at most {MOST_FAILURES}; 0 is without limit")));
+        }
+        written.value
+    };
+    let per_source = number(document.per_source.as_ref(), LoginLimits::DEFAULT.per_source);
+    let per_principal = number(document.per_principal.as_ref(), LoginLimits::DEFAULT.per_principal);
+    LoginLimits { per_source, per_principal, within, lockout }
+}
+
+fn longer_than_zero(what: &str, written: Option<&At<String>>, default: Duration, problems: &mut Problems) -> Duration {
+    let time = duration(written, default, problems);
+    if let Some(written) = written.filter(|_| time.is_zero()) {
+        problems.push(Problem::new(&written.origin, format!("{what} must be longer than zero")));
+    }
+    time
 }
 
 fn threads(number: &At<u16>, problems: &mut Problems) -> Option<NonZeroUsize> {

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::document::ListenerNetwork;
 use crate::auth::keys::SigningAlgorithm;
+use crate::policy::limits::LoginLimits;
 use crate::policy::origin::At;
 use crate::policy::tier::Tier;
 use crate::proxy::source::{EndpointKind, ForwardedHeader};
@@ -30,6 +31,7 @@ pub struct Config {
     /// How long running transfers may go on after SIGTERM.
     pub shutdown_grace: Duration,
     pub limits: Limits,
+    pub login_limits: LoginLimits,
     /// Threads that serve requests; `None` is one for each processor.
     pub threads: Option<NonZeroUsize>,
     pub store: StoreSettings,
@@ -48,6 +50,7 @@ impl Config {
             ("log", self.log == other.log),
             ("shutdown", self.shutdown_grace == other.shutdown_grace),
             ("limits", self.limits == other.limits),
+            ("loginLimits", self.login_limits == other.login_limits),
             ("threads", self.threads == other.threads),
             ("store", self.store == other.store),
             ("encryptionKey", self.encryption_key == other.encryption_key),

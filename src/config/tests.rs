@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::auth::keys::SigningAlgorithm;
+use crate::policy::limits::LoginLimits;
 use crate::policy::origin::{At, Origin};
 use crate::policy::tier::Tier;
 use crate::proxy::source::{EndpointKind, ForwardedHeader};
@@ -126,6 +127,12 @@ fn what_is_left_out_has_its_default() {
             idle_timeout: Duration::from_mins(1),
             stall_timeout: Duration::from_mins(1),
         },
+        login_limits: LoginLimits {
+            per_source: 30,
+            per_principal: 10,
+            within: Duration::from_mins(1),
+            lockout: Duration::from_mins(5),
+        },
         threads: None,
         store: StoreSettings {
             location: StoreLocation::Sqlite("/var/lib/seawall/seawall.db".into()),
@@ -164,6 +171,7 @@ audit: { output: 'file:audit.log' }
 log: { level: trace, format: json }
 shutdown: { grace: 0s }
 limits: { headTimeout: 1500ms, idleTimeout: 2h, stallTimeout: 3s }
+loginLimits: { perSource: 0, perPrincipal: 3, within: 90s, lockout: 1h }
 threads: 3
 management: { address: 'unix:run/m.sock', credentialFile: owner, subscription: sub, resourceGroup: 'my(group)', enforcedTier: Standard }
 store: { url: 'postgres://me@[::1]:5433/db?sslmode=verify-full', password: { env: PW }, ca: ca.pem, maximumAge: 10m }
@@ -193,6 +201,8 @@ encryptionKey: { file: key }
     assert_eq!(config.limits.head_timeout, Duration::from_millis(1500));
     assert_eq!(config.limits.idle_timeout, Duration::from_hours(2));
     assert_eq!(config.limits.stall_timeout, Duration::from_secs(3));
+    let (within, lockout) = (Duration::from_secs(90), Duration::from_hours(1));
+    assert_eq!(config.login_limits, LoginLimits { per_source: 0, per_principal: 3, within, lockout });
     assert_eq!(config.threads.map(Into::into), Some(3_usize));
     let at = |text: &str| At::new(text.to_owned(), Origin::built_in());
     let location = StoreLocation::Postgres {

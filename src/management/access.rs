@@ -15,10 +15,12 @@ use super::error::ApiError;
 use super::rights::Needed;
 use super::{Connection, Parts, Settings};
 use crate::auth::Failure;
+use crate::auth::limits::Claim;
 use crate::clock::Timestamp;
 use crate::oci::authorization::{Credential, credential};
 use crate::policy::identity::Assertion;
 use crate::policy::manage::{ManagementAction, Manager};
+use crate::policy::network::SourceAddress;
 use crate::policy::{Denial, PolicySnapshot};
 use crate::secret::Secret;
 
@@ -48,32 +50,44 @@ pub(super) struct Known {
 /// On TCP a credential is always asked for, loopback included: other users of the machine reach that too.
 ///
 /// # Errors
-/// 401 for whoever cannot be told, 503 when it cannot be decided.
+/// 401 for whoever cannot be told, 429 after too many failed logins, 503 when it cannot be decided.
 pub(super) async fn authenticate(
     parts: &Parts,
     connection: Connection,
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Caller, ApiError> {
-    if let Connection::Unix { uid } = connection {
-        return Ok(Caller::LocalUser(uid));
-    }
+    let peer = match connection {
+        Connection::Unix { uid } => return Ok(Caller::LocalUser(uid)),
+        Connection::Tcp(peer) => peer,
+    };
+    let claim = |user| Claim { source: SourceAddress::new(peer.ip()), registry: None, user, now: parts.clock.ticks() };
     // Several credentials are none: nobody can tell which one was meant.
     match credential(headers.get_all(AUTHORIZATION).iter().map(http::HeaderValue::as_bytes)) {
         Ok(Some(Credential::Bearer(token))) if parts.owner.is(&token) => Ok(Caller::Owner),
-        Ok(Some(Credential::Bearer(token))) => by_provider_token(parts, &token, now).await,
-        Ok(Some(Credential::Basic { user, password })) => by_secret(parts, &user, &password, now).await,
+        Ok(Some(Credential::Bearer(token))) => by_provider_token(parts, &token, claim(None), now).await,
+        Ok(Some(Credential::Basic { user, password })) => {
+            by_secret(parts, &user, &password, claim(Some(&user)), now).await
+        }
         Ok(None) | Err(_) => Err(unauthenticated(UNKNOWN)),
     }
 }
 
-async fn by_provider_token(parts: &Parts, token: &Secret, now: Timestamp) -> Result<Caller, ApiError> {
+async fn by_provider_token(
+    parts: &Parts,
+    token: &Secret,
+    claim: Claim<'_>,
+    now: Timestamp,
+) -> Result<Caller, ApiError> {
     let snapshot = parts.current.load().ok_or_else(ApiError::starting)?;
     let identities = snapshot.identities();
+    let logins = parts.authenticator.logins();
     if identities.providers().is_empty() {
+        logins.check(claim).map_err(|locked| failed(Failure::Locked(locked)))?;
+        logins.failed(claim);
         return Err(unauthenticated(UNKNOWN));
     }
-    let assertion = parts.authenticator.assertion(identities, token, now).await.map_err(failed)?;
+    let assertion = logins.guard(claim, parts.authenticator.assertion(identities, token, now)).await.map_err(failed)?;
     asserted(&snapshot, &assertion)
 }
 
@@ -87,16 +101,23 @@ fn asserted(snapshot: &PolicySnapshot, assertion: &Assertion) -> Result<Caller, 
     Ok(Caller::Manager(Arc::new(Known { manager, id, shown })))
 }
 
-async fn by_secret(parts: &Parts, user: &str, password: &Secret, now: Timestamp) -> Result<Caller, ApiError> {
+async fn by_secret(
+    parts: &Parts,
+    user: &str,
+    password: &Secret,
+    claim: Claim<'_>,
+    now: Timestamp,
+) -> Result<Caller, ApiError> {
     let snapshot = parts.current.load().ok_or_else(ApiError::starting)?;
     let named = snapshot.manager_named(user);
     let identity = named.as_ref().map(|(_, identity)| identity.as_ref());
+    let logins = parts.authenticator.logins();
     if let Some(identity) = identity.filter(|identity| identity.verified_by.is_some()) {
-        let said = parts.authenticator.assertion_by_secret(snapshot.identities(), identity, password, now).await;
-        return asserted(&snapshot, &said.map_err(unverified)?);
+        let attempt = parts.authenticator.assertion_by_secret(snapshot.identities(), identity, password, now);
+        return asserted(&snapshot, &logins.guard(claim, attempt).await.map_err(unverified)?);
     }
-    let proved = parts.authenticator.by_secret(snapshot.identities(), identity, user, password, now).await;
-    proved.map_err(failed)?;
+    let attempt = parts.authenticator.by_secret(snapshot.identities(), identity, user, password, now);
+    logins.guard(claim, attempt).await.map_err(failed)?;
     let (manager, identity) = named.ok_or_else(|| unauthenticated(UNKNOWN))?;
     let id = identity.client_id.as_ref().map_or_else(String::new, ToString::to_string);
     let shown = format!("service principal {} ({id})", names(&manager));
@@ -119,6 +140,11 @@ fn failed(failure: Failure) -> ApiError {
         }
         Failure::Denied(denial) => unauthenticated(&format!("the credential is not accepted ({})", denial.code())),
         Failure::Busy => ApiError::unavailable("too many passwords are being checked; try again later", None),
+        Failure::Locked(locked) => {
+            let message = format!("too many logins have failed; try again in {} s", locked.retry_after);
+            let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message);
+            ApiError { retry_after: u32::try_from(locked.retry_after).ok(), ..error }
+        }
         Failure::Unavailable(reason) => {
             ApiError::unavailable("the identity provider does not answer; try again later", Some(reason))
         }

@@ -49,6 +49,8 @@ fn refused(failure: Failure, identity: &str, registry: &str) -> ApiError {
             let message = format!("identity '{identity}' may not log in at registry '{registry}': {denial}");
             ApiError::new(StatusCode::FORBIDDEN, "IdentityNotAllowed", message)
         }
-        Failure::Busy | Failure::Unavailable(_) => ApiError::internal(&"a login without a password was not decided"),
+        Failure::Busy | Failure::Unavailable(_) | Failure::Locked(_) => {
+            ApiError::internal(&"a login without a password was not decided")
+        }
     }
 }

@@ -19,6 +19,7 @@ pub mod expiry;
 mod identities;
 pub mod identity;
 mod layers;
+pub mod limits;
 pub mod manage;
 pub mod names;
 pub mod nearest;

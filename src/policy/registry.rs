@@ -7,6 +7,7 @@ use super::credential::{PrincipalId, Verifier};
 use super::identities::Identities;
 use super::identity::{Assertion, Identity};
 use super::layers::{Declared, Everywhere, Stored, declared_of};
+use super::limits::RateLimits;
 use super::network::{IpRules, NetworkRules};
 use super::origin::Origin;
 use super::principal::{Admin, Principal, ResolvedIdentity, ResolvedToken, Subject, Token};
@@ -71,6 +72,11 @@ impl Registry {
     /// The properties in force, each with the place that declares it.
     pub fn properties(&self) -> &Properties {
         &self.properties
+    }
+
+    /// How many requests a minute are answered.
+    pub fn rate_limits(&self) -> &RateLimits {
+        &self.declared.rate_limits
     }
 
     /// Whether anybody may pull, if not from every repository.

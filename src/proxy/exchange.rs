@@ -6,7 +6,7 @@ use http::{StatusCode, header};
 use serde::Serialize;
 
 use super::answer::Answer;
-use super::form::{self, Fields, OAuthRequest, bad_request, deny, fail};
+use super::form::{self, Fields, OAuthRequest, bad_request, deny};
 use super::reject::Refusal;
 use super::token_endpoint::unminted;
 use super::trail::Trail;
@@ -34,14 +34,17 @@ pub(crate) async fn answer(
     }
     let refresh_token = match presented(request, fields)? {
         Presented::Provided(token) => {
-            let sign_in = authenticator.by_provider_token(request.registry, &token, request.now).await;
-            let sign_in = sign_in.map_err(|failure| fail(request, failure))?;
+            let attempt = authenticator.by_provider_token(request.registry, &token, request.now);
+            let sign_in = request.guard(authenticator, None, attempt).await?;
             trail.caller = Some(sign_in.caller.clone());
+            request.spend(authenticator, &sign_in.caller)?;
             mint(authenticator, request, &sign_in).await?
         }
         Presented::RefreshToken(token) => {
-            let sign_in = authenticator.by_refresh_token(request.registry, &token, request.now);
-            trail.caller = Some(sign_in.map_err(|failure| fail(request, failure))?.caller);
+            let attempt = async { authenticator.by_refresh_token(request.registry, &token, request.now) };
+            let sign_in = request.guard(authenticator, None, attempt).await?;
+            trail.caller = Some(sign_in.caller.clone());
+            request.spend(authenticator, &sign_in.caller)?;
             token
         }
     };

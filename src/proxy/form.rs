@@ -1,13 +1,18 @@
 //! What the two endpoints of OAuth are sent: a form, or a query, of which each field is given once.
 
+use std::time::Duration;
+
 use http::{HeaderMap, header};
 
 use super::journey::{denied, failed};
 use super::reject::Refusal;
-use crate::auth::Failure;
+use crate::auth::limits::Claim;
+use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
 use crate::oci::{ErrorCode, Method, Scope, query};
-use crate::policy::{Denial, Registry};
+use crate::policy::limits::Category;
+use crate::policy::network::SourceAddress;
+use crate::policy::{Caller, Denial, Registry};
 use crate::secret::Secret;
 
 /// Largest form, in bytes.
@@ -23,6 +28,30 @@ pub(crate) struct OAuthRequest<'a> {
     pub(crate) form: &'a [u8],
     pub(crate) tls: bool,
     pub(crate) now: Timestamp,
+    /// The same moment in ticks of the clock.
+    pub(crate) ticks: Duration,
+    /// Known to whoever got here.
+    pub(crate) source: Option<SourceAddress>,
+}
+
+impl OAuthRequest<'_> {
+    /// Does `attempt` to log in as `user`, or with a token, unless too many have failed.
+    pub(super) async fn guard<T>(
+        &self,
+        authenticator: &Authenticator,
+        user: Option<&str>,
+        attempt: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Refusal> {
+        let source = self.source.ok_or(Refusal::NoSource)?;
+        let claim = Claim { source, registry: Some(&self.registry.name), user, now: self.ticks };
+        authenticator.logins().guard(claim, attempt).await.map_err(|failure| fail(self, failure))
+    }
+
+    /// Counts a token that `caller` is about to get.
+    pub(super) fn spend(&self, authenticator: &Authenticator, caller: &Caller) -> Result<(), Refusal> {
+        let within = authenticator.rates().spend(self.registry, &caller.principal, &[Category::Login], self.ticks);
+        within.map_err(Refusal::RateLimited)
+    }
 }
 
 /// The fields that matter, wherever they stood.

@@ -68,6 +68,7 @@ impl Gate {
             head: header,
             target: header.raw_path(),
             now: passage.began_at,
+            ticks: passage.began,
         };
         match examine(&self.shared.authenticator, &policy, &request, &mut passage.trail).await? {
             Next::Forward(forward) => {
@@ -167,7 +168,8 @@ fn oauth_request<'a>(
     (method, query, form): (Method, &'a str, &'a [u8]),
 ) -> OAuthRequest<'a> {
     let headers = &session.req_header().headers;
-    OAuthRequest { registry, method, query, headers, form, tls: passage.tls, now: passage.began_at }
+    let (now, ticks, source) = (passage.began_at, passage.began, passage.trail.source);
+    OAuthRequest { registry, method, query, headers, form, tls: passage.tls, now, ticks, source }
 }
 
 /// Whose address counts on this connection: the socket's, or the one that a trusted load balancer announced.

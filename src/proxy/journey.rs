@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, header};
@@ -17,9 +18,11 @@ use super::source::source_address;
 use super::token_endpoint::NULL_GUID;
 use super::trail::Trail;
 use super::upload::Binding;
+use crate::auth::limits::Claim;
 use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
 use crate::oci::{self, Credential, Endpoint, ErrorCode, MalformedCredential, Method, Parsed, Route, Scope};
+use crate::policy::limits::Category;
 use crate::policy::network::{Admitted, Network, NetworkClass, Refused, Source, SourceAddress};
 use crate::policy::{Caller, Denial, Need, Operation, PolicySnapshot, Registry, authorize};
 use crate::secret::Secret;
@@ -47,6 +50,8 @@ pub(crate) struct Request<'a> {
     /// The request target, byte for byte.
     pub(crate) target: &'a [u8],
     pub(crate) now: Timestamp,
+    /// The same moment in ticks of the clock.
+    pub(crate) ticks: Duration,
 }
 
 /// Where an admitted request goes.
@@ -107,6 +112,10 @@ pub(crate) async fn examine(
     let caller = caller(authenticator, &desk, request, &route, credential, trail).await?;
     trail.caller = Some(caller.clone());
     let forward = permitted(authenticator, &desk, &caller, method, route, request, trail)?;
+    // What is not permitted uses up nobody's limit.
+    let categories = Category::of(method, operation.class);
+    let within = authenticator.rates().spend(registry, &caller.principal, categories, request.ticks);
+    within.map_err(Refusal::RateLimited)?;
     trail.permit = Some(forward.permit.clone());
     Ok(Next::Forward(Box::new(forward)))
 }
@@ -204,6 +213,7 @@ pub(crate) fn failed(failure: Failure, deny: impl FnOnce(Denial) -> Refusal) -> 
         Failure::Denied(denial) => deny(denial),
         Failure::Busy => Refusal::Busy,
         Failure::Unavailable(cause) => Refusal::ProviderUnavailable(cause),
+        Failure::Locked(locked) => Refusal::LoginLocked(locked),
     }
 }
 
@@ -240,7 +250,11 @@ async fn caller(
         }
         Credential::Basic { user, password } => {
             trail.claimed_user = Some(user.clone());
-            let sign_in = authenticator.by_password(desk.registry, &user, &password, request.now).await;
+            let source = trail.source.ok_or(Refusal::NoSource)?;
+            let (registry, now) = (Some(&*desk.registry.name), request.ticks);
+            let claim = Claim { source, registry, user: Some(&user), now };
+            let attempt = authenticator.by_password(desk.registry, &user, &password, request.now);
+            let sign_in = authenticator.logins().guard(claim, attempt).await;
             sign_in.map(|sign_in| sign_in.caller).map_err(|failure| desk.fail(failure))
         }
         Credential::Bearer(token) => bearer(authenticator, desk, request, route, &token).await,

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::answer::Answer;
 use crate::oci::{Challenge, ChallengeError, ErrorBody, ErrorCode, RouteError, Scope};
 use crate::policy::Denial;
+use crate::policy::limits::{Exhausted, Locked};
 
 /// Why a request goes no further.
 #[derive(Debug, Error)]
@@ -33,6 +34,10 @@ pub(crate) enum Refusal {
     /// The work of checking passwords is piling up.
     #[error("too many passwords are being checked")]
     Busy,
+    #[error("{0}")]
+    RateLimited(Exhausted),
+    #[error("{0}")]
+    LoginLocked(Locked),
     #[error("{0}")]
     ProviderUnavailable(String),
     #[error("no policy has been published yet")]
@@ -87,6 +92,8 @@ impl Refusal {
             Self::UnknownHost => "unknown_host",
             Self::NoSource => "no_source",
             Self::Busy => "busy",
+            Self::RateLimited(_) => "rate_limited",
+            Self::LoginLocked(_) => "login_locked",
             Self::ProviderUnavailable(_) => "identity_provider_unavailable",
             Self::NotReady => "not_ready",
             Self::Outdated => "policy_outdated",
@@ -114,13 +121,15 @@ impl Refusal {
                 | Self::BadRequest { .. }
                 | Self::UnknownHost
                 | Self::NoSource
+                | Self::RateLimited(_)
+                | Self::LoginLocked(_)
         )
     }
 
     /// Whether the request's body should be read before answering, so that clients that send it first see the answer
     /// (wire contract R5). After a network refusal nothing is read.
     pub(crate) const fn drains_body(&self) -> bool {
-        matches!(self, Self::Denied { .. })
+        matches!(self, Self::Denied { .. } | Self::RateLimited(_))
     }
 
     /// What the client sees.
@@ -144,6 +153,8 @@ impl Refusal {
             Self::Busy | Self::ProviderUnavailable(_) | Self::NotReady | Self::Outdated => {
                 error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1")
             }
+            Self::RateLimited(exhausted) => too_many(exhausted.retry_after),
+            Self::LoginLocked(locked) => too_many(locked.retry_after),
             Self::Upstream(failure) => upstream(*failure),
             Self::ClientLeft => error(400, &ErrorBody::new(ErrorCode::Unsupported)),
             Self::CutOff | Self::Internal(_) => error(500, &ErrorBody::new(ErrorCode::Unknown)),
@@ -153,6 +164,10 @@ impl Refusal {
 
 fn unauthorized(challenge: &Challenge<'_>) -> Answer {
     error(401, &ErrorBody::unauthorized(challenge.scopes)).with(header::WWW_AUTHENTICATE, &challenge.to_string())
+}
+
+fn too_many(retry_after: u64) -> Answer {
+    error(429, &ErrorBody::new(ErrorCode::TooManyRequests)).with(header::RETRY_AFTER, &retry_after.to_string())
 }
 
 /// `insufficient_scope` makes clients ask for a new access token; `invalid_token` makes them log in again (R4).
@@ -198,6 +213,7 @@ mod tests {
     use super::*;
     use crate::oci::RepositoryName;
     use crate::policy::action::{Action, ActionSet};
+    use crate::policy::limits::{Category, LoginScope, RateScope};
     use crate::policy::principal::NotAccepted;
 
     /// Status, headers and body, one to a line.
@@ -276,6 +292,16 @@ mod tests {
             (Refusal::CutOff, "cut_off", false, format!("500\n{unknown}")),
             (Refusal::Internal("secret"), "internal", false, format!("500\n{unknown}")),
         ];
+        let too_many = |seconds: u8| {
+            let answer = format!("429\n{}", retry(&body("TOOMANYREQUESTS", "too many requests")));
+            answer.replacen("retry-after: 1\n", &format!("retry-after: {seconds}\n"), 1)
+        };
+        let locked = Locked { scope: LoginScope::Source, limit: 30, retry_after: 17 };
+        let exhausted = Exhausted { scope: RateScope::Identity, category: Category::Read, limit: 5, retry_after: 9 };
+        let limited = Refusal::RateLimited(exhausted);
+        assert_eq!((seen(&limited), limited.code(), limited.is_denial()), (too_many(9), "rate_limited", true));
+        assert!(limited.drains_body(), "a permitted client that sends its body first must see the answer");
+        let table = table.into_iter().chain([(Refusal::LoginLocked(locked), "login_locked", true, too_many(17))]);
         for (refusal, code, is_denial, answer) in table {
             assert_eq!(seen(&refusal), answer, "{refusal:?}");
             assert_eq!((refusal.code(), refusal.is_denial(), refusal.drains_body()), (code, is_denial, false));

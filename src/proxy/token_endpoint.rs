@@ -39,6 +39,7 @@ pub(crate) async fn answer(
     }
     let (sign_in, own) = sign_in(authenticator, request, login).await?;
     trail.caller = Some(sign_in.caller.clone());
+    request.spend(authenticator, &sign_in.caller)?;
     if let Some(OwnToken { minted, scopes }) = own {
         return respond(&minted, &scopes);
     }
@@ -110,10 +111,16 @@ async fn sign_in(
         Login::Anonymous if registry.anonymous_pull() => Ok(Caller::anonymous(registry).into()),
         Login::Anonymous => Err(Failure::Denied(Denial::CredentialRequired)),
         Login::Password { user, password } if user == NULL_GUID => {
-            return token_as_password(authenticator, request, &password).await;
+            return request.guard(authenticator, None, token_as_password(authenticator, request, &password)).await;
         }
-        Login::Password { user, password } => authenticator.by_password(registry, &user, &password, now).await,
-        Login::RefreshToken(token) => authenticator.by_refresh_token(registry, &token, now),
+        Login::Password { user, password } => {
+            let attempt = authenticator.by_password(registry, &user, &password, now);
+            return request.guard(authenticator, Some(&user), attempt).await.map(|sign_in| (sign_in, None));
+        }
+        Login::RefreshToken(token) => {
+            let attempt = async { authenticator.by_refresh_token(registry, &token, now) };
+            return request.guard(authenticator, None, attempt).await.map(|sign_in| (sign_in, None));
+        }
     };
     sign_in.map(|sign_in| (sign_in, None)).map_err(|failure| fail(request, failure))
 }
@@ -123,7 +130,7 @@ async fn token_as_password(
     authenticator: &Authenticator,
     request: &OAuthRequest<'_>,
     token: &Secret,
-) -> Result<(SignIn, Option<OwnToken>), Refusal> {
+) -> Result<(SignIn, Option<OwnToken>), Failure> {
     let OAuthRequest { registry, now, .. } = *request;
     if let Ok(sign_in) = authenticator.by_refresh_token(registry, token, now) {
         return Ok((sign_in, None));
@@ -133,7 +140,7 @@ async fn token_as_password(
         Err(failure) => failure,
     };
     let sign_in = authenticator.or_by_provider_token(failure, registry, token, now).await;
-    sign_in.map(|sign_in| (sign_in, None)).map_err(|failure| fail(request, failure))
+    sign_in.map(|sign_in| (sign_in, None))
 }
 
 /// The answer that every client family can read: both names of the token, and when it ends.

@@ -99,7 +99,8 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
 
     let keyring = Arc::clone(plane.keyring());
     let (observed, observations) = Observed::channel(observed::QUEUE);
-    let authenticator = Arc::new(Authenticator::new(keyring, &config.signing.issuer, Arc::clone(&metrics)));
+    let authenticator = Authenticator::new(keyring, &config.signing.issuer, Arc::clone(&metrics));
+    let authenticator = Arc::new(authenticator.with_login_limits(config.login_limits));
     plane.keep_providers(&authenticator);
     let shared = Shared {
         current: Arc::clone(plane.current()),

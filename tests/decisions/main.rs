@@ -13,6 +13,8 @@ mod identities;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod manage;
 #[cfg(test)]
 mod matrix;

@@ -24,6 +24,8 @@ mod identities;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod logins;
 #[cfg(test)]
 mod management;

@@ -22,6 +22,7 @@ use super::credential::PrincipalId;
 use super::document::{IdentityDocuments, PolicyDocument, RegistryDocument, RegistryDocuments, TokenDocument};
 use super::identities::Identities;
 use super::layers::{Declared, DeclaredPolicy};
+use super::limits;
 use super::names::{self, Form};
 use super::nearest::nearest;
 use super::origin::At;
@@ -144,6 +145,7 @@ fn registry(
         virtual_networks,
         admin_id: PrincipalId::derive(compiler.hash_key, "principal", &[name.as_bytes(), b"admin"]),
         admin,
+        rate_limits: limits::compile(&document.rate_limits, problems),
         scope_maps,
         ids: tokens.iter().map(|token| (token.id, Arc::clone(token))).collect(),
         tokens: tokens.into_iter().map(|token| (Arc::clone(&token.name), token)).collect(),

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{IdentityKind, ProviderAlgorithm};
+use super::limits::RateLimitsDocument;
 use super::origin::At;
 
 mod network;
@@ -105,6 +106,9 @@ pub struct RegistryDocument {
     /// What identities may do here.
     #[serde(default)]
     pub role_assignments: Vec<At<RoleAssignmentDocument>>,
+    /// How many requests a minute are answered. Counted by each process for itself.
+    #[serde(default)]
+    pub rate_limits: RateLimitsDocument,
 }
 
 /// The registry behind this one.

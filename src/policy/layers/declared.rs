@@ -7,6 +7,7 @@ use super::assignments::DeclaredAssignments;
 use crate::policy::address::{ExternalUrl, LoginServer, UpstreamTarget};
 use crate::policy::credential::{PrincipalId, Verifier};
 use crate::policy::identities::Identities;
+use crate::policy::limits::RateLimits;
 use crate::policy::network::{IpRules, PrivateEndpoints, VirtualNetworks};
 use crate::policy::origin::{At, Origin};
 use crate::policy::principal::{Password, Token};
@@ -63,6 +64,7 @@ pub(in crate::policy) struct Declared {
     pub(in crate::policy) admin_id: PrincipalId,
     /// The admin account's passwords, where any are declared.
     pub(in crate::policy) admin: Option<At<Vec<Password>>>,
+    pub(in crate::policy) rate_limits: RateLimits,
     /// The system-defined ones too.
     pub(in crate::policy) scope_maps: BTreeMap<Arc<str>, Arc<ScopeMap>>,
     pub(in crate::policy) tokens: BTreeMap<Arc<str>, Arc<Token>>,

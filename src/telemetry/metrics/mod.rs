@@ -71,6 +71,7 @@ pub struct Metrics {
     refused_connections: Family<RefusedConnection, IntCounter>,
     malformed_requests: IntCounter,
     panics: IntCounter,
+    rate_limited: IntCounterVec,
     control: Control,
     identity: Identity,
 }
@@ -155,6 +156,12 @@ impl Metrics {
                 "Requests that are not HTTP, refused before anything could be decided.",
             )?,
             panics: counter(r, "seawall_panics_total", "Defects that stopped a task: please report them.")?,
+            rate_limited: counters(
+                r,
+                "seawall_rate_limited_total",
+                "Requests that were refused with 429, by registry, category and whose limit it was.",
+                &["registry", "category", "scope"],
+            )?,
             control: Control::new(r)?,
             identity: Identity::new(r)?,
             registry,
@@ -221,6 +228,11 @@ impl Metrics {
     /// Counts a request that does not parse as HTTP: it has no audit record.
     pub fn request_malformed(&self) {
         self.malformed_requests.inc();
+    }
+
+    /// Counts a request that was refused with 429; `category` and `scope` are words of ours, fixed at compile time.
+    pub fn rate_limited(&self, registry: Option<&str>, category: &'static str, scope: &'static str) {
+        count(&self.rate_limited, [registry.unwrap_or(NO_REGISTRY), category, scope]);
     }
 
     /// Counts a panic, from the hook that the server installs.

@@ -13,6 +13,10 @@ use tempfile::TempDir;
 use super::process::{Process, Stop};
 use super::{http, ports, wait_until};
 
+/// All callers of most tests come from one address, and some of them fail often on purpose. Tests of the limits take this
+/// line out.
+pub(crate) const NO_LOGIN_LIMITS: &str = "loginLimits: {perSource: 0, perPrincipal: 0}";
+
 /// Where a seawall is going to run: its folder and addresses, known before its file is written.
 pub(crate) struct Place {
     directory: TempDir,
@@ -86,6 +90,7 @@ impl Place {
              audit: {{output: \"file:{path}/audit.jsonl\"}}\n\
              signing: {{directory: \"{path}/keys\"}}\n\
              management: {{address: \"{}\", credentialFile: \"{path}/management.credential\"}}\n\
+             {NO_LOGIN_LIMITS}\n\
              {}\n\
              {registries}",
             self.public, self.metrics, self.management, self.store
