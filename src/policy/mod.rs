@@ -16,6 +16,7 @@ mod decide;
 mod described;
 pub mod document;
 pub mod expiry;
+pub mod explain;
 mod identities;
 pub mod identity;
 mod layers;
