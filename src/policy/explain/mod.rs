@@ -5,11 +5,13 @@
 
 mod network;
 mod question;
+mod recorded;
 mod step;
 
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::credential::CredentialId;
 use super::decide::{Caller, Denial, Granted, decide};
@@ -20,15 +22,19 @@ use super::registry::Registry;
 use super::snapshot::PolicySnapshot;
 use crate::clock::Timestamp;
 
-pub use question::{Asked, Question, Who, Words};
+pub use question::{Asked, Question, Request, Who, Words};
+pub use recorded::{Recorded, RecordedPrincipal};
 pub(super) use step::{Notes, Unnoted};
 pub use step::{Stage, Step, StepEffect};
 
 /// The code of a source that the network rules refuse, as in the audit log.
 pub const NETWORK_REFUSED: &str = "network_refused";
 
+/// What is said of a source of which nothing else is known.
+const ADMITTED: &str = "the network rules admit the address; who it was is not known";
+
 /// The answer to a [`Question`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     pub allowed: bool,
@@ -63,43 +69,48 @@ pub fn explain(
     let registry = policy.registry_named(registry).ok_or_else(|| missing("registry", registry, known))?;
     let mut steps = Vec::new();
     let admitted = network::admit(registry, question.source, &mut steps);
-    let caller = caller(registry, &question.who, now, &mut steps)?;
-    let principal = match &caller {
-        Ok(caller) => step::called(&caller.principal),
-        Err(_) => question.who.to_string(),
+    let decided = match &question.who {
+        Who::Unknown => Ok(ADMITTED.to_owned()),
+        who => caller(registry, who, now, &mut steps)?.and_then(|caller| {
+            let permit = decide(registry, &caller, &question.what.operation, now, &mut steps);
+            permit.map(|permit| permit.rule().to_string()).map_err(|denial| {
+                let instead = becomes_upload(registry, &caller, &question.what, now);
+                (denial, instead)
+            })
+        }),
     };
-    let operation = &question.what.operation;
-    let decided = caller.and_then(|caller| {
-        let decided = decide(registry, &caller, operation, now, &mut steps);
-        let plain = operation.without_mount().filter(|_| decided.is_err());
-        let instead = plain.filter(|plain| decide(registry, &caller, plain, now, &mut Unnoted).is_ok());
-        decided.map_err(|denial| (denial, instead.is_some()))
-    });
-    let (allowed, code, reason, mount) = match (admitted, decided) {
-        (Err(reason), _) => (false, NETWORK_REFUSED, reason, false),
-        (Ok(()), Err((denial, mount))) => (false, denial.code(), denial.to_string(), mount),
-        (Ok(()), Ok(permit)) => (true, "permitted", permit.rule().to_string(), false),
+    let (allowed, code, reason, instead) = match (admitted, decided) {
+        (Err(reason), _) => (false, NETWORK_REFUSED, reason, None),
+        (Ok(()), Err((denial, instead))) => (false, denial.code(), denial.to_string(), instead),
+        (Ok(()), Ok(rule)) => (true, "permitted", rule, None),
     };
     Ok(Explanation {
         allowed,
         code,
         reason,
-        instead: mount.then_some("the mount becomes a plain upload, which is permitted"),
+        instead,
         registry: registry.name.to_string(),
         source: question.source.to_string(),
-        principal,
+        principal: question.who.to_string(),
         action: question.what.shown.clone(),
         policy_version: policy.version(),
         steps,
     })
 }
 
+/// What a denied mount becomes, if it may.
+fn becomes_upload(registry: &Registry, caller: &Caller, asked: &Asked, now: Timestamp) -> Option<&'static str> {
+    let plain = asked.operation.without_mount()?;
+    decide(registry, caller, &plain, now, &mut Unnoted).ok()?;
+    Some("the mount becomes a plain upload, which is permitted")
+}
+
 /// Who asks, with the best of his credentials: the first that counts, else the first.
-type Asking = Result<Caller, (Denial, bool)>;
+type Asking = Result<Caller, (Denial, Option<&'static str>)>;
 
 fn caller(registry: &Registry, who: &Who, now: Timestamp, steps: &mut Vec<Step>) -> Result<Asking, String> {
     let principal = match who {
-        Who::Anonymous => return Ok(Ok(Caller::anonymous(registry))),
+        Who::Unknown | Who::Anonymous => return Ok(Ok(Caller::anonymous(registry))),
         Who::Admin => registry.principal_named(&registry.admin.name),
         Who::Token(name) => {
             let known = registry.tokens().map(|token| &*token.name);
@@ -121,7 +132,7 @@ fn caller(registry: &Registry, who: &Who, now: Timestamp, steps: &mut Vec<Step>)
             }
         }
     };
-    let Some(principal) = principal else { return Ok(Err((Denial::PrincipalGone, false))) };
+    let Some(principal) = principal else { return Ok(Err((Denial::PrincipalGone, None))) };
     let credential = credential(registry, &principal, now, steps);
     Ok(Ok(Caller { principal, credential, granted: Granted::Everything }))
 }
@@ -133,11 +144,13 @@ fn identity<'r>(registry: &'r Registry, name: &str) -> Result<&'r Arc<Identity>,
 
 /// Whom a provider vouches for is all of these.
 fn vouched(registry: &Registry, identities: &[&Arc<Identity>], steps: &mut Vec<Step>) -> Asking {
+    let principal = registry.vouched(identities);
+    let effect = if principal.is_some() { StepEffect::Nothing } else { StepEffect::Denies };
     for identity in identities.iter().filter(|identity| !identity.is_enabled()) {
         let rule = format!("status of identity {}", identity.name);
-        steps.push(Step::new(Stage::Credential, rule, &identity.origin, StepEffect::Denies, "disabled"));
+        steps.push(Step::new(Stage::Credential, rule, &identity.origin, effect, "disabled"));
     }
-    let principal = registry.vouched(identities).ok_or((Denial::IdentityUnknown, false))?;
+    let principal = principal.ok_or((Denial::IdentityUnknown, None))?;
     Ok(Caller { principal, credential: None, granted: Granted::Everything })
 }
 
@@ -171,6 +184,7 @@ fn missing<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>)
 impl std::fmt::Display for Who {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Unknown => f.write_str("unknown"),
             Self::Anonymous => f.write_str("anonymous"),
             Self::Admin => f.write_str("admin account"),
             Self::Token(name) => write!(f, "token {name}"),

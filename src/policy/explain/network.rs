@@ -4,6 +4,8 @@
 
 use super::step::{Stage, Step, StepEffect};
 use crate::policy::network::{Effect, IpRule, Reason, SourceAddress};
+use crate::policy::origin::Origin;
+use crate::policy::properties::Setting;
 use crate::policy::registry::Registry;
 
 /// Whether the network rules admit `source`, and the sentence that says why; what was considered goes into `steps`.
@@ -25,9 +27,9 @@ pub(super) fn admit(registry: &Registry, source: SourceAddress, steps: &mut Vec<
     let set = registry.properties();
     let says = if access { "Disabled: no public address is admitted, whatever the rules say" } else { "Enabled" };
     let public = &set.public_network_access;
-    steps.push(Step::new(Stage::Network, "publicNetworkAccess", &public.origin(), effect(access), says));
+    steps.push(Step::new(Stage::Network, "publicNetworkAccess", &place(public), effect(access), says));
     if unreadable {
-        steps.push(Step::new(Stage::Network, "ipRules", &set.ip_rules.origin(), verdict, reason.to_string()));
+        steps.push(Step::new(Stage::Network, "ipRules", &place(&set.ip_rules), verdict, reason.to_string()));
     }
     for rule in candidates(registry, source) {
         let decides = matched == Some(rule);
@@ -40,11 +42,16 @@ pub(super) fn admit(registry: &Registry, source: SourceAddress, steps: &mut Vec<
         steps.push(Step::new(Stage::Network, title(rule), &rule.origin, effect(decides), says));
     }
     let says = format!("{}: {}", word(set.default_action.value.into()), if default { reason.to_string() } else { "not asked".to_owned() });
-    steps.push(Step::new(Stage::Network, "defaultAction", &set.default_action.origin(), effect(default), says));
+    steps.push(Step::new(Stage::Network, "defaultAction", &place(&set.default_action), effect(default), says));
     match admitted {
         Ok(_) => Ok(()),
         Err(refused) => Err(refused.reason().to_string()),
     }
+}
+
+/// Where a property is declared.
+fn place<T>(setting: &Setting<T>) -> Origin {
+    setting.declared.clone().unwrap_or_else(|| Origin::new("store or default", 0, 0))
 }
 
 /// The rules that hold the address, the longest prefix first.

@@ -1,6 +1,9 @@
 //! What may be asked: who, from where, to do what.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::oci::{self, Endpoint, Parsed, RepositoryName};
 use crate::policy::action::Action;
@@ -8,11 +11,13 @@ use crate::policy::network::SourceAddress;
 use crate::policy::operation::{Operation, OperationClass};
 
 /// The digest of nothing, where a request must name one and the decision does not look at it.
-const ANY_DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+pub(super) const ANY_DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// The caller that is meant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Who {
+    /// Somebody of whom only the address is known: the network rules alone are asked.
+    Unknown,
     Anonymous,
     Admin,
     Token(String),
@@ -38,14 +43,73 @@ pub struct Asked {
     pub shown: String,
 }
 
-/// The words of a question about an action, as the management API takes them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The words of a question about an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Words<'a> {
     pub action: &'a str,
     /// `repository`, `repository:tag` or `repository@digest`.
     pub target: Option<&'a str>,
     /// Of a mount, the repository whose blob it is.
     pub from: Option<&'a str>,
+}
+
+/// A question as the management API takes it. Without anybody it is about anonymous callers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = ExplainRequest)]
+pub struct Request {
+    /// The name of the registry.
+    pub registry: String,
+    /// The address that the request comes from.
+    pub source: String,
+    /// `pull`, `push`, `delete`, `list`, `catalog`, `mount`, or an action of a scope map.
+    pub action: String,
+    /// `repository`, `repository:tag` or `repository@digest`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Of a mount, the repository whose blob it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Somebody whom a provider vouches for, and the groups that he is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The name or the client id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_principal: Option<String>,
+    #[serde(default)]
+    pub admin: bool,
+    #[serde(default)]
+    pub anonymous: bool,
+}
+
+impl Request {
+    /// The question.
+    ///
+    /// # Errors
+    /// A sentence that says what cannot be asked.
+    pub fn question(&self) -> Result<Question, String> {
+        let source: IpAddr = self.source.parse().map_err(|_| format!("`{}` is no IP address", self.source))?;
+        let words = Words { action: &self.action, target: self.repository.as_deref(), from: self.from.as_deref() };
+        Ok(Question { source: source.into(), who: self.who()?, what: Asked::parse(&words)? })
+    }
+
+    fn who(&self) -> Result<Who, String> {
+        let named = [
+            self.admin.then_some(Who::Admin),
+            self.anonymous.then_some(Who::Anonymous),
+            self.token.clone().map(Who::Token),
+            self.service_principal.clone().map(Who::ServicePrincipal),
+            (!self.identities.is_empty()).then(|| Who::Identities(self.identities.clone())),
+        ];
+        let mut named = named.into_iter().flatten();
+        match (named.next(), named.next()) {
+            (None, _) => Ok(Who::Anonymous),
+            (Some(one), None) => Ok(one),
+            (Some(_), Some(_)) => Err("a request comes from one caller; name one".to_owned()),
+        }
+    }
 }
 
 impl Asked {
@@ -101,7 +165,7 @@ fn split(target: &str) -> (&str, Option<&str>) {
     parts.map_or((target, None), |(repository, reference)| (repository, Some(reference)))
 }
 
-fn request(method: &str, target: &str) -> Result<Operation, String> {
+pub(super) fn request(method: &str, target: &str) -> Result<Operation, String> {
     match oci::parse(method, target) {
         Ok(Parsed { method, endpoint: Endpoint::Registry(route), .. }) => Ok(Operation::of(method, &route)),
         Ok(_) => Err("that is no request for a registry's contents".to_owned()),

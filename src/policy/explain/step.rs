@@ -1,6 +1,7 @@
 //! What a decision considers, one thing at a time, in the order in which it does.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::oci::RepositoryName;
 use crate::policy::action::{Action, ActionSet};
@@ -29,7 +30,7 @@ impl Notes for Vec<Step> {
 }
 
 /// What part of the decision a step belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     Network,
@@ -38,7 +39,7 @@ pub enum Stage {
 }
 
 /// What a step does to the decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StepEffect {
     Allows,
@@ -48,7 +49,8 @@ pub enum StepEffect {
 }
 
 /// One thing that was considered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ExplainedStep)]
 pub struct Step {
     pub stage: Stage,
     /// The rule, or the property, by its name.
@@ -127,7 +129,7 @@ impl Step {
 }
 
 /// What an explanation calls a principal.
-pub(super) fn called(principal: &Principal) -> String {
+fn called(principal: &Principal) -> String {
     match principal {
         Principal::Anonymous(_) => "anonymous".to_owned(),
         Principal::Admin(admin) => format!("admin account {}", admin.name),
