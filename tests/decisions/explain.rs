@@ -97,7 +97,7 @@ network_refused: ip rule (Deny 192.0.2.7/32) at policy.yaml:13:20
     let jane = Who::Identities(vec!["jane".to_owned()]);
     let pull = explained(&policy, &question("192.0.2.9", jane, "pull", Some("team-a/app"), None));
     assert!(shown(&pull).ends_with(
-        "  role AcrPull of identity jane, on team-b/* [policy.yaml:20:24] gives nothing on team-a/app; needed: content/read\n\
+        "  role AcrPull of identity jane, on team-b/* [policy.yaml:20:23] gives nothing on team-a/app; needed: content/read\n\
          action_not_granted: the principal may not content/read on repository team-a/app\n"
     ), "{}", shown(&pull));
 }
