@@ -256,12 +256,7 @@ pub fn accepted(principal: &Principal, credential: Option<CredentialId>, now: Ti
     }
 }
 
-fn satisfy(
-    registry: &Registry,
-    caller: &Caller,
-    need: &Need,
-    notes: &mut impl Notes,
-) -> Result<PermitRule, Denial> {
+fn satisfy(registry: &Registry, caller: &Caller, need: &Need, notes: &mut impl Notes) -> Result<PermitRule, Denial> {
     match need {
         Need::LoggedIn => Ok(PermitRule::LoggedIn),
         Need::Catalog => {

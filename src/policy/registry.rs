@@ -116,7 +116,8 @@ impl Registry {
     /// those of this snapshot.
     pub fn asserted(&self, assertion: &Assertion, id: PrincipalId) -> Option<Principal> {
         let meant = self.identities().meant_by(assertion);
-        let subject = || Subject { provider: Arc::clone(&assertion.provider), subject: assertion.subject.as_str().into() };
+        let subject =
+            || Subject { provider: Arc::clone(&assertion.provider), subject: assertion.subject.as_str().into() };
         self.united(&meant, id, || self.identities().subject_name(assertion), subject)
     }
 

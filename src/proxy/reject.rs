@@ -165,7 +165,8 @@ impl Refusal {
 }
 
 fn unauthorized(challenge: &Challenge<'_>, denial: Option<&str>) -> Answer {
-    error(401, &ErrorBody::unauthorized(challenge.scopes).with_denial(denial)).with(header::WWW_AUTHENTICATE, &challenge.to_string())
+    error(401, &ErrorBody::unauthorized(challenge.scopes).with_denial(denial))
+        .with(header::WWW_AUTHENTICATE, &challenge.to_string())
 }
 
 /// `insufficient_scope` makes clients ask for a new access token; `invalid_token` makes them log in again (R4).

@@ -24,7 +24,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Reading};
 use crate::policy::document::RegistryDocuments;
 use crate::policy::problem::{Problem, Problems};
-use crate::policy::{Compiler, PolicySnapshot, StoredPolicy, compile};
+use crate::policy::{Compiler, PolicySnapshot, StoredPolicy, compile, lint};
 use crate::provider::MachineReferences;
 use crate::secret::HashKey;
 
@@ -35,7 +35,14 @@ pub use start::{StartError, serve};
 
 /// Everything that would keep the file at `path` from being served, and every warning.
 pub fn check(path: &Path) -> Problems {
-    examine(path).0
+    let mut problems = examine(path).0;
+    // A mistake first: what is noticed beside it may be its consequence.
+    if !problems.are_fatal()
+        && let Some(policy) = &config::read(path).policy
+    {
+        problems.extend_elsewhere(lint(&policy.examine().registries));
+    }
+    problems
 }
 
 /// The same, and every file that the answer depends on.
@@ -69,7 +76,8 @@ fn examine(path: &Path) -> (Problems, Vec<PathBuf>) {
 pub fn policy_of(path: &Path) -> Result<PolicySnapshot, Problems> {
     let Reading { policy, mut problems, .. } = config::read(path);
     let references = MachineReferences::default();
-    let compiler = Compiler { hash_key: &HashKey::from_bytes([0; 32]), references: &references, now: SystemClock.now() };
+    let compiler =
+        Compiler { hash_key: &HashKey::from_bytes([0; 32]), references: &references, now: SystemClock.now() };
     let declared = policy.and_then(|policy| {
         let (declared, further) = compile(policy.examine(), compiler);
         problems.extend_elsewhere(further);

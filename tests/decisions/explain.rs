@@ -113,8 +113,12 @@ fn a_mount_whose_source_may_not_be_read_is_said_to_become_an_upload() {
 #[test]
 fn who_or_what_is_not_there_is_no_decision() {
     let policy = policy();
-    let ask = |registry: &str, who| explain(&policy, registry, &question("192.0.2.9", who, "catalog", None, None), now());
-    assert_eq!(ask("myregistri", Who::Admin).unwrap_err(), "there is no registry `myregistri`; did you mean `myregistry`?");
+    let ask =
+        |registry: &str, who| explain(&policy, registry, &question("192.0.2.9", who, "catalog", None, None), now());
+    assert_eq!(
+        ask("myregistri", Who::Admin).unwrap_err(),
+        "there is no registry `myregistri`; did you mean `myregistry`?"
+    );
     assert_eq!(ask("myregistry", Who::Token("c".to_owned())).unwrap_err(), "there is no token `c`");
     assert!(ask("myregistry", Who::ServicePrincipal("jane".to_owned())).is_err());
 }
@@ -153,7 +157,14 @@ fn policies() -> impl Strategy<Value = String> {
     let map = || proptest::collection::btree_map(pattern(), actions(), 0..4);
     let status = || select(vec!["enabled", "enabled", "disabled"]);
     let expiry = || select(vec!["", ", expiry: 2026-11-20T00:00:00Z", ", expiry: 2027-11-20T00:00:00Z"]);
-    let role = select(vec!["AcrPull", "AcrPush", "AcrDelete", "Owner", "AcrImageSigner", "Container Registry Repository Writer"]);
+    let role = select(vec![
+        "AcrPull",
+        "AcrPush",
+        "AcrDelete",
+        "Owner",
+        "AcrImageSigner",
+        "Container Registry Repository Writer",
+    ]);
     let confined = select(vec!["", ", repositories: [a/*]", ", repositories: [a, b/*]"]);
     let assignments = proptest::collection::btree_map(select(vec!["jane", "devs", "vault"]), (role, confined), 0..4);
     let switch = || select(vec!["true", "false"]);
@@ -200,7 +211,8 @@ fn policies() -> impl Strategy<Value = String> {
 }
 
 fn questions() -> impl Strategy<Value = Vec<Question>> {
-    let source = select(vec!["10.1.2.3", "10.1.2.4", "10.1.3.1", "10.2.0.1", "192.0.2.1", "2001:db8::1", "2001:db9::1"]);
+    let source =
+        select(vec!["10.1.2.3", "10.1.2.4", "10.1.3.1", "10.2.0.1", "192.0.2.1", "2001:db8::1", "2001:db9::1"]);
     let named = |names: &[&str]| Who::Identities(names.iter().map(ToString::to_string).collect());
     let who = select(vec![
         Who::Anonymous,
@@ -245,5 +257,8 @@ fn whoever_has_no_password_cannot_log_in() {
     let policy = policy();
     let explanation = explained(&policy, &question("192.0.2.9", Who::Admin, "catalog", None, None));
     assert!(!explanation.allowed && explanation.code == "admin_disabled" || explanation.code == "password_replaced");
-    assert!(matches!(policy.registry_named("myregistry").unwrap().principal_named("myregistry"), Some(Principal::Admin(_))));
+    assert!(matches!(
+        policy.registry_named("myregistry").unwrap().principal_named("myregistry"),
+        Some(Principal::Admin(_))
+    ));
 }

@@ -15,6 +15,8 @@ mod identities;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod lint;
+#[cfg(test)]
 mod manage;
 #[cfg(test)]
 mod matrix;

@@ -221,7 +221,13 @@ pub(super) fn explanation(value: &Value) -> Vec<Row> {
     };
     if let Some(rule) = value.pointer("/record/rule").and_then(Value::as_str) {
         let time = date(value, "/record/time");
-        table.push(["recorded".to_owned(), text(value, "/record/decision"), text(value, "/record/reason"), time, rule.to_owned()]);
+        table.push([
+            "recorded".to_owned(),
+            text(value, "/record/decision"),
+            text(value, "/record/reason"),
+            time,
+            rule.to_owned(),
+        ]);
     }
     table.push(["decision".to_owned(), effect.to_owned(), text(explanation, "/code"), String::new(), reason]);
     let names = ["STAGE", "EFFECT", "RULE", "PLACE", "SAYS"];

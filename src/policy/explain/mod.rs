@@ -155,7 +155,12 @@ fn vouched(registry: &Registry, identities: &[&Arc<Identity>], steps: &mut Vec<S
 }
 
 /// The password that would do best, and what is to be said of all of them.
-fn credential(registry: &Registry, principal: &Principal, now: Timestamp, steps: &mut Vec<Step>) -> Option<CredentialId> {
+fn credential(
+    registry: &Registry,
+    principal: &Principal,
+    now: Timestamp,
+    steps: &mut Vec<Step>,
+) -> Option<CredentialId> {
     let passwords = principal.passwords();
     let place = step::place(registry, principal);
     for password in passwords {

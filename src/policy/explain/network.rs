@@ -41,7 +41,11 @@ pub(super) fn admit(registry: &Registry, source: SourceAddress, steps: &mut Vec<
         };
         steps.push(Step::new(Stage::Network, title(rule), &rule.origin, effect(decides), says));
     }
-    let says = format!("{}: {}", word(set.default_action.value.into()), if default { reason.to_string() } else { "not asked".to_owned() });
+    let says = format!(
+        "{}: {}",
+        word(set.default_action.value.into()),
+        if default { reason.to_string() } else { "not asked".to_owned() }
+    );
     steps.push(Step::new(Stage::Network, "defaultAction", &place(&set.default_action), effect(default), says));
     match admitted {
         Ok(_) => Ok(()),

@@ -202,7 +202,12 @@ mod tests {
             ("pull", Some("a/b:v1"), None, "ManifestRead 1"),
             ("PULL", Some("a/b"), None, "ManifestRead 1"),
             ("push", Some("a/b"), None, "ManifestWrite 1"),
-            ("delete", Some(concat!("a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")), None, "ManifestDelete 1"),
+            (
+                "delete",
+                Some(concat!("a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")),
+                None,
+                "ManifestDelete 1",
+            ),
             ("list", Some("a"), None, "Tags 1"),
             ("catalog", None, None, "Catalog 1"),
             ("mount", Some("a"), Some("b"), "Mount 2"),

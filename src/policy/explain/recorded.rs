@@ -42,7 +42,9 @@ impl Recorded {
         let who = self.who()?;
         let what = match (&who, self.what()) {
             (_, Some(what)) => what,
-            (Who::Unknown, None) => Asked { operation: request("GET", "/v2/").map_err(|_| NO_OPERATION)?, shown: String::new() },
+            (Who::Unknown, None) => {
+                Asked { operation: request("GET", "/v2/").map_err(|_| NO_OPERATION)?, shown: String::new() }
+            }
             (_, None) => return Err(NO_OPERATION),
         };
         Ok((registry, Question { source: SourceAddress::new(source), who, what }))
