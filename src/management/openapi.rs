@@ -198,21 +198,20 @@ fn describe(operation: Operation) -> Description {
             &[("200", Some(body::<GeneratedSecret>))],
         ),
         O::DeleteSecret => ("Deletes a secret: it is refused from now on.", None, DELETED),
-        O::Explain => (
-            "What a request would get, and every rule that is considered.",
-            Some(body::<Request>),
-            &[("200", Some(body::<Explanation>))],
-        ),
-        O::GetDenial => (
-            "A denial by its id, and what the same request would get now.",
-            None,
-            &[("200", Some(body::<ExplainedDenial>))],
-        ),
+        O::Explain => EXPLAIN,
+        O::GetDenial => GET_DENIAL,
         O::Describe => ("This document.", None, &[("200", None)]),
     };
     Description { summary, request, answers, query: query(operation) }
 }
 
+const EXPLAIN: (&str, Option<Body>, &[(&str, Option<Body>)]) = (
+    "What a request would get, and every rule that is considered.",
+    Some(body::<Request>),
+    &[("200", Some(body::<Explanation>))],
+);
+const GET_DENIAL: (&str, Option<Body>, &[(&str, Option<Body>)]) =
+    ("A denial by its id, and what the same request would get now.", None, &[("200", Some(body::<ExplainedDenial>))]);
 const PUT_SCOPE_MAP: &[(&str, Option<Body>)] =
     &[("200", Some(body::<ScopeMapResource>)), ("201", Some(body::<ScopeMapResource>))];
 const PUT_TOKEN: &[(&str, Option<Body>)] =

@@ -117,10 +117,14 @@ impl Refusal {
         )
     }
 
-    /// Whether its answer carries an id. Every login begins with a request that shows no credential: what answers that is an
-    /// invitation, and an operator has nothing to find out about it.
+    /// Whether its answer carries an id: whether the policy has said no. Every login begins with a request that shows no
+    /// credential: what answers that is an invitation, and an operator has nothing to find out about it.
     pub(crate) const fn has_id(&self) -> bool {
-        self.is_denial() && !matches!(self, Self::Denied { denial: Denial::CredentialRequired, .. })
+        match self {
+            Self::Denied { denial, .. } => !matches!(denial, Denial::CredentialRequired),
+            Self::Network { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether the request's body should be read before answering, so that clients that send it first see the answer

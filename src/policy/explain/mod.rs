@@ -69,15 +69,15 @@ pub fn explain(
     let registry = policy.registry_named(registry).ok_or_else(|| missing("registry", registry, known))?;
     let mut steps = Vec::new();
     let admitted = network::admit(registry, question.source, &mut steps);
-    let decided = match &question.who {
-        Who::Unknown => Ok(ADMITTED.to_owned()),
-        who => caller(registry, who, now, &mut steps)?.and_then(|caller| {
+    let decided = if question.who == Who::Unknown {
+        Ok(ADMITTED.to_owned())
+    } else {
+        caller(registry, &question.who, now, &mut steps)?.and_then(|caller| {
             let permit = decide(registry, &caller, &question.what.operation, now, &mut steps);
-            permit.map(|permit| permit.rule().to_string()).map_err(|denial| {
-                let instead = becomes_upload(registry, &caller, &question.what, now);
-                (denial, instead)
-            })
-        }),
+            permit
+                .map(|permit| permit.rule().to_string())
+                .map_err(|denial| (denial, becomes_upload(registry, &caller, &question.what, now)))
+        })
     };
     let (allowed, code, reason, instead) = match (admitted, decided) {
         (Err(reason), _) => (false, NETWORK_REFUSED, reason, None),

@@ -204,7 +204,7 @@ mod tests {
             ("push", Some("a/b"), None, "ManifestWrite 1"),
             (
                 "delete",
-                Some(concat!("a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")),
+                Some("a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
                 None,
                 "ManifestDelete 1",
             ),
