@@ -205,12 +205,15 @@ fn describe(operation: Operation) -> Description {
     Description { summary, request, answers, query: query(operation) }
 }
 
-const EXPLAIN: (&str, Option<Body>, &[(&str, Option<Body>)]) = (
+/// What it does, what it takes and what it answers.
+type Row = (&'static str, Option<Body>, &'static [(&'static str, Option<Body>)]);
+
+const EXPLAIN: Row = (
     "What a request would get, and every rule that is considered.",
     Some(body::<Request>),
     &[("200", Some(body::<Explanation>))],
 );
-const GET_DENIAL: (&str, Option<Body>, &[(&str, Option<Body>)]) =
+const GET_DENIAL: Row =
     ("A denial by its id, and what the same request would get now.", None, &[("200", Some(body::<ExplainedDenial>))]);
 const PUT_SCOPE_MAP: &[(&str, Option<Body>)] =
     &[("200", Some(body::<ScopeMapResource>)), ("201", Some(body::<ScopeMapResource>))];
