@@ -194,7 +194,9 @@ fn policies() -> impl Strategy<Value = String> {
         text.push_str("] }, scopeMaps: { ");
         for (name, map) in [("one", tokens.0), ("two", tokens.1)] {
             write!(text, "{name}-map: {{ repositories: {{ ").unwrap();
-            map.iter().for_each(|(pattern, action)| write!(text, "{pattern}: [{action}], ").unwrap());
+            for (pattern, action) in &map {
+                write!(text, "{pattern}: [{action}], ").unwrap();
+            }
             text.push_str("} }, ");
         }
         let (status, first, second) = tokens.2;
@@ -204,7 +206,9 @@ fn policies() -> impl Strategy<Value = String> {
              password1, file: a{first} }}, {{ name: password2, file: b{second} }}] }} }}, roleAssignments: ["
         )
         .unwrap();
-        people.3.iter().for_each(|(who, (role, on))| write!(text, "{{ identity: {who}, role: {role}{on} }}, ").unwrap());
+        for (who, (role, on)) in &people.3 {
+            write!(text, "{{ identity: {who}, role: {role}{on} }}, ").unwrap();
+        }
         text.push_str("] }\n");
         text
     })
