@@ -54,6 +54,8 @@ pub(super) enum Operation {
     DeleteServicePrincipal,
     GenerateSecret,
     DeleteSecret,
+    Explain,
+    GetDenial,
     Describe,
 }
 
@@ -108,6 +110,8 @@ impl Operation {
             Self::DeleteServicePrincipal => "servicePrincipals/delete",
             Self::GenerateSecret => "servicePrincipals/credentials/action",
             Self::DeleteSecret => "servicePrincipals/credentials/delete",
+            Self::Explain => "explain/action",
+            Self::GetDenial => "denials/read",
             Self::Describe => "openapi/read",
         }
     }
@@ -133,6 +137,8 @@ impl Operation {
             | Self::GetIdentity
             | Self::ListServicePrincipals
             | Self::GetServicePrincipal
+            | Self::Explain
+            | Self::GetDenial
             | Self::Describe => false,
             Self::UpdateRegistry
             | Self::CreateRegistry
@@ -196,7 +202,7 @@ const fn row(operation: Operation, method: Method, path: &'static str) -> Endpoi
 }
 
 /// All endpoints.
-pub(super) static ENDPOINTS: [Endpoint; 59] = {
+pub(super) static ENDPOINTS: [Endpoint; 61] = {
     use Operation as O;
     const REGISTRY: &str = group!("/registries/{registryName}");
     const SCOPE_MAP: &str = group!("/registries/{registryName}/scopeMaps/{scopeMapName}");
@@ -275,6 +281,8 @@ pub(super) static ENDPOINTS: [Endpoint; 59] = {
             Method::DELETE,
             "/seawall/v1/servicePrincipals/{identityName}/credentials/{credentialName}",
         ),
+        row(O::Explain, Method::POST, "/seawall/v1/explain"),
+        row(O::GetDenial, Method::GET, "/seawall/v1/denials/{denialId}"),
         row(O::Describe, Method::GET, "/openapi.json"),
     ]
 };

@@ -16,7 +16,7 @@ use super::call::{Answer, Call};
 use super::endpoints::{Operation, Target};
 use super::error::{ApiError, ErrorResponse};
 use super::{
-    Connection, Parts, identities, identity_tokens, keys, openapi, passwords, registries, role_assignments,
+    Connection, Parts, explain, identities, identity_tokens, keys, openapi, passwords, registries, role_assignments,
     role_definitions, scope_maps, service_principals, tokens, usages,
 };
 use crate::clock::Timestamp;
@@ -127,6 +127,8 @@ async fn perform(call: &Call) -> Result<Answer, ApiError> {
         Operation::DeleteServicePrincipal => service_principals::delete(call).await,
         Operation::GenerateSecret => service_principals::generate(call).await,
         Operation::DeleteSecret => service_principals::delete_secret(call).await,
+        Operation::Explain => explain::explain(call),
+        Operation::GetDenial => explain::denial(call),
         Operation::Describe => Answer::ok(&openapi::document()),
     }
 }

@@ -9,6 +9,7 @@ mod call;
 pub mod client;
 mod endpoints;
 mod error;
+mod explain;
 mod fixed;
 mod identities;
 mod identity_tokens;

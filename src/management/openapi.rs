@@ -15,6 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::endpoints::{ENDPOINTS, Endpoint, Operation, parameter_name};
 use super::error::ErrorResponse;
+use super::explain::ExplainedDenial;
 use super::models::{
     CheckName, GenerateCredentials, GenerateSecret, GeneratedCredentials, GeneratedSecret, IdentityResource,
     IdentityUpdate, IssueToken, IssuedToken, Key, KeyList, List, ListedCredentials, NameAvailability,
@@ -22,6 +23,7 @@ use super::models::{
     RoleDefinitionResource, ScopeMapResource, ScopeMapUpdate, ServicePrincipalResource, ServicePrincipalUpdate,
     SummaryResource, TokenResource, TokenUpdate, UsageList,
 };
+use crate::policy::explain::{Explanation, Request};
 
 const JSON: &str = "application/json";
 /// The owner's credential, or a provider's token.
@@ -196,11 +198,23 @@ fn describe(operation: Operation) -> Description {
             &[("200", Some(body::<GeneratedSecret>))],
         ),
         O::DeleteSecret => ("Deletes a secret: it is refused from now on.", None, DELETED),
+        O::Explain => EXPLAIN,
+        O::GetDenial => GET_DENIAL,
         O::Describe => ("This document.", None, &[("200", None)]),
     };
     Description { summary, request, answers, query: query(operation) }
 }
 
+/// What it does, what it takes and what it answers.
+type Row = (&'static str, Option<Body>, &'static [(&'static str, Option<Body>)]);
+
+const EXPLAIN: Row = (
+    "What a request would get, and every rule that is considered.",
+    Some(body::<Request>),
+    &[("200", Some(body::<Explanation>))],
+);
+const GET_DENIAL: Row =
+    ("A denial by its id, and what the same request would get now.", None, &[("200", Some(body::<ExplainedDenial>))]);
 const PUT_SCOPE_MAP: &[(&str, Option<Body>)] =
     &[("200", Some(body::<ScopeMapResource>)), ("201", Some(body::<ScopeMapResource>))];
 const PUT_TOKEN: &[(&str, Option<Body>)] =

@@ -28,6 +28,9 @@ impl Operation {
             | Self::ListRegistries
             | Self::ListRoleDefinitions
             | Self::GetRoleDefinition
+            // The registry is in the body, or in the denial.
+            | Self::Explain
+            | Self::GetDenial
             | Self::Describe => Needed::Nothing,
             Self::GetRegistry
             | Self::ListUsages

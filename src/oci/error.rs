@@ -217,6 +217,19 @@ impl ErrorBody {
         Self { detail, ..Self::new(ErrorCode::NameUnknown) }
     }
 
+    /// The same with the id by which an operator finds out why, in the detail: the texts stay what clients know. A detail
+    /// that lists actions gets one more element of the same shape.
+    #[must_use]
+    pub fn with_denial(mut self, id: Option<&str>) -> Self {
+        let Some(id) = id.map(quoted) else { return self };
+        match self.detail.strip_suffix(']') {
+            Some(listed) => self.detail = format!(r#"{listed},{{"Type":"denial","Name":{id},"Action":"explain"}}]"#),
+            None if self.detail.is_empty() => self.detail = format!(r#"{{"denial":{id}}}"#),
+            None => {}
+        }
+        self
+    }
+
     /// The code of the one error.
     pub const fn code(&self) -> ErrorCode {
         self.code
@@ -274,6 +287,21 @@ mod tests {
         let expected = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required, visit https://aka.ms/acr/authorization for more information.","detail":[{"Type":"repository","Name":"a/b","Action":"pull"},{"Type":"repository","Name":"a/b","Action":"push"},{"Type":"registry","Name":"catalog","Action":"*"}]}]}"#;
         assert_eq!(ErrorBody::unauthorized(&scopes).json(), expected);
         assert!(!ErrorBody::unauthorized(&[]).json().contains("detail"));
+    }
+
+    #[test]
+    fn the_id_of_a_denial_stands_in_the_detail() {
+        let detail = |body: ErrorBody| {
+            let json: serde_json::Value = serde_json::from_str(&body.with_denial(Some("0a1b")).json()).unwrap();
+            json["errors"][0]["detail"].to_string()
+        };
+        let scopes = Scope::parse_list("repository:a/b:pull").unwrap();
+        assert_eq!(
+            detail(ErrorBody::unauthorized(&scopes)),
+            r#"[{"Action":"pull","Name":"a/b","Type":"repository"},{"Action":"explain","Name":"0a1b","Type":"denial"}]"#
+        );
+        assert_eq!(detail(ErrorBody::denied_address("203.0.113.9".parse().unwrap())), r#"{"denial":"0a1b"}"#);
+        assert_eq!(ErrorBody::unauthorized(&scopes).with_denial(None), ErrorBody::unauthorized(&scopes));
     }
 
     #[test]

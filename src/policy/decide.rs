@@ -7,9 +7,10 @@ use thiserror::Error;
 
 use super::action::{Action, ActionSet};
 use super::credential::{CredentialId, PrincipalId};
+use super::explain::{Notes, Step, Unnoted};
 use super::operation::{Need, Operation};
 use super::origin::Origin;
-use super::principal::{NotAccepted, Principal};
+use super::principal::{NotAccepted, Principal, Right};
 use super::registry::Registry;
 use super::role::RoleAssignment;
 use super::scope_map::ScopeMap;
@@ -205,10 +206,23 @@ pub fn authorize(
     operation: &Operation,
     now: Timestamp,
 ) -> Result<Permit, Denial> {
-    still_accepted(registry, caller, now)?;
+    decide(registry, caller, operation, now, &mut Unnoted)
+}
+
+/// The same, with everything that is considered left in `notes`.
+pub(super) fn decide(
+    registry: &Registry,
+    caller: &Caller,
+    operation: &Operation,
+    now: Timestamp,
+    notes: &mut impl Notes,
+) -> Result<Permit, Denial> {
+    let accepted = still_accepted(registry, caller, now);
+    notes.note(|| Step::accepted(registry, &caller.principal, &accepted));
+    accepted?;
     let mut rule = PermitRule::LoggedIn;
     for need in operation.needs.iter().rev() {
-        rule = satisfy(registry, caller, need)?;
+        rule = satisfy(registry, caller, need, notes)?;
     }
     Ok(Permit { principal: caller.principal.id(), rule })
 }
@@ -242,7 +256,7 @@ pub fn accepted(principal: &Principal, credential: Option<CredentialId>, now: Ti
     }
 }
 
-fn satisfy(registry: &Registry, caller: &Caller, need: &Need) -> Result<PermitRule, Denial> {
+fn satisfy(registry: &Registry, caller: &Caller, need: &Need, notes: &mut impl Notes) -> Result<PermitRule, Denial> {
     match need {
         Need::LoggedIn => Ok(PermitRule::LoggedIn),
         Need::Catalog => {
@@ -250,14 +264,22 @@ fn satisfy(registry: &Registry, caller: &Caller, need: &Need) -> Result<PermitRu
                 Granted::Everything => true,
                 Granted::Access(list) => list.catalog,
             };
-            if granted && caller.principal.may_list_catalog() {
-                Ok(rule(registry, &caller.principal, None))
-            } else {
-                Err(Denial::CatalogNotGranted)
+            for right in caller.principal.rights() {
+                let lists = right.lists_catalog();
+                notes.note(|| Step::catalog(registry, right, lists));
+                if granted && lists {
+                    return Ok(rule(registry, right, None));
+                }
             }
+            Err(Denial::CatalogNotGranted)
         }
         Need::Repository { name, any_of, .. } => {
-            let held = caller.principal.actions(name).intersection(*any_of);
+            let mut held = ActionSet::EMPTY;
+            for right in caller.principal.rights() {
+                let gives = right.actions(name);
+                notes.note(|| Step::repository(registry, right, name, gives, *any_of));
+                held = held.union(gives.intersection(*any_of));
+            }
             if held.is_empty() {
                 return Err(Denial::ActionNotGranted { repository: name.clone(), wanted: *any_of });
             }
@@ -265,42 +287,35 @@ fn satisfy(registry: &Registry, caller: &Caller, need: &Need) -> Result<PermitRu
                 Granted::Everything => held,
                 Granted::Access(list) => held.intersection(list.actions(name)),
             };
-            if usable.is_empty() {
-                return Err(Denial::ScopeNotGranted { repository: name.clone(), wanted: *any_of });
+            let gives = |right: &Right<'_>| right.actions(name).intersects(usable);
+            match caller.principal.rights().find(gives) {
+                Some(right) => Ok(rule(registry, right, Some((name, usable)))),
+                None => Err(Denial::ScopeNotGranted { repository: name.clone(), wanted: *any_of }),
             }
-            Ok(rule(registry, &caller.principal, Some((name, usable))))
         }
     }
 }
 
-/// What gives `principal` the `usable` actions, or the catalogue; of several scope maps or roles the first that does.
-fn rule(registry: &Registry, principal: &Principal, on: Option<(&RepositoryName, ActionSet)>) -> PermitRule {
-    match (principal, on) {
-        (Principal::Token(held), Some((repository, usable))) => {
-            let gives = |map: &&Arc<ScopeMap>| map.actions(repository).intersects(usable);
-            held.scope_maps.iter().find(gives).map_or(PermitRule::LoggedIn, |map| PermitRule::ScopeMap {
-                map: Arc::clone(map),
-                repository: repository.clone(),
-                usable,
-            })
+/// The rule that is in force by `right`, which gives the `usable` actions or the catalogue.
+fn rule(registry: &Registry, right: Right<'_>, on: Option<(&RepositoryName, ActionSet)>) -> PermitRule {
+    match (right, on) {
+        (Right::ScopeMap(map), Some((repository, usable))) => {
+            PermitRule::ScopeMap { map: Arc::clone(map), repository: repository.clone(), usable }
         }
-        (Principal::Token(_), None) => PermitRule::LoggedIn,
-        (Principal::Identity(held), _) => {
-            let gives = |assignment: &&Arc<RoleAssignment>| match on {
-                Some((repository, usable)) => assignment.actions(repository).intersects(usable),
-                None => assignment.lists_catalog(),
-            };
-            let found = held.assignments.iter().find(gives);
-            found.map_or(PermitRule::LoggedIn, |assignment| PermitRule::Role(Arc::clone(assignment)))
-        }
-        (Principal::Admin(admin), _) => PermitRule::Admin(admin.origin.clone()),
-        (Principal::Anonymous(_), _) => {
-            let set = registry.properties();
-            PermitRule::AnonymousPull(match set.anonymous_pull_repositories.value {
-                Some(_) => set.anonymous_pull_repositories.origin(),
-                None => set.anonymous_pull_enabled.origin(),
-            })
-        }
+        // No scope map lists the catalogue.
+        (Right::ScopeMap(_), None) => PermitRule::LoggedIn,
+        (Right::Role(assignment), _) => PermitRule::Role(Arc::clone(assignment)),
+        (Right::Admin(admin), _) => PermitRule::Admin(admin.origin.clone()),
+        (Right::Anonymous(_), _) => PermitRule::AnonymousPull(anonymous_origin(registry)),
+    }
+}
+
+/// What says that anybody may pull.
+pub(super) fn anonymous_origin(registry: &Registry) -> Origin {
+    let set = registry.properties();
+    match set.anonymous_pull_repositories.value {
+        Some(_) => set.anonymous_pull_repositories.origin(),
+        None => set.anonymous_pull_enabled.origin(),
     }
 }
 

@@ -168,12 +168,7 @@ impl Identities {
             return self.managed(assertion).into_iter().filter(|identity| identity.is_enabled()).collect();
         }
         let known = self.provider(assertion).and_then(|provider| self.by_provider.get(&provider.name));
-        let mut meant = known.map(|known| known.meant_by(assertion)).unwrap_or_default();
-        if meant.iter().any(|identity| !identity.is_enabled() && identity.kind != IdentityKind::Group) {
-            return Vec::new();
-        }
-        meant.retain(|identity| identity.is_enabled());
-        meant
+        in_force(known.map(|known| known.meant_by(assertion)).unwrap_or_default())
     }
 
     /// How the subject of `assertion` is called in the audit log: what the provider's name claim says, else the subject.
@@ -223,6 +218,15 @@ impl Identities {
         let same = |one: &&Arc<IdentityProvider>| one.name == assertion.provider && one.issuer == assertion.issuer;
         self.providers.iter().find(same)
     }
+}
+
+/// What is left of the identities that somebody is, when those that are disabled do not count.
+pub(super) fn in_force(mut meant: Vec<&Arc<Identity>>) -> Vec<&Arc<Identity>> {
+    if meant.iter().any(|identity| !identity.is_enabled() && identity.kind != IdentityKind::Group) {
+        return Vec::new();
+    }
+    meant.retain(|identity| identity.is_enabled());
+    meant
 }
 
 /// As much of a subject's name as there is room for in records and tokens.

@@ -108,7 +108,7 @@ impl Operation {
         }
     }
 
-    fn one(class: OperationClass, name: &RepositoryName, any_of: ActionSet, ask: &'static [Action]) -> Self {
+    pub(super) fn one(class: OperationClass, name: &RepositoryName, any_of: ActionSet, ask: &'static [Action]) -> Self {
         Self { class, needs: vec![Need::Repository { name: name.clone(), any_of, ask }] }
     }
 }

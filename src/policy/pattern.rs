@@ -67,6 +67,17 @@ impl RepositoryPattern {
             Self::Exact(name) => name == repository,
         }
     }
+
+    /// Whether it covers everything that `other`, which is another one, covers.
+    pub fn contains(&self, other: &Self) -> bool {
+        match (self, other) {
+            _ if self == other => false,
+            (Self::All, _) => true,
+            (Self::Below(prefix), Self::Below(inner)) => inner.starts_with(&**prefix),
+            (Self::Below(_), Self::Exact(name)) => self.covers(name),
+            (Self::Below(_), Self::All) | (Self::Exact(_), _) => false,
+        }
+    }
 }
 
 /// What [`RepositoryPattern::parse`] reads.

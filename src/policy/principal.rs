@@ -55,13 +55,6 @@ pub struct ResolvedToken {
     pub scope_maps: Arc<[Arc<ScopeMap>]>,
 }
 
-impl ResolvedToken {
-    /// The union of what the scope maps allow (S3-42, D8).
-    pub fn actions(&self, repository: &RepositoryName) -> ActionSet {
-        self.scope_maps.iter().fold(ActionSet::EMPTY, |set, map| set.union(map.actions(repository)))
-    }
-}
-
 /// The admin account: one user, named like the registry, with full rights on data (S1-42 … S1-53, E-16).
 #[derive(Debug, Clone)]
 pub struct Admin {
@@ -125,11 +118,6 @@ impl ResolvedIdentity {
         let name = Arc::clone(&identity.name);
         let proof = Proof::Secret(Arc::clone(identity));
         Self { id: identity.id, identities: [Arc::clone(&name)].into(), name, assignments, proof }
-    }
-
-    /// The union of what the assignments allow.
-    pub fn actions(&self, repository: &RepositoryName) -> ActionSet {
-        self.assignments.iter().fold(ActionSet::EMPTY, |set, one| set.union(one.actions(repository)))
     }
 
     /// Whether it may do anything at all on the registry.
@@ -237,23 +225,56 @@ impl Principal {
         if password.is_valid_at(now) { Ok(password) } else { Err(NotAccepted::PasswordExpired) }
     }
 
-    /// What the principal may do with `repository`.
+    /// Everything from which the principal has what it may do, in the order in which it is asked.
+    pub fn rights(&self) -> impl Iterator<Item = Right<'_>> {
+        let (whole, maps, roles): (_, &[_], &[_]) = match self {
+            Self::Anonymous(confined) => (Some(Right::Anonymous(confined.as_ref())), &[], &[]),
+            Self::Admin(admin) => (Some(Right::Admin(admin)), &[], &[]),
+            Self::Token(held) => (None, &held.scope_maps, &[]),
+            Self::Identity(held) => (None, &[], &held.assignments),
+        };
+        whole.into_iter().chain(maps.iter().map(Right::ScopeMap)).chain(roles.iter().map(Right::Role))
+    }
+
+    /// What the principal may do with `repository`: the union of its rights (S3-42, D8).
     pub fn actions(&self, repository: &RepositoryName) -> ActionSet {
+        self.rights().fold(ActionSet::EMPTY, |set, right| set.union(right.actions(repository)))
+    }
+
+    /// Whether the principal may list all repositories.
+    pub fn may_list_catalog(&self) -> bool {
+        self.rights().any(Right::lists_catalog)
+    }
+}
+
+/// One thing from which a principal has what it may do.
+#[derive(Debug, Clone, Copy)]
+pub enum Right<'a> {
+    /// That anybody may pull: from these repositories, or from all.
+    Anonymous(Option<&'a Repositories>),
+    Admin(&'a Admin),
+    ScopeMap(&'a Arc<ScopeMap>),
+    Role(&'a Arc<RoleAssignment>),
+}
+
+impl Right<'_> {
+    /// What it allows on `repository`.
+    pub fn actions(self, repository: &RepositoryName) -> ActionSet {
         match self {
             Self::Anonymous(Some(some)) if !some.iter().any(|pattern| pattern.covers(repository)) => ActionSet::EMPTY,
             Self::Anonymous(_) => ActionSet::from(Action::ContentRead).with(Action::MetadataRead),
             Self::Admin(_) => ActionSet::ALL,
-            Self::Token(held) => held.actions(repository),
-            Self::Identity(held) => held.actions(repository),
+            Self::ScopeMap(map) => map.actions(repository),
+            Self::Role(assignment) => assignment.actions(repository),
         }
     }
 
-    /// Whether the principal may list all repositories: never a token, whatever its scope map says (S3-17).
-    pub fn may_list_catalog(&self) -> bool {
+    /// Whether it shows the names of all repositories: never a scope map, whatever is in it (S3-17).
+    pub fn lists_catalog(self) -> bool {
         match self {
             Self::Admin(_) => true,
-            Self::Identity(held) => held.assignments.iter().any(|assignment| assignment.lists_catalog()),
-            Self::Anonymous(_) | Self::Token(_) => false,
+            Self::Role(assignment) => assignment.lists_catalog(),
+            Self::Anonymous(_) | Self::ScopeMap(_) => false,
         }
     }
 }

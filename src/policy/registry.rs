@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::address::{ExternalUrl, LoginServer, UpstreamTarget};
 use super::credential::{PrincipalId, Verifier};
-use super::identities::Identities;
-use super::identity::{Assertion, Identity};
+use super::identities::{Identities, in_force};
+use super::identity::{Assertion, Identity, OWN_PROVIDER};
 use super::layers::{Declared, Everywhere, Stored, declared_of};
 use super::limits::RateLimits;
 use super::network::{IpRules, NetworkRules};
@@ -127,15 +127,35 @@ impl Registry {
     /// those of this snapshot.
     pub fn asserted(&self, assertion: &Assertion, id: PrincipalId) -> Option<Principal> {
         let meant = self.identities().meant_by(assertion);
-        let assignments = match meant.as_slice() {
+        let subject =
+            || Subject { provider: Arc::clone(&assertion.provider), subject: assertion.subject.as_str().into() };
+        self.united(&meant, id, || self.identities().subject_name(assertion), subject)
+    }
+
+    /// Whom a provider would vouch for if it meant all of these, for an explanation: nobody can log in as it.
+    pub(super) fn vouched(&self, identities: &[&Arc<Identity>]) -> Option<Principal> {
+        let meant = in_force(identities.to_vec());
+        let first = meant.first()?;
+        let provider = first.rules.first().map_or_else(|| OWN_PROVIDER.into(), |rule| Arc::clone(&rule.provider));
+        let subject = || Subject { provider, subject: Arc::clone(&first.name) };
+        self.united(&meant, first.id, || Arc::clone(&first.name), subject)
+    }
+
+    /// Somebody who is all of `meant`, unless these are none.
+    fn united(
+        &self,
+        meant: &[&Arc<Identity>],
+        id: PrincipalId,
+        name: impl FnOnce() -> Arc<str>,
+        subject: impl FnOnce() -> Subject,
+    ) -> Option<Principal> {
+        let assignments = match meant {
             [] => return None,
             [one] => self.assignments(one),
             several => several.iter().flat_map(|one| self.assigned(one)).collect(),
         };
         let names = meant.iter().map(|one| Arc::clone(&one.name)).collect();
-        let name = self.identities().subject_name(assertion);
-        let subject = Subject { provider: Arc::clone(&assertion.provider), subject: assertion.subject.as_str().into() };
-        Some(Principal::Identity(ResolvedIdentity::asserted(id, name, names, assignments, subject)))
+        Some(Principal::Identity(ResolvedIdentity::asserted(id, name(), names, assignments, subject())))
     }
 
     /// Whether anybody but us can vouch for a caller.

@@ -48,6 +48,11 @@ impl ScopeMap {
         self.rules.matching(repository).find(|rule| rule.actions.intersects(wanted))
     }
 
+    /// Every rule that covers `repository`.
+    pub fn covering<'a>(&'a self, repository: &'a RepositoryName) -> impl Iterator<Item = &'a ScopeRule> {
+        self.rules.matching(repository)
+    }
+
     /// The rules, by pattern.
     pub fn rules(&self) -> impl Iterator<Item = &ScopeRule> {
         self.rules.sorted.iter()

@@ -34,6 +34,9 @@ use crate::policy::Registry;
 use crate::policy::network::NetworkClass;
 use crate::upstream::{Credentials, NoCredential, Presented};
 
+/// By which an operator finds out why: `seawall explain --denial ID`.
+const DENIAL: &str = "x-seawall-denial";
+
 /// The `ProxyHttp` of every listener.
 #[derive(Debug)]
 pub struct Gate {
@@ -102,6 +105,9 @@ impl Gate {
         for (name, value) in common.chain(answer.headers.iter().cloned()) {
             header.insert_header(name, value)?;
         }
+        if let Some(id) = passage.denial_id() {
+            header.insert_header(DENIAL, id)?;
+        }
         header.insert_header(http::header::CONTENT_LENGTH, answer.body.len().to_string())?;
         passage.status = answer.status.as_u16();
         let head_only = session.req_header().method == http::Method::HEAD || answer.body.is_empty();
@@ -157,7 +163,8 @@ impl Gate {
         if !refusal.drains_body() || !drained(session).await {
             session.set_keepalive(None);
         }
-        self.write(session, passage, &refusal.answer()).await
+        let answer = refusal.answer_with(passage.denial_id().as_deref());
+        self.write(session, passage, &answer).await
     }
 }
 

@@ -99,6 +99,17 @@ impl Passage {
     }
 }
 
+/// The digits of a denial's id: enough that no two in a log are likely to have the same.
+const DENIAL_DIGITS: usize = 12;
+
+impl Passage {
+    /// What a denial is found by, if this is one: the beginning of the request's id, without its dashes.
+    pub(super) fn denial_id(&self) -> Option<String> {
+        let denied = self.trail.refusal.as_ref().is_some_and(|refusal| refusal.has_id);
+        denied.then(|| self.id.chars().filter(|one| *one != '-').take(DENIAL_DIGITS).collect())
+    }
+}
+
 /// Whether a request that the upstream answered with 401 is sent again with a fresh token: once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Renewal {

@@ -85,6 +85,7 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
         duration_ms: milliseconds(took),
         upstream_ms: passage.upstream_took.map(milliseconds),
         user_agent: begun.user_agent,
+        denial_id: passage.denial_id(),
     });
 }
 
@@ -134,6 +135,7 @@ fn principal(trail: &Trail) -> Option<PrincipalRecord> {
             {
                 record.provider = Some(provider.to_string());
                 record.subject = Some(Bounded::new(subject.as_bytes()));
+                record.identities = held.identities.iter().map(ToString::to_string).collect();
             }
             Some(record)
         }

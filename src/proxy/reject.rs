@@ -126,6 +126,16 @@ impl Refusal {
         )
     }
 
+    /// Whether its answer carries an id: whether the policy has said no. Every login begins with a request that shows no
+    /// credential: what answers that is an invitation, and an operator has nothing to find out about it.
+    pub(crate) const fn has_id(&self) -> bool {
+        match self {
+            Self::Denied { denial, .. } => !matches!(denial, Denial::CredentialRequired),
+            Self::Network { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Whether the request's body should be read before answering, so that clients that send it first see the answer
     /// (wire contract R5). After a network refusal nothing is read.
     pub(crate) const fn drains_body(&self) -> bool {
@@ -134,10 +144,17 @@ impl Refusal {
 
     /// What the client sees.
     pub(crate) fn answer(&self) -> Answer {
+        self.answer_with(None)
+    }
+
+    /// What the client sees, with the id of its denial.
+    pub(crate) fn answer_with(&self, denial: Option<&str>) -> Answer {
+        let error = |status, body: &ErrorBody| error(status, &body.clone().with_denial(denial));
+        let denial_id = denial;
         match self {
             Self::Denied { denial, asked, by_access_token, realm, service } => {
                 let error = challenge_error(denial, *by_access_token);
-                unauthorized(&Challenge { realm, service, scopes: asked, error })
+                unauthorized(&Challenge { realm, service, scopes: asked, error }, denial_id)
             }
             Self::Network { source_address, .. } => error(403, &ErrorBody::denied_address(*source_address)),
             Self::Malformed(route) => {
@@ -162,8 +179,9 @@ impl Refusal {
     }
 }
 
-fn unauthorized(challenge: &Challenge<'_>) -> Answer {
-    error(401, &ErrorBody::unauthorized(challenge.scopes)).with(header::WWW_AUTHENTICATE, &challenge.to_string())
+fn unauthorized(challenge: &Challenge<'_>, denial: Option<&str>) -> Answer {
+    error(401, &ErrorBody::unauthorized(challenge.scopes).with_denial(denial))
+        .with(header::WWW_AUTHENTICATE, &challenge.to_string())
 }
 
 fn too_many(retry_after: u64) -> Answer {

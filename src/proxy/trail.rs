@@ -34,6 +34,8 @@ pub(crate) struct Noted {
     pub(crate) code: &'static str,
     pub(crate) text: String,
     pub(crate) is_denial: bool,
+    /// Whether the answer carries the id of a denial.
+    pub(crate) has_id: bool,
 }
 
 impl Default for Trail {
@@ -82,6 +84,11 @@ impl Trail {
         if self.refusal.is_some() {
             return;
         }
-        self.refusal = Some(Noted { code: refusal.code(), text: refusal.to_string(), is_denial: refusal.is_denial() });
+        self.refusal = Some(Noted {
+            code: refusal.code(),
+            text: refusal.to_string(),
+            is_denial: refusal.is_denial(),
+            has_id: refusal.has_id(),
+        });
     }
 }

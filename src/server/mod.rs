@@ -25,7 +25,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Reading};
 use crate::policy::document::RegistryDocuments;
 use crate::policy::problem::{Problem, Problems};
-use crate::policy::{Compiler, StoredPolicy, compile};
+use crate::policy::{Compiler, PolicySnapshot, StoredPolicy, compile, lint};
 use crate::provider::MachineReferences;
 use crate::secret::HashKey;
 
@@ -36,7 +36,14 @@ pub use start::{StartError, serve};
 
 /// Everything that would keep the file at `path` from being served, and every warning.
 pub fn check(path: &Path) -> Problems {
-    examine(path).0
+    let mut problems = examine(path).0;
+    // A mistake first: what is noticed beside it may be its consequence.
+    if !problems.are_fatal()
+        && let Some(policy) = &config::read(path).policy
+    {
+        problems.extend_elsewhere(lint(&policy.examine().registries));
+    }
+    problems
 }
 
 /// The same, and every file that the answer depends on.
@@ -62,6 +69,28 @@ fn examine(path: &Path) -> (Problems, Vec<PathBuf>) {
         files.extend(references.into_files());
     }
     (problems, files)
+}
+
+/// The policy that the files at `path` make, without whatever a store has.
+///
+/// # Errors
+/// Every problem, when any is more than a warning.
+pub fn policy_of(path: &Path) -> Result<PolicySnapshot, Problems> {
+    let Reading { policy, mut problems, .. } = config::read(path);
+    let references = MachineReferences::default();
+    let compiler =
+        Compiler { hash_key: &HashKey::from_bytes([0; 32]), references: &references, now: SystemClock.now() };
+    let declared = policy.and_then(|policy| {
+        let (declared, further) = compile(policy.examine(), compiler);
+        problems.extend_elsewhere(further);
+        declared
+    });
+    match declared {
+        Some(declared) if !problems.are_fatal() => {
+            Ok(PolicySnapshot::assemble(1, &declared, &StoredPolicy::default(), None))
+        }
+        _ => Err(problems),
+    }
 }
 
 /// Clients of a plain listener are told to send their passwords to `http://`, unless TLS ends in front and the registry

@@ -9,11 +9,15 @@ mod authenticator;
 #[cfg(test)]
 mod compile;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod identities;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod lint;
 #[cfg(test)]
 mod manage;
 #[cfg(test)]

@@ -31,17 +31,18 @@ fn log_in(source: &str, to: SocketAddr) -> Response {
     ask(source, to, "GET", "/v2/", &[("Host", HOST), ("Authorization", &worker().basic())], b"").unwrap()
 }
 
-/// ACR's answer, to the byte (requirements B.3-12).
-fn refusal(address: &str) -> String {
+/// ACR's answer, to the byte (requirements B.3-12), and the id of the denial, where ACR has no detail.
+fn refusal(address: &str, id: &str) -> String {
     format!(
         "{{\"errors\":[{{\"code\":\"DENIED\",\"message\":\"client with IP \\u0027{address}\\u0027 is not allowed access. \
-         Refer https://aka.ms/acr/firewall to grant access.\"}}]}}"
+         Refer https://aka.ms/acr/firewall to grant access.\",\"detail\":{{\"denial\":\"{id}\"}}}}]}}"
     )
 }
 
 #[track_caller]
 fn assert_refused(answer: &Response, address: &str) {
-    assert_eq!((answer.status, answer.text()), (403, refusal(address)), "{:?}", answer.headers);
+    let id = answer.expect_header("X-Seawall-Denial");
+    assert_eq!((answer.status, answer.text()), (403, refusal(address, id)), "{:?}", answer.headers);
     assert_eq!(answer.header("WWW-Authenticate"), None, "a refused address is not asked for a credential");
 }
 

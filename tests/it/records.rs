@@ -349,3 +349,18 @@ fn no_secret_is_ever_in_the_audit_log_or_in_the_process_log() {
     }
     assert!(!log.to_ascii_lowercase().contains("authorization:"), "{log}");
 }
+
+/// The id that a client is shown finds the record, and by it the reason; a challenge has none.
+#[test]
+fn a_denial_is_found_by_the_id_that_its_answer_carries() {
+    let upstream = Registry::start(Distribution::V2);
+    let seawall = start(&upstream, "");
+    let challenge = plain(&seawall, "127.0.0.1", "GET", "/v2/", &[("Host", HOST)]).expect(401);
+    assert_eq!(challenge.header("X-Seawall-Denial"), None);
+    let refused = plain(&seawall, "127.0.0.9", "GET", "/v2/", &[("Host", HOST)]).expect(403);
+    let id = refused.expect_header("X-Seawall-Denial").to_owned();
+    let body: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!(body["errors"][0]["detail"], json!({ "denial": id }));
+    let record = record_of(&seawall, &refused);
+    assert_record(&record, &json!({ "denialId": id, "decision": "deny", "reason": "network_refused" }));
+}

@@ -206,6 +206,34 @@ pub(super) fn keys(value: &Value) -> Vec<Row> {
     })
 }
 
+/// Of an explanation: what was considered, then the decision.
+pub(super) fn explanation(value: &Value) -> Vec<Row> {
+    let explanation = value.get("explanation").unwrap_or(value);
+    let mut table: Vec<_> = list(explanation, "/steps")
+        .iter()
+        .map(|step| ["/stage", "/effect", "/rule", "/place", "/says"].map(|cell| text(step, cell)))
+        .collect();
+    let allowed = explanation.get("allowed").and_then(Value::as_bool);
+    let (effect, reason) = match allowed {
+        Some(true) => ("allows", text(explanation, "/reason")),
+        Some(false) => ("denies", text(explanation, "/reason")),
+        None => ("", text(value, "/unexplained")),
+    };
+    if let Some(rule) = value.pointer("/record/rule").and_then(Value::as_str) {
+        let time = date(value, "/record/time");
+        table.push([
+            "recorded".to_owned(),
+            text(value, "/record/decision"),
+            text(value, "/record/reason"),
+            time,
+            rule.to_owned(),
+        ]);
+    }
+    table.push(["decision".to_owned(), effect.to_owned(), text(explanation, "/code"), String::new(), reason]);
+    let names = ["STAGE", "EFFECT", "RULE", "PLACE", "SAYS"];
+    table.into_iter().map(|cells| names.into_iter().map(str::to_owned).zip(cells).collect()).collect()
+}
+
 fn rows(value: &Value, row: impl Fn(&Value) -> Row) -> Vec<Row> {
     match value {
         Value::Array(elements) => elements.iter().map(row).collect(),

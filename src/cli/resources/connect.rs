@@ -124,6 +124,11 @@ impl Server {
         Ok((server, credential))
     }
 
+    /// The configuration file, if it stands on the command line.
+    pub(super) fn typed_config(&self) -> Option<&Path> {
+        self.config.as_deref().filter(|_| self.typed.has("config"))
+    }
+
     /// The certificate authorities to trust instead of the system's.
     pub(super) fn authorities(&self) -> Option<&Path> {
         self.ca.as_deref()

@@ -10,6 +10,7 @@ mod connect;
 mod credential;
 mod exec;
 mod expiration;
+mod explain;
 mod failure;
 mod flat;
 mod identity;
@@ -98,6 +99,8 @@ pub(super) enum Command {
     Task(task::Command),
     /// Run a program with short-lived credentials for several registries, which are gone when it ends.
     Exec(exec::Exec),
+    /// Print what a request would get and every rule that is considered, or why one was denied. Exit code 1 if it is denied.
+    Explain(explain::Explain),
 }
 
 /// Runs one.
@@ -129,6 +132,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Key(key::Command::Revoke(revoke)) => execute(revoke),
         Command::Import(import) => import::run(&import),
         Command::Exec(exec) => exec::run(&exec),
+        Command::Explain(explain) => explain::run(&explain),
         Command::Task(command) => run_task(command),
     }
 }

@@ -5,6 +5,7 @@
 //! sink cannot keep up for 65,536 records, further ones are dropped and counted (`seawall_audit_records_dropped_total`);
 //! stopping a registry because a disk is full would be the worse answer. [`AuditLog::close`] writes what is queued.
 
+mod denials;
 mod management;
 mod output;
 mod record;
@@ -23,6 +24,7 @@ use thiserror::Error;
 
 use super::metrics::Metrics;
 use crate::clock::Clock;
+use denials::Denials;
 use output::{File, Output, Stdout};
 use writer::{Entry, Line, Writer};
 
@@ -55,6 +57,7 @@ struct Inner {
     entries: SyncSender<Entry>,
     thread: Mutex<Option<JoinHandle<()>>>,
     metrics: Arc<Metrics>,
+    denials: Denials,
 }
 
 impl AuditLog {
@@ -75,12 +78,19 @@ impl AuditLog {
         let writer = Writer::new(output, Arc::clone(&metrics));
         let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&queued));
         let thread = Mutex::new(Some(thread.map_err(AuditError::Thread)?));
-        Ok(Self(Arc::new(Inner { entries, thread, metrics })))
+        Ok(Self(Arc::new(Inner { entries, thread, metrics, denials: Denials::default() })))
     }
 
-    /// Queues a record; drops and counts it when the queue is full or the log is closed. Never waits.
+    /// Queues a record; drops and counts it when the queue is full or the log is closed. Never waits. A denial is kept in
+    /// memory, too.
     pub fn record(&self, record: AuditRecord) {
+        self.0.denials.keep(&record);
         self.queue(record);
+    }
+
+    /// The denial with this id, if it is among the last.
+    pub fn denial(&self, id: &str) -> Option<AuditRecord> {
+        self.0.denials.find(id)
     }
 
     /// Queues what happened at the management API, like a record.

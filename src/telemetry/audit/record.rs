@@ -64,6 +64,9 @@ pub struct AuditRecord {
     pub upstream_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<Bounded>,
+    /// Of a denial, what its answer is found by: `seawall explain --denial ID`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denial_id: Option<String>,
 }
 
 /// Who the caller turned out to be.
@@ -78,12 +81,15 @@ pub struct PrincipalRecord {
     pub provider: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Bounded>,
+    /// The identities that the provider's word made of the caller.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<String>,
 }
 
 impl PrincipalRecord {
     /// Somebody whom no provider vouched for.
     pub const fn new(kind: &'static str, name: Option<String>) -> Self {
-        Self { kind, name, provider: None, subject: None }
+        Self { kind, name, provider: None, subject: None, identities: Vec::new() }
     }
 }
 

@@ -33,6 +33,7 @@ fn record(request_id: &str) -> AuditRecord {
         duration_ms: 1.25,
         upstream_ms: Some(0.5),
         user_agent: Some(Bounded::new(b"docker/28")),
+        denial_id: None,
     }
 }
 

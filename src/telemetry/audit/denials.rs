@@ -1,0 +1,34 @@
+//! The last denials, so that whoever was told an id can be told the reason without the audit log at hand.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use super::lock;
+use super::record::AuditRecord;
+
+/// How many are kept: a few megabytes at most, and nobody can make it more.
+const KEPT: usize = 10_000;
+
+/// Records of denials, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Denials(Mutex<VecDeque<AuditRecord>>);
+
+impl Denials {
+    /// Keeps a copy of `record` if it is a denial with an id; the oldest gives way.
+    pub(super) fn keep(&self, record: &AuditRecord) {
+        if record.denial_id.is_none() {
+            return;
+        }
+        let copy = record.clone();
+        let mut kept = lock(&self.0);
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(copy);
+    }
+
+    /// The latest with this id.
+    pub(super) fn find(&self, id: &str) -> Option<AuditRecord> {
+        lock(&self.0).iter().rev().find(|record| record.denial_id.as_deref() == Some(id)).cloned()
+    }
+}
