@@ -87,8 +87,8 @@ fn every_client_s_way_to_exchange() {
     wait_until("the audit log says why", || {
         let records = world.seawall.audit();
         let issued = records.iter().filter(|one| one["reason"] == "token_issued" && one["operation"] == "exchange");
-        let vouched =
-            serde_json::json!({"kind": "identity", "name": "ci-bot", "provider": "corp", "subject": "ci-bot"});
+        let vouched = serde_json::json!({"kind": "identity", "name": "ci-bot", "provider": "corp", "subject": "ci-bot",
+            "identities": ["build-agent"]});
         let known = issued.filter(|one| one["principal"] == vouched).count();
         known == 5 && records.iter().any(|record| record["reason"] == "identity_unknown")
     });
