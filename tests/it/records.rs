@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::http::{self, Response};
 use crate::harness::image::digest;
 use crate::harness::nearby::{PASSWORD, registry, worker};
+use crate::harness::operator::run;
 use crate::harness::registry::{Distribution, Registry};
 use crate::harness::seawall::{Place, Seawall};
 use crate::harness::session::{Account, Session};
@@ -363,4 +364,20 @@ fn a_denial_is_found_by_the_id_that_its_answer_carries() {
     assert_eq!(body["errors"][0]["detail"], json!({ "denial": id }));
     let record = record_of(&seawall, &refused);
     assert_record(&record, &json!({ "denialId": id, "decision": "deny", "reason": "network_refused" }));
+    // Whoever is told the id asks the server, or the audit log where no server is asked.
+    let (audit, file) = (seawall.place().path().join("audit.jsonl"), seawall.place().path().join("seawall.yaml"));
+    let (audit, file) = (audit.display().to_string(), file.display().to_string());
+    let of_server = run(&seawall, &["explain", "--denial", &id]);
+    let of_log = run(&seawall, &["explain", "--denial", &id, "--audit", &audit, "--config", &file]);
+    for said in [&of_server, &of_log] {
+        assert_eq!(said.code, Some(1), "denied still: {said}");
+        let told = said.json();
+        assert_eq!(
+            (&told["record"]["denialId"], &told["record"]["registry"]),
+            (&json!(id), &record["registry"]),
+            "{said}"
+        );
+        assert_eq!(told["explanation"]["code"], "network_refused", "{said}");
+    }
+    run(&seawall, &["explain", "--denial", "0123456789ab"]).refused("0123456789ab");
 }
