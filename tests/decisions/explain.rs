@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use seawall::policy::explain::{Asked, Explanation, Question, Step, StepEffect, Who, Words, explain};
+use seawall::policy::explain::{Asked, Explanation, Question, Step, StepEffect, Via, Who, Words, explain};
 use seawall::policy::network::Source;
 use seawall::policy::{Caller, Granted, PolicySnapshot, Principal, Registry, authorize};
 use serde_json::json;
@@ -43,7 +43,7 @@ fn policy() -> PolicySnapshot {
 
 fn question(source: &str, who: Who, action: &str, target: Option<&str>, from: Option<&str>) -> Question {
     let what = Asked::parse(&Words { action, target, from }).unwrap();
-    Question { source: source.parse::<std::net::IpAddr>().unwrap().into(), who, what }
+    Question { source: source.parse::<std::net::IpAddr>().unwrap().into(), via: Via::Public, who, what }
 }
 
 fn explained(policy: &PolicySnapshot, question: &Question) -> Explanation {
@@ -101,6 +101,41 @@ network_refused: ip rule (Deny 192.0.2.7/32) at policy.yaml:13:20
         "  role AcrPull of identity jane, on team-b/* [policy.yaml:20:23] gives nothing on team-a/app; needed: content/read\n\
          action_not_granted: the principal may not content/read on repository team-a/app\n"
     ), "{}", shown(&pull));
+}
+
+/// The public rules say nothing about a private endpoint; a virtual network is asked where no IP rule holds the address.
+#[test]
+fn a_private_way_is_explained_by_its_own_rule() {
+    let text = POLICY.replace(
+        "        - { value: 192.0.2.7, action: Deny }\n",
+        "        - { value: 192.0.2.7, action: Deny }\n      virtualNetworkRules:\n        - { name: lab, match: { sourceNetwork: \
+         10.9.0.0/16 } }\n    privateEndpointConnections:\n      - { name: build-vpc, match: { vpcEndpointId: vpce-0abc }, status: \
+         Approved }\n      - { name: test-vpc, match: { linkId: 7 }, status: Pending }\n",
+    );
+    let (policy, problems) = compiled(&text);
+    let policy = policy.unwrap_or_else(|| panic!("{problems}"));
+    let network = |source: &str, via: &str| {
+        let asked = question(source, Who::Admin, "catalog", None, None);
+        let asked = Question { via: Via::parse(via).unwrap(), ..asked };
+        explain(&policy, "myregistry", &asked, now()).map(|explanation| {
+            let steps = explanation.steps.iter().filter(|step| step.effect != StepEffect::Nothing);
+            let step = steps.map(|step| format!("{} [{}] {}", step.rule, step.place, step.says)).next().unwrap();
+            (explanation.code == "network_refused", step)
+        })
+    };
+    let endpoint =
+        |name: &str, at: &str, says: &str| format!("private endpoint connection `{name}` [policy.yaml:{at}] {says}");
+    assert_eq!(
+        network("203.0.113.1", "private endpoint build-vpc"),
+        Ok((false, endpoint("build-vpc", "17:9", "Approved")))
+    );
+    assert_eq!(network("192.0.2.9", "private endpoint test-vpc"), Ok((true, endpoint("test-vpc", "18:9", "Pending"))));
+    let lab = "virtual network rule `lab` [policy.yaml:15:11] Allow: it holds the source".to_owned();
+    assert_eq!(network("10.9.0.1", "virtual network lab"), Ok((false, lab)));
+    assert!(network("192.0.2.7", "public").unwrap().0);
+    let error = network("192.0.2.9", "private endpoint build-vpd").unwrap_err();
+    assert!(error.contains("did you mean `build-vpc`"), "{error}");
+    Via::parse("private endpoint ").unwrap_err();
 }
 
 #[test]

@@ -31,6 +31,9 @@ pub(in crate::cli) struct Explain {
     /// The address that the request comes from.
     #[arg(long, value_name = "ADDRESS", required_unless_present = "denial")]
     source: Option<String>,
+    /// How it comes, in the words of the audit log: "private endpoint NAME" or "virtual network NAME". Default: public.
+    #[arg(long, value_name = "NETWORK")]
+    network: Option<String>,
     /// Somebody whom an identity provider vouches for. Several times: the groups that he is in, too.
     #[arg(long, value_name = "NAME", group = "who")]
     identity: Vec<String>,
@@ -47,7 +50,7 @@ pub(in crate::cli) struct Explain {
     #[arg(long, group = "who")]
     anonymous: bool,
     /// Explain the denial with this id, which its answer carries as X-Seawall-Denial.
-    #[arg(long, value_name = "ID", conflicts_with_all = ["registry", "source", "who", "words"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["registry", "source", "network", "who", "words"])]
     denial: Option<String>,
     /// The audit log in which to look for the denial. Default: the server's memory of the last 10,000.
     #[arg(long, value_name = "FILE", requires = "denial")]
@@ -96,6 +99,7 @@ impl Explain {
         let request = Request {
             registry: self.registry.clone().unwrap_or_default(),
             source: self.source.clone().unwrap_or_default(),
+            network: self.network.clone(),
             action: action.clone(),
             repository: repository.cloned(),
             from: from.cloned(),

@@ -22,7 +22,7 @@ use super::registry::Registry;
 use super::snapshot::PolicySnapshot;
 use crate::clock::Timestamp;
 
-pub use question::{Asked, Question, Request, Who, Words};
+pub use question::{Asked, Question, Request, Via, Who, Words};
 pub use recorded::{Recorded, RecordedPrincipal};
 pub(super) use step::{Notes, Unnoted};
 pub use step::{Stage, Step, StepEffect};
@@ -68,7 +68,7 @@ pub fn explain(
     let known = policy.registries().iter().map(|one| &*one.name);
     let registry = policy.registry_named(registry).ok_or_else(|| missing("registry", registry, known))?;
     let mut steps = Vec::new();
-    let admitted = network::admit(registry, question.source, &mut steps);
+    let admitted = network::admit(registry, question, &mut steps)?;
     let decided = if question.who == Who::Unknown {
         Ok(ADMITTED.to_owned())
     } else {

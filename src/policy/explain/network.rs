@@ -2,16 +2,61 @@
 //!
 //! [`NetworkRules::admit`]: crate::policy::network::NetworkRules::admit
 
+use std::sync::Arc;
+
+use super::missing;
+use super::question::{Question, Via};
 use super::step::{Stage, Step, StepEffect};
-use crate::policy::network::{Effect, IpRule, Reason, Source, SourceAddress};
+use crate::policy::network::{
+    Effect, EndpointMark, EndpointMatch, IpRule, Network, Reason, Source, SourceAddress, VirtualNetworkMatch,
+};
 use crate::policy::origin::Origin;
 use crate::policy::properties::Setting;
 use crate::policy::registry::Registry;
 
-/// Whether the network rules admit `source`, and the sentence that says why; what was considered goes into `steps`.
-pub(super) fn admit(registry: &Registry, source: SourceAddress, steps: &mut Vec<Step>) -> Result<(), String> {
-    // Of what comes over a private endpoint, or on one listener, nobody asks here yet: see `Recorded::question`.
-    let admitted = registry.network.admit(Source::public(source));
+/// Whether the network rules admit whoever asks, and if not the sentence that says why; what was considered goes into `steps`.
+///
+/// # Errors
+/// A sentence, when the registry has no such private endpoint connection or virtual network rule.
+pub(super) fn admit(
+    registry: &Registry,
+    question: &Question,
+    steps: &mut Vec<Step>,
+) -> Result<Result<(), String>, String> {
+    let (network, listener) = network_of(registry, &question.via)?;
+    let source = Source::public(question.source).on(&listener).behind(&network);
+    Ok(decided(registry, source, steps))
+}
+
+/// The network, and the listener's name, of whoever comes that way.
+fn network_of(registry: &Registry, via: &Via) -> Result<(Network, Arc<str>), String> {
+    let nowhere = || Arc::from("");
+    match via {
+        Via::Public => Ok((Network::Public, nowhere())),
+        Via::PrivateEndpoint(name) => {
+            let all = registry.network.endpoints().connections();
+            let known = all.iter().map(|one| &*one.name);
+            let found = all.iter().find(|one| *one.name == **name);
+            let mark = match &found.ok_or_else(|| missing("private endpoint connection", name, known))?.matches {
+                EndpointMatch::Mark(mark) => mark.clone(),
+                EndpointMatch::SourceNetwork(_) => EndpointMark::Listener(nowhere()),
+            };
+            Ok((Network::PrivateEndpoint(mark), nowhere()))
+        }
+        Via::VirtualNetwork(name) => {
+            let all = registry.network.virtual_networks();
+            let known = all.iter().map(|one| &*one.name);
+            let found = all.iter().find(|one| *one.name == **name);
+            match &found.ok_or_else(|| missing("virtual network rule", name, known))?.matches {
+                VirtualNetworkMatch::Listener(listener) => Ok((Network::Public, Arc::clone(listener))),
+                VirtualNetworkMatch::SourceNetwork(_) => Ok((Network::Public, nowhere())),
+            }
+        }
+    }
+}
+
+fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Result<(), String> {
+    let admitted = registry.network.admit(source);
     let reason = match &admitted {
         Ok(admitted) => admitted.reason(),
         Err(refused) => refused.reason(),
@@ -25,9 +70,21 @@ pub(super) fn admit(registry: &Registry, source: SourceAddress, steps: &mut Vec<
         Reason::Rule(rule) => matched = Some(&**rule),
         Reason::VirtualNetwork(rule) => virtual_network = Some(rule),
         Reason::DefaultAction(_) => default = true,
-        Reason::PrivateEndpoint(_) | Reason::UnknownEndpoint(_) => {
-            let title = "privateEndpointConnections";
-            steps.push(Step::new(Stage::Network, title, &registry.origin, verdict, reason.to_string()));
+        // Its address never meets the public rules.
+        Reason::PrivateEndpoint(connection) => {
+            let title = format!("private endpoint connection `{}`", connection.name);
+            steps.push(Step::new(Stage::Network, title, &connection.origin, verdict, connection.status.to_string()));
+            return admitted.map(|_| ()).map_err(|refused| refused.reason().to_string());
+        }
+        Reason::UnknownEndpoint(_) => {
+            steps.push(Step::new(
+                Stage::Network,
+                "privateEndpointConnections",
+                &registry.origin,
+                verdict,
+                reason.to_string(),
+            ));
+            return admitted.map(|_| ()).map_err(|refused| refused.reason().to_string());
         }
     }
     let set = registry.properties();
@@ -37,7 +94,7 @@ pub(super) fn admit(registry: &Registry, source: SourceAddress, steps: &mut Vec<
     if unreadable {
         steps.push(Step::new(Stage::Network, "ipRules", &place(&set.ip_rules), verdict, reason.to_string()));
     }
-    for rule in candidates(registry, source) {
+    for rule in candidates(registry, source.address) {
         let decides = matched == Some(rule);
         let says = match (decides, rule.effect) {
             (true, Effect::Allow) => "Allow: the longest prefix that holds the address",
@@ -59,10 +116,7 @@ pub(super) fn admit(registry: &Registry, source: SourceAddress, steps: &mut Vec<
         if default { reason.to_string() } else { "not asked".to_owned() }
     );
     steps.push(Step::new(Stage::Network, "defaultAction", &place(&set.default_action), effect(default), says));
-    match admitted {
-        Ok(_) => Ok(()),
-        Err(refused) => Err(refused.reason().to_string()),
-    }
+    admitted.map(|_| ()).map_err(|refused| refused.reason().to_string())
 }
 
 /// Where a property is declared.

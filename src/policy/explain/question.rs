@@ -27,10 +27,39 @@ pub enum Who {
     ServicePrincipal(String),
 }
 
+/// Over which network the request comes, in the words of audit records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Via {
+    #[default]
+    Public,
+    /// The private endpoint of this connection.
+    PrivateEndpoint(String),
+    /// The virtual network of this rule.
+    VirtualNetwork(String),
+}
+
+impl Via {
+    /// Reads `public`, `private endpoint NAME` or `virtual network NAME`.
+    ///
+    /// # Errors
+    /// A sentence that says what may be written.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let named = |prefix: &str| text.strip_prefix(prefix).filter(|name| !name.is_empty()).map(str::to_owned);
+        if text == "public" {
+            return Ok(Self::Public);
+        }
+        let endpoint = named("private endpoint ").map(Self::PrivateEndpoint);
+        endpoint.or_else(|| named("virtual network ").map(Self::VirtualNetwork)).ok_or_else(|| {
+            format!("`{text}` is no network: write `public`, `private endpoint NAME` or `virtual network NAME`")
+        })
+    }
+}
+
 /// One question.
 #[derive(Debug, Clone)]
 pub struct Question {
     pub source: SourceAddress,
+    pub via: Via,
     pub who: Who,
     pub what: Asked,
 }
@@ -62,6 +91,9 @@ pub struct Request {
     pub registry: String,
     /// The address that the request comes from.
     pub source: String,
+    /// `public`, which is meant where nothing is said, `private endpoint NAME` or `virtual network NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// `pull`, `push`, `delete`, `list`, `catalog`, `mount`, or an action of a scope map.
     pub action: String,
     /// `repository`, `repository:tag` or `repository@digest`.
@@ -92,7 +124,8 @@ impl Request {
     pub fn question(&self) -> Result<Question, String> {
         let source: IpAddr = self.source.parse().map_err(|_| format!("`{}` is no IP address", self.source))?;
         let words = Words { action: &self.action, target: self.repository.as_deref(), from: self.from.as_deref() };
-        Ok(Question { source: source.into(), who: self.who()?, what: Asked::parse(&words)? })
+        let via = self.network.as_deref().map(Via::parse).transpose()?.unwrap_or_default();
+        Ok(Question { source: source.into(), via, who: self.who()?, what: Asked::parse(&words)? })
     }
 
     fn who(&self) -> Result<Who, String> {

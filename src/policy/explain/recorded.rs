@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::question::{ANY_DIGEST, Asked, Question, Who, request};
+use super::question::{ANY_DIGEST, Asked, Question, Via, Who, request};
 use crate::policy::network::SourceAddress;
 
 /// What is read of an audit record. Records of other kinds, and older ones, have less.
@@ -40,9 +40,8 @@ impl Recorded {
     pub fn question(&self) -> Result<(&str, Question), &'static str> {
         let registry = self.registry.as_deref().ok_or("no registry was found for the host")?;
         let source = self.source_address.ok_or("the source address is not in the record")?;
-        if self.network.as_deref().is_some_and(|network| network != "public") {
-            return Err("it came over a private endpoint or a virtual network, and those are not explained yet");
-        }
+        let via = self.network.as_deref().map_or(Ok(Via::Public), Via::parse);
+        let via = via.map_err(|_| "it came over a private endpoint that no connection was made for")?;
         let who = self.who()?;
         let what = match (&who, self.what()) {
             (_, Some(what)) => what,
@@ -51,7 +50,7 @@ impl Recorded {
             }
             (_, None) => return Err(NO_OPERATION),
         };
-        Ok((registry, Question { source: SourceAddress::new(source), who, what }))
+        Ok((registry, Question { source: SourceAddress::new(source), via, who, what }))
     }
 
     fn who(&self) -> Result<Who, &'static str> {
