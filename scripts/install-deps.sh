@@ -23,7 +23,7 @@ readonly quickstart_parts="docker-registry:docker-registry skopeo:skopeo
   busybox:busybox-static curl:curl jq:jq"
 readonly test_parts="htpasswd:apache2-utils podman:podman crun:crun conmon:conmon buildah:buildah
   containerd:containerd ctr:containerd dockerd:docker.io umoci:umoci
-  haproxy:haproxy nginx:nginx-light initdb:postgresql python3:python3 node:nodejs npm:npm"
+  haproxy:haproxy nginx:nginx-light ip:iproute2 initdb:postgresql python3:python3 node:nodejs npm:npm"
 # Packages that only some releases have, or need, apart from those above.
 readonly optional_parts="docker:docker-cli /usr/lib/podman/netavark:netavark"
 

@@ -20,6 +20,8 @@ mod endpoints;
 #[cfg(test)]
 mod firewall;
 #[cfg(test)]
+mod hosts;
+#[cfg(test)]
 mod identities;
 #[cfg(test)]
 mod life;

@@ -8,6 +8,7 @@ pub(crate) mod containers;
 pub(crate) mod daemons;
 pub(crate) mod dex;
 pub(crate) mod fake;
+pub(crate) mod hosts;
 pub(crate) mod http;
 pub(crate) mod image;
 pub(crate) mod keys;
