@@ -37,13 +37,13 @@ impl World {
     pub(super) fn start(rules: &[&str]) -> Self {
         let upstream = Registry::start(Distribution::V2);
         let place = Place::new();
-        let (port, balanced) = (place.public().port(), ports::free().port());
+        let (port, behind) = (place.public().port(), ports::free().port());
         let login_server = format!("{SERVICE}:{port}");
         let listeners = [
             listener("public", format!("0.0.0.0:{port}").parse().unwrap(), ""),
             listener(
                 "aws",
-                format!("10.99.0.1:{balanced}").parse().unwrap(),
+                format!("10.99.0.1:{behind}").parse().unwrap(),
                 "source: {mode: proxyProtocol, trusted: [10.99.0.2], privateEndpoint: aws}",
             ),
         ];
@@ -51,7 +51,7 @@ impl World {
         let [office, stranger, subnet] = ["203.0.113.2", "198.51.100.2", "10.88.0.2"].map(Host::at);
         let edge = Host::at("10.99.0.2");
         let vpc = Host::behind("10.77.0.2", &edge);
-        let balancer = edge.balance(port, balanced, ENDPOINT, place.path());
+        let balancer = edge.balance(port, behind, ENDPOINT, place.path());
         let document = document(&place, &upstream, &listeners, &login_server, rules);
         let seawall = place.start(&document);
         let home = Home::new();
