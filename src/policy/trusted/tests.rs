@@ -1,0 +1,1 @@
+//! What is trusted, one condition at a time.
