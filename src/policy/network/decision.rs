@@ -118,9 +118,23 @@ impl NetworkClass {
         match (reason, source.network) {
             (Reason::PrivateEndpoint(connection), _) => Self::PrivateEndpoint(Arc::clone(&connection.name)),
             (Reason::VirtualNetwork(rule), _) => Self::VirtualNetwork(Arc::clone(&rule.name)),
-            (Reason::TrustedService(instance), _) => Self::TrustedService(Arc::clone(&instance.service.name)),
+            (Reason::TrustedService(_), Network::Public) => Self::of_trusted(reason).unwrap_or(Self::Public),
             (_, Network::PrivateEndpoint(mark)) => Self::UnknownEndpoint(mark.clone()),
             (_, Network::Public) => Self::Public,
+        }
+    }
+
+    /// Of a source whose trusted service this let in.
+    pub fn of_trusted(reason: &Reason) -> Option<Self> {
+        match reason {
+            Reason::TrustedService(instance) => Some(Self::TrustedService(Arc::clone(&instance.service.name))),
+            Reason::PublicAccessDisabled
+            | Reason::RulesUnreadable
+            | Reason::Rule(_)
+            | Reason::VirtualNetwork(_)
+            | Reason::DefaultAction(_)
+            | Reason::PrivateEndpoint(_)
+            | Reason::UnknownEndpoint(_) => None,
         }
     }
 }
