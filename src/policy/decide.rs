@@ -101,7 +101,11 @@ pub enum PermitRule {
     LoggedIn,
     Admin(Origin),
     AnonymousPull(Origin),
-    ScopeMap { map: Arc<ScopeMap>, repository: RepositoryName, usable: ActionSet },
+    ScopeMap {
+        map: Arc<ScopeMap>,
+        repository: RepositoryName,
+        usable: ActionSet,
+    },
     Role(Arc<RoleAssignment>),
     /// The permit of a trusted service.
     Trusted(Arc<TrustedInstance>),

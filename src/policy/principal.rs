@@ -236,7 +236,8 @@ impl Principal {
 
     /// Everything from which the principal has what it may do, in the order in which it is asked.
     pub fn rights(&self) -> impl Iterator<Item = Right<'_>> {
-        type Rights<'a> = (Option<Right<'a>>, &'a [Arc<ScopeMap>], &'a [Arc<RoleAssignment>], &'a [Arc<TrustedInstance>]);
+        type Rights<'a> =
+            (Option<Right<'a>>, &'a [Arc<ScopeMap>], &'a [Arc<RoleAssignment>], &'a [Arc<TrustedInstance>]);
         let (whole, maps, roles, trusted): Rights<'_> = match self {
             Self::Anonymous(confined) => (Some(Right::Anonymous(confined.as_ref())), &[], &[], &[]),
             Self::Admin(admin) => (Some(Right::Admin(admin)), &[], &[], &[]),

@@ -50,8 +50,7 @@ pub(crate) async fn answer(
     if let Login::Password { user, .. } = &login {
         trail.claimed_user = Some(user.clone());
     }
-    let (sign_in, own) =
-        sign_in(authenticator, request, login).await.map_err(|refusal| request.door.tell(refusal))?;
+    let (sign_in, own) = sign_in(authenticator, request, login).await.map_err(|refusal| request.door.tell(refusal))?;
     let admitted = request.enter(authenticator, &sign_in.caller, trail)?;
     if let Some(OwnToken { minted, scopes }) = own {
         return respond(&admitted, &minted, &scopes);

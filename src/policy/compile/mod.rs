@@ -60,8 +60,13 @@ impl std::fmt::Debug for Compiler<'_> {
 /// Compiles `document`; `None` when anything but warnings was found.
 pub fn compile(document: &PolicyDocument, compiler: Compiler<'_>) -> (Option<DeclaredPolicy>, Problems) {
     let mut problems = Problems::new();
-    let PolicyDocument { identity_providers, identities: written, role_assignments, trusted_services, registries: documents } =
-        document;
+    let PolicyDocument {
+        identity_providers,
+        identities: written,
+        role_assignments,
+        trusted_services,
+        registries: documents,
+    } = document;
     let providers = providers::compile(identity_providers, compiler, &mut problems);
     let identities = identities::compile(written, identity_providers, compiler, &mut problems);
     let identities = Arc::new(Identities::declared(providers, identities));
@@ -261,7 +266,12 @@ fn report<T>(
 }
 
 /// That there is no `what` of the name `wanted`, and which of the `known` is meant; else what to do.
-pub(super) fn missing<'a>(what: &str, wanted: &At<String>, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> Problem {
+pub(super) fn missing<'a>(
+    what: &str,
+    wanted: &At<String>,
+    known: impl IntoIterator<Item = &'a str>,
+    otherwise: &str,
+) -> Problem {
     let problem = Problem::new(&wanted.origin, format!("there is no {what} `{}`", wanted.value));
     match nearest(wanted, known) {
         Some(name) => problem.hint(format!("did you mean `{name}`?")),

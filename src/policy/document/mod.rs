@@ -41,7 +41,8 @@ pub struct PolicyDocument {
 
 impl PolicyDocument {
     /// Its keys, which may stand in included files.
-    pub const KEYS: [&'static str; 5] = ["identityProviders", "identities", Self::LIST, "trustedServices", "registries"];
+    pub const KEYS: [&'static str; 5] =
+        ["identityProviders", "identities", Self::LIST, "trustedServices", "registries"];
     /// The one of them that has a list; the others have their things by name.
     pub const LIST: &'static str = "roleAssignments";
 }

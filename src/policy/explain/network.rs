@@ -86,7 +86,9 @@ pub(super) fn distrusted(registry: &Registry, distrust: &Distrust, effect: StepE
     let set = registry.properties();
     let (rule, place) = match distrust {
         Distrust::SwitchedOff => ("networkRuleBypassOptions", place(&set.network_rule_bypass_options)),
-        Distrust::NotForTasks => ("networkRuleBypassAllowedForTasks", place(&set.network_rule_bypass_allowed_for_tasks)),
+        Distrust::NotForTasks => {
+            ("networkRuleBypassAllowedForTasks", place(&set.network_rule_bypass_allowed_for_tasks))
+        }
         Distrust::VirtualNetworks => ("virtualNetworkRules", registry.origin.clone()),
         Distrust::Nobody
         | Distrust::Unvouched

@@ -199,7 +199,8 @@ impl Stored {
 
     /// The properties in force where files say `declared`.
     pub(in crate::policy) fn merged_with(&self, declared: &DeclaredProperties) -> (Properties, Overruled) {
-        let StoredProperties { record, ip_rules, anonymous_pull_repositories, trusted_services, .. } = &*self.properties;
+        let StoredProperties { record, ip_rules, anonymous_pull_repositories, trusted_services, .. } =
+            &*self.properties;
         let compiled = StoredLists {
             ip_rules: ip_rules.as_ref().map(|rules| &rules.written),
             anonymous_pull_repositories: anonymous_pull_repositories.as_ref(),

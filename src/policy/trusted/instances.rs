@@ -110,7 +110,6 @@ impl TrustedServices {
     }
 }
 
-
 /// Why somebody does not pass as a trusted service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Distrust {

@@ -11,8 +11,8 @@ mod instances;
 
 pub use admission::{Admission, Confined};
 pub use catalogue::{Catalogue, ServiceIdentity, TrustedService};
-pub use document::{TrustedInstanceDocument, TrustedInstanceDocuments, TrustedServiceDocument, TrustedServiceDocuments};
+pub use document::{
+    TrustedInstanceDocument, TrustedInstanceDocuments, TrustedServiceDocument, TrustedServiceDocuments,
+};
 pub use instances::{Distrust, MOST_INSTANCES, TrustedInstance, TrustedServices};
 
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,0 @@
-//! What is trusted, one condition at a time.
