@@ -13,19 +13,20 @@ use crate::policy::document::{
 };
 use crate::policy::origin::At;
 use crate::policy::tier::Tier;
+use crate::policy::trusted::TrustedServiceDocuments;
 use crate::proxy::source::{EndpointKind, ForwardedHeader};
 use crate::telemetry::log::{LogFormat, LogLevel};
 
-/// The file that starts seawall. A change under `registries`, `identities`, `roleAssignments` and `identityProviders` is
-/// applied while it runs; everything else needs a restart.
+/// The file that starts seawall. A change under `registries`, `identities`, `roleAssignments`, `trustedServices` and
+/// `identityProviders` is applied while it runs; everything else needs a restart.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct File {
     /// The version of this file's format: 1.
     #[schemars(range(min = 1, max = 1))]
     pub version: At<u16>,
-    /// Files, or directories whose `*.yaml` files, hold further `registries`, `identities`, `roleAssignments` and
-    /// `identityProviders`. Relative to this file.
+    /// Files, or directories whose `*.yaml` files, hold further `registries`, `identities`, `roleAssignments`,
+    /// `trustedServices` and `identityProviders`. Relative to this file.
     #[serde(default)]
     pub include: Vec<At<String>>,
     /// The addresses that registry clients connect to.
@@ -67,6 +68,9 @@ pub struct File {
     /// What identities may do on all registries, and with the whole installation.
     #[serde(default)]
     pub role_assignments: InstallationAssignmentDocuments,
+    /// Further services that registries can trust, by name, besides `scanner`, `import`, `tasks` and `machineLearning`.
+    #[serde(default)]
+    pub trusted_services: TrustedServiceDocuments,
     /// The registries, by name.
     #[serde(default)]
     pub registries: RegistryDocuments,

@@ -14,7 +14,6 @@ pub(super) fn properties() -> BTreeMap<&'static str, Value> {
         ("dataEndpointHostNames", json!([])),
         ("encryption", json!({ "status": "disabled" })),
         ("endpointProtocol", json!("IPv4")),
-        ("networkRuleBypassAllowedForTasks", json!(false)),
         (
             "policies",
             json!({

@@ -32,6 +32,7 @@ mod scope_maps;
 mod service_principals;
 mod spelling;
 mod tokens;
+mod trusted;
 mod usages;
 mod uses;
 mod write;

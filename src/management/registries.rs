@@ -16,13 +16,14 @@ use super::models::{
     RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, Word,
 };
 use super::repositories;
+use super::trusted;
 use super::write::{Change, modify, read};
 use crate::policy::manage::ManagementAction;
 use crate::policy::names;
 use crate::policy::network::{check_rule, check_rule_name};
 use crate::policy::stored::{StoredIpRule, StoredRegistry};
 use crate::policy::tier::Tier;
-use crate::policy::{Registry, Setting};
+use crate::policy::{OnUnlessSet, Registry, Setting};
 use crate::store::{Kind, Revision};
 
 const TYPE: &str = "Microsoft.ContainerRegistry/registries";
@@ -176,6 +177,13 @@ fn apply(registry: &Registry, sent: &RegistryUpdateProperties, stored: &mut Stor
         &mut stored.network_rule_bypass_options,
     )?;
     set(
+        "networkRuleBypassAllowedForTasks",
+        &properties.network_rule_bypass_allowed_for_tasks,
+        sent.network_rule_bypass_allowed_for_tasks.map(OnUnlessSet),
+        &mut stored.network_rule_bypass_allowed_for_tasks,
+    )?;
+    trusted::apply(registry, sent, stored)?;
+    set(
         "dataEndpointEnabled",
         &properties.data_endpoint_enabled,
         sent.data_endpoint_enabled,
@@ -219,7 +227,7 @@ fn anonymous_repositories(registry: &Registry, stored: &StoredRegistry) -> Optio
 }
 
 /// Sets one property, unless a file declares it: then it can only be said again.
-fn set<T: PartialEq>(
+pub(super) fn set<T: PartialEq>(
     name: &str,
     setting: &Setting<T>,
     sent: Option<T>,
@@ -280,6 +288,12 @@ fn resource(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -
             &set.network_rule_bypass_options,
             stored.network_rule_bypass_options.as_ref(),
         )),
+        network_rule_bypass_allowed_for_tasks: in_force(
+            &set.network_rule_bypass_allowed_for_tasks,
+            stored.network_rule_bypass_allowed_for_tasks.as_ref(),
+        )
+        .0,
+        trusted_services: trusted::shown(registry, stored),
         network_rule_set: NetworkRuleSet {
             default_action: Word(in_force(&set.default_action, stored.default_action.as_ref())),
             ip_rules: rules_in_force(registry, stored).into_iter().map(rule).collect(),
@@ -300,6 +314,8 @@ fn declared_properties(registry: &Registry) -> BTreeMap<&'static str, String> {
         ("anonymousPullRepositories", &set.anonymous_pull_repositories.declared),
         ("publicNetworkAccess", &set.public_network_access.declared),
         ("networkRuleBypassOptions", &set.network_rule_bypass_options.declared),
+        ("networkRuleBypassAllowedForTasks", &set.network_rule_bypass_allowed_for_tasks.declared),
+        ("trustedServices", &set.trusted_services.declared),
         ("networkRuleSet.defaultAction", &set.default_action.declared),
         ("networkRuleSet.ipRules", &set.ip_rules.declared),
         ("dataEndpointEnabled", &set.data_endpoint_enabled.declared),

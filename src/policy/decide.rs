@@ -14,6 +14,7 @@ use super::principal::{NotAccepted, Principal, Right};
 use super::registry::Registry;
 use super::role::RoleAssignment;
 use super::scope_map::ScopeMap;
+use super::trusted::TrustedInstance;
 use crate::clock::Timestamp;
 use crate::oci::{RepositoryName, Scope};
 
@@ -100,8 +101,14 @@ pub enum PermitRule {
     LoggedIn,
     Admin(Origin),
     AnonymousPull(Origin),
-    ScopeMap { map: Arc<ScopeMap>, repository: RepositoryName, usable: ActionSet },
+    ScopeMap {
+        map: Arc<ScopeMap>,
+        repository: RepositoryName,
+        usable: ActionSet,
+    },
     Role(Arc<RoleAssignment>),
+    /// The permit of a trusted service.
+    Trusted(Arc<TrustedInstance>),
 }
 
 impl fmt::Display for PermitRule {
@@ -115,6 +122,7 @@ impl fmt::Display for PermitRule {
                 None => write!(f, "scope map {}", map.name),
             },
             Self::Role(assignment) => assignment.fmt(f),
+            Self::Trusted(instance) => instance.fmt(f),
         }
     }
 }
@@ -251,7 +259,7 @@ pub fn accepted(principal: &Principal, credential: Option<CredentialId>, now: Ti
         (_, None) => return Err(Denial::NotAccepted(NotAccepted::PasswordReplaced)),
     }
     match principal {
-        Principal::Identity(held) if !held.has_role() => Err(Denial::NoRole),
+        Principal::Identity(held) if !held.may_anything() => Err(Denial::NoRole),
         Principal::Anonymous(_) | Principal::Admin(_) | Principal::Token(_) | Principal::Identity(_) => Ok(()),
     }
 }
@@ -305,6 +313,7 @@ fn rule(registry: &Registry, right: Right<'_>, on: Option<(&RepositoryName, Acti
         // No scope map lists the catalogue.
         (Right::ScopeMap(_), None) => PermitRule::LoggedIn,
         (Right::Role(assignment), _) => PermitRule::Role(Arc::clone(assignment)),
+        (Right::Trusted(instance), _) => PermitRule::Trusted(Arc::clone(instance)),
         (Right::Admin(admin), _) => PermitRule::Admin(admin.origin.clone()),
         (Right::Anonymous(_), _) => PermitRule::AnonymousPull(anonymous_origin(registry)),
     }

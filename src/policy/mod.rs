@@ -40,6 +40,7 @@ mod scope_map;
 mod snapshot;
 pub mod stored;
 pub mod tier;
+pub mod trusted;
 pub mod upstream_credential;
 
 pub use compile::{Compiler, References, compile};
@@ -51,7 +52,7 @@ pub use manage::Manager;
 pub use operation::{Need, Operation, OperationClass};
 pub use pattern::{PatternError, RepositoryPattern};
 pub use principal::Principal;
-pub use properties::{Properties, Repositories, Setting};
+pub use properties::{OnUnlessSet, Properties, Repositories, Setting};
 pub use registry::Registry;
 pub use scope_action::{GatewayAction, ScopeAction};
 pub use scope_map::{ScopeMap, ScopeRule};

@@ -10,6 +10,7 @@ use super::origin::Origin;
 use super::properties::Repositories;
 use super::role::RoleAssignment;
 use super::scope_map::ScopeMap;
+use super::trusted::TrustedInstance;
 use crate::clock::Timestamp;
 use crate::oci::RepositoryName;
 
@@ -75,6 +76,8 @@ pub struct ResolvedIdentity {
     /// The names of all that it is: a person, and the groups that he is in. At least one.
     pub identities: Arc<[Arc<str>]>,
     pub assignments: Arc<[Arc<RoleAssignment>]>,
+    /// The trusted services that it is and that may do something without a role.
+    permits: Vec<Arc<TrustedInstance>>,
     proof: Proof,
 }
 
@@ -103,7 +106,12 @@ impl ResolvedIdentity {
         assignments: Arc<[Arc<RoleAssignment>]>,
         subject: Subject,
     ) -> Self {
-        Self { id, name, identities, assignments, proof: Proof::Assertion(subject) }
+        Self { id, name, identities, assignments, permits: Vec::new(), proof: Proof::Assertion(subject) }
+    }
+
+    /// The same as these trusted services.
+    pub(super) fn with_permits(self, permits: Vec<Arc<TrustedInstance>>) -> Self {
+        Self { permits, ..self }
     }
 
     /// Whom a provider vouched for; `None` for a service principal by its secret.
@@ -117,12 +125,13 @@ impl ResolvedIdentity {
     pub(super) fn service_principal(identity: &Arc<Identity>, assignments: Arc<[Arc<RoleAssignment>]>) -> Self {
         let name = Arc::clone(&identity.name);
         let proof = Proof::Secret(Arc::clone(identity));
-        Self { id: identity.id, identities: [Arc::clone(&name)].into(), name, assignments, proof }
+        let identities = [Arc::clone(&name)].into();
+        Self { id: identity.id, identities, name, assignments, permits: Vec::new(), proof }
     }
 
     /// Whether it may do anything at all on the registry.
-    pub fn has_role(&self) -> bool {
-        self.assignments.iter().any(|assignment| assignment.grants_anything())
+    pub fn may_anything(&self) -> bool {
+        self.assignments.iter().any(|assignment| assignment.grants_anything()) || !self.permits.is_empty()
     }
 
     /// Whether a provider vouched for it, so that it has no password.
@@ -227,13 +236,16 @@ impl Principal {
 
     /// Everything from which the principal has what it may do, in the order in which it is asked.
     pub fn rights(&self) -> impl Iterator<Item = Right<'_>> {
-        let (whole, maps, roles): (_, &[_], &[_]) = match self {
-            Self::Anonymous(confined) => (Some(Right::Anonymous(confined.as_ref())), &[], &[]),
-            Self::Admin(admin) => (Some(Right::Admin(admin)), &[], &[]),
-            Self::Token(held) => (None, &held.scope_maps, &[]),
-            Self::Identity(held) => (None, &[], &held.assignments),
+        type Rights<'a> =
+            (Option<Right<'a>>, &'a [Arc<ScopeMap>], &'a [Arc<RoleAssignment>], &'a [Arc<TrustedInstance>]);
+        let (whole, maps, roles, trusted): Rights<'_> = match self {
+            Self::Anonymous(confined) => (Some(Right::Anonymous(confined.as_ref())), &[], &[], &[]),
+            Self::Admin(admin) => (Some(Right::Admin(admin)), &[], &[], &[]),
+            Self::Token(held) => (None, &held.scope_maps, &[], &[]),
+            Self::Identity(held) => (None, &[], &held.assignments, &held.permits),
         };
-        whole.into_iter().chain(maps.iter().map(Right::ScopeMap)).chain(roles.iter().map(Right::Role))
+        let named = maps.iter().map(Right::ScopeMap).chain(roles.iter().map(Right::Role));
+        whole.into_iter().chain(named).chain(trusted.iter().map(Right::Trusted))
     }
 
     /// What the principal may do with `repository`: the union of its rights (S3-42, D8).
@@ -255,6 +267,8 @@ pub enum Right<'a> {
     Admin(&'a Admin),
     ScopeMap(&'a Arc<ScopeMap>),
     Role(&'a Arc<RoleAssignment>),
+    /// A service that needs no role.
+    Trusted(&'a Arc<TrustedInstance>),
 }
 
 impl Right<'_> {
@@ -266,6 +280,7 @@ impl Right<'_> {
             Self::Admin(_) => ActionSet::ALL,
             Self::ScopeMap(map) => map.actions(repository),
             Self::Role(assignment) => assignment.actions(repository),
+            Self::Trusted(instance) => instance.service.permit,
         }
     }
 
@@ -274,7 +289,7 @@ impl Right<'_> {
         match self {
             Self::Admin(_) => true,
             Self::Role(assignment) => assignment.lists_catalog(),
-            Self::Anonymous(_) | Self::ScopeMap(_) => false,
+            Self::Anonymous(_) | Self::ScopeMap(_) | Self::Trusted(_) => false,
         }
     }
 }

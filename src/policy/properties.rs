@@ -2,13 +2,26 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess};
 use super::origin::{At, Origin};
 use super::pattern::RepositoryPattern;
-use super::stored::{StoredIpRule, StoredRegistry};
+use super::stored::{StoredIpRule, StoredRegistry, StoredTrustedService};
 
 /// Which repositories are meant.
 pub type Repositories = Arc<[RepositoryPattern]>;
+
+/// A switch that is on where nobody has set it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OnUnlessSet(pub bool);
+
+impl Default for OnUnlessSet {
+    fn default() -> Self {
+        Self(true)
+    }
+}
 
 /// A property as it is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +50,9 @@ pub struct Properties {
     /// As written, whoever wrote them. A list counts as a whole.
     pub ip_rules: Setting<Arc<[StoredIpRule]>>,
     pub network_rule_bypass_options: Setting<NetworkRuleBypassOptions>,
+    pub network_rule_bypass_allowed_for_tasks: Setting<OnUnlessSet>,
+    /// Whoever they are trusted as. A list counts as a whole.
+    pub trusted_services: Setting<Arc<[StoredTrustedService]>>,
     pub data_endpoint_enabled: Setting<bool>,
 }
 
@@ -50,6 +66,8 @@ pub(super) struct DeclaredProperties {
     pub(super) default_action: Option<At<NetworkAction>>,
     pub(super) ip_rules: Option<At<Arc<[StoredIpRule]>>>,
     pub(super) network_rule_bypass_options: Option<At<NetworkRuleBypassOptions>>,
+    pub(super) network_rule_bypass_allowed_for_tasks: Option<At<OnUnlessSet>>,
+    pub(super) trusted_services: Option<At<Arc<[StoredTrustedService]>>>,
     pub(super) data_endpoint_enabled: Option<At<bool>>,
 }
 
@@ -58,6 +76,7 @@ pub(super) struct DeclaredProperties {
 pub(super) struct StoredLists<'a> {
     pub(super) ip_rules: Option<&'a Arc<[StoredIpRule]>>,
     pub(super) anonymous_pull_repositories: Option<&'a Repositories>,
+    pub(super) trusted_services: Option<&'a Arc<[StoredTrustedService]>>,
 }
 
 /// The properties, by their names in files, that the store has another value of, and where the file has them.
@@ -92,6 +111,11 @@ impl Properties {
             default_action: merged!("defaultAction", default_action),
             ip_rules: merged!("ipRules", ip_rules, lists.ip_rules),
             network_rule_bypass_options: merged!("networkRuleBypassOptions", network_rule_bypass_options),
+            network_rule_bypass_allowed_for_tasks: merged!(
+                "networkRuleBypassAllowedForTasks",
+                network_rule_bypass_allowed_for_tasks
+            ),
+            trusted_services: merged!("trustedServices", trusted_services, lists.trusted_services),
             data_endpoint_enabled: merged!("dataEndpointEnabled", data_endpoint_enabled),
         };
         (merged, overruled)

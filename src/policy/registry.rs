@@ -14,6 +14,7 @@ use super::principal::{Admin, Principal, ResolvedIdentity, ResolvedToken, Subjec
 use super::properties::Properties;
 use super::role::RoleAssignment;
 use super::scope_map::ScopeMap;
+use super::trusted::{Catalogue, TrustedServices};
 
 /// A registry of a snapshot. Immutable.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub struct Registry {
     /// Where a file declares it.
     pub origin: Origin,
     properties: Arc<Properties>,
+    trusted: TrustedServices,
     declared: Arc<Declared>,
     stored: Arc<Stored>,
     identities: Arc<Identities>,
@@ -49,8 +51,11 @@ impl Registry {
             return Arc::clone(before);
         }
         let same_properties = same_file.filter(|before| Arc::ptr_eq(before.stored.properties(), stored.properties()));
-        let (properties, network, admin) = match same_properties {
-            Some(before) => (Arc::clone(&before.properties), before.network.clone(), Arc::clone(&before.admin)),
+        let (properties, network, admin, trusted) = match same_properties {
+            Some(before) => {
+                let admin = Arc::clone(&before.admin);
+                (Arc::clone(&before.properties), before.network.clone(), admin, before.trusted.clone())
+            }
             None => merge(declared, stored),
         };
         Arc::new(Self {
@@ -62,6 +67,7 @@ impl Registry {
             admin,
             origin: declared.origin.clone(),
             properties,
+            trusted,
             declared: Arc::clone(declared),
             stored: Arc::clone(stored),
             identities: Arc::clone(identities),
@@ -87,6 +93,16 @@ impl Registry {
     /// Whether it admits virtual networks as such: the trusted-service bypass has no effect then (S2-6).
     pub fn has_virtual_network_rules(&self) -> bool {
         !self.network.virtual_networks().is_empty()
+    }
+
+    /// The identities that are trusted as services.
+    pub const fn trusted_services(&self) -> &TrustedServices {
+        &self.trusted
+    }
+
+    /// The services that it can trust.
+    pub fn trusted_catalogue(&self) -> &Catalogue {
+        &self.declared.catalogue
     }
 
     /// Nobody in particular, with what he may pull where anonymous pull is on.
@@ -155,7 +171,9 @@ impl Registry {
             several => several.iter().flat_map(|one| self.assigned(one)).collect(),
         };
         let names = meant.iter().map(|one| Arc::clone(&one.name)).collect();
-        Some(Principal::Identity(ResolvedIdentity::asserted(id, name(), names, assignments, subject())))
+        let permits = self.permits_of(meant);
+        let held = ResolvedIdentity::asserted(id, name(), names, assignments, subject());
+        Some(Principal::Identity(held.with_permits(permits)))
     }
 
     /// Whether anybody but us can vouch for a caller.
@@ -259,7 +277,7 @@ impl Registry {
 }
 
 /// What both layers say about the registry's own properties.
-fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules, Arc<Admin>) {
+fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules, Arc<Admin>, TrustedServices) {
     let set = stored.properties();
     let (properties, _) = stored.merged_with(&declared.properties);
     let rules = match (&declared.ip_rules, &set.ip_rules) {
@@ -280,5 +298,11 @@ fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules
         passwords: passwords.clone(),
         origin: properties.admin_user_enabled.origin(),
     };
-    (Arc::new(properties), network, Arc::new(admin))
+    let trusted = match &declared.trusted {
+        // As for the rules: it may have said that nobody is trusted.
+        _ if set.are_unreadable() => TrustedServices::default(),
+        Some(trusted) => trusted.clone(),
+        None => TrustedServices::of_stored(&properties.trusted_services.value, &declared.catalogue),
+    };
+    (Arc::new(properties), network, Arc::new(admin), trusted)
 }

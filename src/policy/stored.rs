@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::credential::{CredentialId, PrincipalId};
 use super::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus};
 use super::identity::{Guid, IdentityKind};
+use super::properties::OnUnlessSet;
 use crate::clock::Timestamp;
 use crate::secret::Sealed;
 
@@ -25,6 +26,10 @@ pub struct StoredRegistry {
     pub anonymous_pull_repositories: Option<Vec<String>>,
     pub public_network_access: Option<PublicNetworkAccess>,
     pub network_rule_bypass_options: Option<NetworkRuleBypassOptions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_rule_bypass_allowed_for_tasks: Option<OnUnlessSet>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_services: Option<Vec<StoredTrustedService>>,
     pub default_action: Option<NetworkAction>,
     pub ip_rules: Option<Vec<StoredIpRule>>,
     pub data_endpoint_enabled: Option<bool>,
@@ -44,6 +49,14 @@ pub struct StoredIpRule {
     pub action: NetworkAction,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+/// An identity that is trusted as a service of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredTrustedService {
+    pub service: String,
+    pub principal_id: Guid,
 }
 
 /// A scope map.

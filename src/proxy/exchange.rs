@@ -12,6 +12,7 @@ use super::token_endpoint::unminted;
 use super::trail::Trail;
 use crate::auth::{Authenticator, SignIn};
 use crate::policy::Denial;
+use crate::policy::network::Admitted;
 use crate::secret::Secret;
 
 /// What is presented for a refresh token.
@@ -32,23 +33,21 @@ pub(crate) async fn answer(
     if fields.service.is_none() {
         return Err(bad_request("the service is missing"));
     }
-    let refresh_token = match presented(request, fields)? {
+    let tell = |refusal| request.door.tell(refusal);
+    let (admitted, refresh_token) = match presented(request, fields).map_err(tell)? {
         Presented::Provided(token) => {
             let attempt = authenticator.by_provider_token(request.registry, &token, request.now);
-            let sign_in = request.guard(authenticator, None, attempt).await?;
-            trail.caller = Some(sign_in.caller.clone());
-            request.spend(authenticator, &sign_in.caller)?;
-            mint(authenticator, request, &sign_in).await?
+            let sign_in = request.guard(authenticator, None, attempt).await.map_err(tell)?;
+            let admitted = request.enter(authenticator, &sign_in.caller, trail)?;
+            (admitted, mint(authenticator, request, &sign_in).await?)
         }
         Presented::RefreshToken(token) => {
             let attempt = async { authenticator.by_refresh_token(request.registry, &token, request.now) };
-            let sign_in = request.guard(authenticator, None, attempt).await?;
-            trail.caller = Some(sign_in.caller.clone());
-            request.spend(authenticator, &sign_in.caller)?;
-            token
+            let sign_in = request.guard(authenticator, None, attempt).await.map_err(tell)?;
+            (request.enter(authenticator, &sign_in.caller, trail)?, token)
         }
     };
-    respond(&refresh_token)
+    respond(&admitted, &refresh_token)
 }
 
 /// The three grants that clients send (wire contract 2.2, R12).
@@ -78,7 +77,8 @@ struct ExchangeAnswer<'a> {
     refresh_token: &'a str,
 }
 
-fn respond(token: &Secret) -> Result<Answer, Refusal> {
+/// Whoever is not let in has no answer.
+fn respond(_: &Admitted, token: &Secret) -> Result<Answer, Refusal> {
     let body = serde_json::to_string(&ExchangeAnswer { refresh_token: token.expose() });
     let body = body.map_err(|_| Refusal::Internal("the answer could not be written"))?;
     Ok(Answer::json(StatusCode::OK, body).with(header::CACHE_CONTROL, "no-store"))

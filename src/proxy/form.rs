@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
+use super::door::Door;
 use super::journey::{denied, failed};
 use super::reject::Refusal;
+use super::trail::Trail;
 use crate::auth::limits::Claim;
 use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
 use crate::oci::{ErrorCode, Method, Scope, query};
 use crate::policy::limits::Category;
-use crate::policy::network::SourceAddress;
+use crate::policy::network::{Admitted, SourceAddress};
 use crate::policy::{Caller, Denial, Registry};
 use crate::secret::Secret;
 
@@ -22,6 +24,8 @@ pub(crate) const FORM_LIMIT: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct OAuthRequest<'a> {
     pub(crate) registry: &'a Registry,
+    /// Whether whoever logs in is let in.
+    pub(crate) door: &'a Door,
     pub(crate) method: Method,
     pub(crate) query: &'a str,
     pub(crate) headers: &'a HeaderMap,
@@ -47,8 +51,20 @@ impl OAuthRequest<'_> {
         authenticator.logins().guard(claim, attempt).await.map_err(|failure| fail(self, failure))
     }
 
-    /// Counts a token that `caller` is about to get.
-    pub(super) fn spend(&self, authenticator: &Authenticator, caller: &Caller) -> Result<(), Refusal> {
+    /// Lets `caller` in, who is about to get a token, and counts it.
+    pub(super) fn enter(
+        &self,
+        authenticator: &Authenticator,
+        caller: &Caller,
+        trail: &mut Trail,
+    ) -> Result<Admitted, Refusal> {
+        trail.caller = Some(caller.clone());
+        let admitted = self.door.enter(self.registry, &caller.principal, trail)?;
+        self.spend(authenticator, caller)?;
+        Ok(admitted)
+    }
+
+    fn spend(&self, authenticator: &Authenticator, caller: &Caller) -> Result<(), Refusal> {
         let within = authenticator.rates().spend(self.registry, &caller.principal, &[Category::Login], self.ticks);
         within.map_err(Refusal::RateLimited)
     }

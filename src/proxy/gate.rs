@@ -17,6 +17,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::{Answer, common_headers};
 use super::client_body::{drained, read_form};
+use super::door::Door;
 use super::form::OAuthRequest;
 use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
 use super::journey::{self, Next, Request, examine, too_large};
@@ -85,14 +86,14 @@ impl Gate {
                 let providers = policy.identity_providers().iter().map(AsRef::as_ref);
                 sign_in::answer(&registry, providers).map(Some)
             }
-            Next::Token { registry, method, query } => {
+            Next::Token { registry, method, query, door } => {
                 let form = read_form(session, method, self.shared.stall_timeout).await?;
-                let request = oauth_request(session, passage, &registry, (method, &query, &form));
+                let request = oauth_request(session, passage, (&registry, &door), (method, &query, &form));
                 token_endpoint::answer(&self.shared.authenticator, &request, &mut passage.trail).await.map(Some)
             }
-            Next::Exchange { registry, query } => {
+            Next::Exchange { registry, query, door } => {
                 let form = read_form(session, Method::Post, self.shared.stall_timeout).await?;
-                let request = oauth_request(session, passage, &registry, (Method::Post, &query, &form));
+                let request = oauth_request(session, passage, (&registry, &door), (Method::Post, &query, &form));
                 exchange::answer(&self.shared.authenticator, &request, &mut passage.trail).await.map(Some)
             }
         }
@@ -171,12 +172,12 @@ impl Gate {
 fn oauth_request<'a>(
     session: &'a Session,
     passage: &Passage,
-    registry: &'a Registry,
+    (registry, door): (&'a Registry, &'a Door),
     (method, query, form): (Method, &'a str, &'a [u8]),
 ) -> OAuthRequest<'a> {
     let headers = &session.req_header().headers;
     let (now, ticks, source) = (passage.began_at, passage.began, passage.trail.source);
-    OAuthRequest { registry, method, query, headers, form, tls: passage.tls, now, ticks, source }
+    OAuthRequest { registry, door, method, query, headers, form, tls: passage.tls, now, ticks, source }
 }
 
 /// Whose address counts on this connection: the socket's, or the one that a trusted load balancer announced.

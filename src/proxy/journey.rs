@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderValue, header};
 
+use super::door::Door;
 use super::forward::{Forward, MANIFEST_LIMIT, declared_length, is_framed};
 use super::listener::SourceMode;
 use super::reject::Refusal;
@@ -23,7 +24,7 @@ use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
 use crate::oci::{self, Credential, Endpoint, ErrorCode, MalformedCredential, Method, Parsed, Route, Scope};
 use crate::policy::limits::Category;
-use crate::policy::network::{Admitted, Network, NetworkClass, Refused, Source, SourceAddress};
+use crate::policy::network::{Network, Source, SourceAddress};
 use crate::policy::{Caller, Denial, Need, Operation, PolicySnapshot, Registry, authorize};
 use crate::secret::Secret;
 use crate::telemetry::OperationClass;
@@ -60,9 +61,9 @@ pub(crate) enum Next {
     /// To the upstream, with a permit.
     Forward(Box<Forward>),
     /// To the token endpoint, with its query.
-    Token { registry: Arc<Registry>, method: Method, query: String },
+    Token { registry: Arc<Registry>, method: Method, query: String, door: Door },
     /// To the exchange, with its query.
-    Exchange { registry: Arc<Registry>, query: String },
+    Exchange { registry: Arc<Registry>, query: String, door: Door },
     /// To the published signing keys.
     SigningKeys,
     /// To the providers where people sign in.
@@ -80,24 +81,26 @@ pub(crate) async fn examine(
     trail.source = Some(source.address);
     let registry = registry(policy, request)?;
     trail.registry = Some(Arc::clone(registry));
-    admit(registry, source, trail)?;
+    let door = Door::open(registry, source, trail)?;
     check_framing(request)?;
     let Parsed { method, endpoint, query } = parse(request)?;
     let route = match endpoint {
         Endpoint::Token => {
             trail.class = OperationClass::Token;
-            return Ok(Next::Token { registry: Arc::clone(registry), method, query });
+            return Ok(Next::Token { registry: Arc::clone(registry), method, query, door });
         }
         Endpoint::Exchange => {
             trail.class = OperationClass::Exchange;
-            return Ok(Next::Exchange { registry: Arc::clone(registry), query });
+            return Ok(Next::Exchange { registry: Arc::clone(registry), query, door });
         }
         Endpoint::SigningKeys => {
             trail.class = OperationClass::Keys;
+            door.is_open()?;
             return Ok(Next::SigningKeys);
         }
         Endpoint::SignIn => {
             trail.class = OperationClass::SignIn;
+            door.is_open()?;
             return Ok(Next::SignIn { registry: Arc::clone(registry) });
         }
         Endpoint::Registry(route) => route,
@@ -106,11 +109,15 @@ pub(crate) async fn examine(
     trail.asked(operation.class, &route);
     let credential = credential(request);
     let by_access_token = matches!(credential, Ok(Some(Credential::Bearer(_))));
+    let door = door.inviting(matches!(method, Method::Get | Method::Head));
     let desk = Desk { registry, tls: request.connection.tls, asked: &operation, by_access_token };
-    let credential = credential.map_err(|_| desk.deny(Denial::CredentialMalformed))?;
-    let credential = credential.ok_or_else(|| desk.deny(Denial::CredentialRequired))?;
-    let caller = caller(authenticator, &desk, request, &route, credential, trail).await?;
+    let credential = credential.map_err(|_| door.tell(desk.deny(Denial::CredentialMalformed)))?;
+    let credential = credential.ok_or_else(|| door.tell(desk.deny(Denial::CredentialRequired)))?;
+    door.hears_credential(&credential)?;
+    let caller = caller(authenticator, (&desk, &door), request, &route, credential, trail).await;
+    let caller = caller.map_err(|refusal| door.tell(refusal))?;
     trail.caller = Some(caller.clone());
+    let _admitted = door.enter(registry, &caller.principal, trail)?;
     let forward = permitted(authenticator, &desk, &caller, method, route, request, trail)?;
     // What is not permitted uses up nobody's limit.
     let categories = Category::of(method, operation.class);
@@ -147,19 +154,6 @@ fn registry<'p>(policy: &'p PolicySnapshot, request: &Request<'_>) -> Result<&'p
         return Err(Refusal::UnknownHost);
     }
     host.and_then(|host| policy.registry_for_host(host)).ok_or(Refusal::UnknownHost)
-}
-
-/// Step 4. Before any credential is looked at, on every path.
-fn admit(registry: &Registry, source: Source<'_>, trail: &mut Trail) -> Result<(), Refusal> {
-    let decision = registry.network.admit(source);
-    let reason = decision.as_ref().map_or_else(Refused::reason, Admitted::reason);
-    trail.network = Some(NetworkClass::of(source, reason));
-    match decision {
-        Ok(_admitted) => Ok(()),
-        Err(refused) => {
-            Err(Refusal::Network { source_address: source.address.ip(), reason: refused.reason().to_string() })
-        }
-    }
 }
 
 /// Where the body ends must be said in one way only, or others may find the end elsewhere (threat class U).
@@ -234,19 +228,23 @@ fn credential(request: &Request<'_>) -> Result<Option<Credential>, MalformedCred
 /// Step 7.
 async fn caller(
     authenticator: &Authenticator,
-    desk: &Desk<'_>,
+    (desk, door): (&Desk<'_>, &Door),
     request: &Request<'_>,
     route: &Route,
     credential: Credential,
     trail: &mut Trail,
 ) -> Result<Caller, Refusal> {
+    let counted = (&*desk.registry.name, request.ticks);
     match credential {
         // As at the token endpoint: the password is a token.
         Credential::Basic { user, password } if user == NULL_GUID => {
-            match authenticator.by_refresh_token(desk.registry, &password, request.now) {
-                Ok(sign_in) => Ok(sign_in.caller),
-                Err(_) => bearer(authenticator, desk, request, route, &password).await,
-            }
+            let attempt = async {
+                match authenticator.by_refresh_token(desk.registry, &password, request.now) {
+                    Ok(sign_in) => Ok(sign_in.caller),
+                    Err(_) => bearer(authenticator, desk.registry, request, route, &password).await,
+                }
+            };
+            door.guard(authenticator, counted, attempt).await.map_err(|failure| desk.fail(failure))
         }
         Credential::Basic { user, password } => {
             trail.claimed_user = Some(user.clone());
@@ -257,7 +255,10 @@ async fn caller(
             let sign_in = authenticator.logins().guard(claim, attempt).await;
             sign_in.map(|sign_in| sign_in.caller).map_err(|failure| desk.fail(failure))
         }
-        Credential::Bearer(token) => bearer(authenticator, desk, request, route, &token).await,
+        Credential::Bearer(token) => {
+            let attempt = bearer(authenticator, desk.registry, request, route, &token);
+            door.guard(authenticator, counted, attempt).await.map_err(|failure| desk.fail(failure))
+        }
     }
 }
 
@@ -265,18 +266,18 @@ async fn caller(
 /// the location was sealed for its principal.
 async fn bearer(
     authenticator: &Authenticator,
-    desk: &Desk<'_>,
+    registry: &Registry,
     request: &Request<'_>,
     route: &Route,
     token: &Secret,
-) -> Result<Caller, Refusal> {
+) -> Result<Caller, Failure> {
     let grace = if matches!(route, Route::Upload { .. }) { UPLOAD_GRACE_SECONDS } else { 0 };
-    let failure = match authenticator.by_access_token(desk.registry, token, request.now, grace) {
+    let failure = match authenticator.by_access_token(registry, token, request.now, grace) {
         Ok(caller) => return Ok(caller),
         Err(failure) => failure,
     };
-    let sign_in = authenticator.or_by_provider_token(failure, desk.registry, token, request.now).await;
-    sign_in.map(|sign_in| sign_in.caller).map_err(|failure| desk.fail(failure))
+    let sign_in = authenticator.or_by_provider_token(failure, registry, token, request.now).await;
+    sign_in.map(|sign_in| sign_in.caller)
 }
 
 /// Step 8, and what the permit is for.

@@ -14,6 +14,7 @@
 
 mod answer;
 mod client_body;
+mod door;
 mod exchange;
 mod form;
 mod forward;

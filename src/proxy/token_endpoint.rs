@@ -13,6 +13,7 @@ use super::reject::Refusal;
 use super::trail::Trail;
 use crate::auth::{Authenticator, Failure, MintError, Minted, OwnToken, SignIn};
 use crate::oci::{self, Credential, Method, Scope};
+use crate::policy::network::Admitted;
 use crate::policy::{Caller, Denial, grant};
 use crate::secret::Secret;
 
@@ -26,6 +27,17 @@ enum Login {
     RefreshToken(Secret),
 }
 
+impl Login {
+    /// The user name, of which that of a token is the null GUID; none for nobody in particular.
+    fn user(&self) -> Option<&str> {
+        match self {
+            Self::Anonymous => None,
+            Self::Password { user, .. } => Some(user),
+            Self::RefreshToken(_) => Some(NULL_GUID),
+        }
+    }
+}
+
 /// Answers one request.
 pub(crate) async fn answer(
     authenticator: &Authenticator,
@@ -33,19 +45,19 @@ pub(crate) async fn answer(
     trail: &mut Trail,
 ) -> Result<Answer, Refusal> {
     let fields = fields(request)?;
-    let login = login(request, &fields)?;
+    let login = login(request, &fields).map_err(|refusal| request.door.tell(refusal))?;
+    request.door.hears(login.user())?;
     if let Login::Password { user, .. } = &login {
         trail.claimed_user = Some(user.clone());
     }
-    let (sign_in, own) = sign_in(authenticator, request, login).await?;
-    trail.caller = Some(sign_in.caller.clone());
-    request.spend(authenticator, &sign_in.caller)?;
+    let (sign_in, own) = sign_in(authenticator, request, login).await.map_err(|refusal| request.door.tell(refusal))?;
+    let admitted = request.enter(authenticator, &sign_in.caller, trail)?;
     if let Some(OwnToken { minted, scopes }) = own {
-        return respond(&minted, &scopes);
+        return respond(&admitted, &minted, &scopes);
     }
     let granted = grant(&sign_in.caller.principal, &fields.scopes);
     let issued = authenticator.issue(request.registry, &sign_in, &granted, request.now).await;
-    respond(&issued.map_err(|error| unminted(&error))?, &granted)
+    respond(&admitted, &issued.map_err(|error| unminted(&error))?, &granted)
 }
 
 /// Why no token was made, as the client is told.
@@ -153,7 +165,8 @@ struct TokenAnswer<'a> {
     issued_at: String,
 }
 
-fn respond(issued: &Minted, granted: &[Scope]) -> Result<Answer, Refusal> {
+/// Whoever is not let in has no answer.
+fn respond(_: &Admitted, issued: &Minted, granted: &[Scope]) -> Result<Answer, Refusal> {
     let scope = granted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let token = issued.token.expose();
     let body = TokenAnswer {

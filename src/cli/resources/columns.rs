@@ -108,6 +108,17 @@ pub(super) fn network_rules(value: &Value) -> Vec<Row> {
     })
 }
 
+/// Of trusted services.
+pub(super) fn trusted_services(value: &Value) -> Vec<Row> {
+    rows(value, |one| {
+        row([
+            ("SERVICE", text(one, "/service")),
+            ("IDENTITY", text(one, "/identity")),
+            ("PRINCIPAL ID", text(one, "/principalId")),
+        ])
+    })
+}
+
 /// Of identities.
 pub(super) fn identities(value: &Value) -> Vec<Row> {
     rows(value, |identity| {

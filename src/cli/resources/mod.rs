@@ -29,6 +29,7 @@ mod service_principal;
 mod session;
 mod task;
 mod token;
+mod trusted_service;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -80,6 +81,9 @@ pub(super) enum Command {
     /// Which addresses may reach a registry, and which may not.
     #[command(subcommand)]
     NetworkRule(network_rule::Command),
+    /// The identities for which the rules for public networks do not count.
+    #[command(subcommand)]
+    TrustedService(trusted_service::Command),
     /// Who may do what: roles of identities.
     #[command(subcommand)]
     Role(role::Command),
@@ -124,6 +128,9 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::NetworkRule(network_rule::Command::Add(add)) => execute(add),
         Command::NetworkRule(network_rule::Command::List(list)) => execute(list),
         Command::NetworkRule(network_rule::Command::Remove(remove)) => execute(remove),
+        Command::TrustedService(trusted_service::Command::Add(add)) => execute(add),
+        Command::TrustedService(trusted_service::Command::List(list)) => execute(list),
+        Command::TrustedService(trusted_service::Command::Remove(remove)) => execute(remove),
         Command::Role(command) => run_role(command),
         Command::Identity(command) => run_identity(command),
         Command::ServicePrincipal(command) => run_service_principal(command),

@@ -88,9 +88,12 @@ pub(in crate::cli) struct Update {
     /// Whether the registry can be reached without a private endpoint. `false` sets the default action to Deny, too.
     #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
     public_network_enabled: Option<Switch>,
-    /// Whether trusted services may pass the network rules.
+    /// Whether trusted services pass the rules for public networks.
     #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
     allow_trusted_services: Option<Switch>,
+    /// Whether that holds for trusted services of the kind tasks too.
+    #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
+    allow_tasks_bypass: Option<Switch>,
     /// Whether layers are served by an endpoint of their own.
     #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
     data_endpoint_enabled: Option<Switch>,
@@ -149,6 +152,7 @@ impl Update {
         set("dataEndpointEnabled", switch(self.data_endpoint_enabled));
         set("publicNetworkAccess", choice(self.public_network_enabled, "Enabled", "Disabled"));
         set("networkRuleBypassOptions", choice(self.allow_trusted_services, "AzureServices", "None"));
+        set("networkRuleBypassAllowedForTasks", switch(self.allow_tasks_bypass));
         // As in `az`: without public access nothing is let in by default when it comes back.
         let closed = (self.public_network_enabled == Some(Switch::False)).then_some(RuleAction::Deny);
         let action = self.default_action.or(closed);

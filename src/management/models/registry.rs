@@ -51,6 +51,9 @@ pub(in crate::management) struct RegistryProperties {
     pub(in crate::management) public_network_access: AccessWord,
     #[schema(inline)]
     pub(in crate::management) network_rule_bypass_options: BypassWord,
+    pub(in crate::management) network_rule_bypass_allowed_for_tasks: bool,
+    /// Not ARM's: the identities that are trusted as services.
+    pub(in crate::management) trusted_services: Vec<TrustedInstance>,
     pub(in crate::management) network_rule_set: NetworkRuleSet,
     pub(in crate::management) data_endpoint_enabled: bool,
     /// Properties of ACR that have one value here.
@@ -83,6 +86,21 @@ pub(in crate::management) struct IpRule {
     /// Not ARM's: for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::management) name: Option<String>,
+}
+
+/// An identity that is trusted as a service of the catalogue. Whoever sets one names the identity in one of two ways.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = TrustedServiceInstance)]
+pub(in crate::management) struct TrustedInstance {
+    /// `scanner`, `import`, `tasks`, `machineLearning`, or one of `trustedServices` of the file.
+    pub(in crate::management) service: String,
+    /// Its name; absent when it does not exist any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) identity: Option<String>,
+    /// What counts where both are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) principal_id: Option<String>,
 }
 
 fn allow() -> ActionWord {
@@ -122,6 +140,11 @@ pub(in crate::management) struct RegistryUpdateProperties {
     #[serde(default)]
     #[schema(inline)]
     pub(in crate::management) network_rule_bypass_options: Option<BypassWord>,
+    #[serde(default)]
+    pub(in crate::management) network_rule_bypass_allowed_for_tasks: Option<bool>,
+    /// Not ARM's. The whole list.
+    #[serde(default)]
+    pub(in crate::management) trusted_services: Option<Vec<TrustedInstance>>,
     #[serde(default)]
     pub(in crate::management) network_rule_set: Option<NetworkRuleSetUpdate>,
     #[serde(default)]

@@ -30,6 +30,7 @@ use super::pattern::RepositoryPattern;
 use super::principal::{Password, Token};
 use super::problem::{Problem, Problems};
 use super::properties::Repositories;
+use super::trusted::{Catalogue, TrustedInstanceDocuments, TrustedServices};
 use crate::clock::Timestamp;
 use crate::secret::{HashKey, Secret};
 
@@ -59,11 +60,18 @@ impl std::fmt::Debug for Compiler<'_> {
 /// Compiles `document`; `None` when anything but warnings was found.
 pub fn compile(document: &PolicyDocument, compiler: Compiler<'_>) -> (Option<DeclaredPolicy>, Problems) {
     let mut problems = Problems::new();
-    let PolicyDocument { identity_providers, identities: written, role_assignments, registries: documents } = document;
+    let PolicyDocument {
+        identity_providers,
+        identities: written,
+        role_assignments,
+        trusted_services,
+        registries: documents,
+    } = document;
     let providers = providers::compile(identity_providers, compiler, &mut problems);
     let identities = identities::compile(written, identity_providers, compiler, &mut problems);
     let identities = Arc::new(Identities::declared(providers, identities));
-    let house = House { written, identities, hash_key: compiler.hash_key };
+    let catalogue = Arc::new(Catalogue::compile(trusted_services, &mut problems));
+    let house = House { written, identities, catalogue, hash_key: compiler.hash_key };
     let everywhere = Arc::new(assignments::everywhere(role_assignments, &house, &mut problems));
     let registries: Vec<_> = documents
         .iter()
@@ -81,7 +89,15 @@ pub fn compile(document: &PolicyDocument, compiler: Compiler<'_>) -> (Option<Dec
 struct House<'a> {
     written: &'a IdentityDocuments,
     identities: Arc<Identities>,
+    catalogue: Arc<Catalogue>,
     hash_key: &'a HashKey,
+}
+
+impl House<'_> {
+    fn trusted(&self, written: &TrustedInstanceDocuments, problems: &mut Problems) -> TrustedServices {
+        let known: Vec<_> = self.written.keys().map(|name| name.as_str()).collect();
+        TrustedServices::compile(written, &self.catalogue, (&known, &self.identities), problems)
+    }
 }
 
 /// Two registries must not have names that only differ in case: the API, like ARM, does not tell them apart.
@@ -124,7 +140,8 @@ fn registry(
         Some(url) => report(url, ExternalUrl::parse(url), "https://registry.example.com", problems).map(Some),
     };
     let upstream = upstream::target(&document.upstream, &document.login_server, compiler, problems);
-    let properties = properties::declared(document, problems);
+    let trusted = document.trusted_services.as_ref().map(|written| house.trusted(written, problems));
+    let properties = properties::declared(document, trusted.as_ref(), problems);
     let ip_rules = properties::ip_rules(document, problems);
     let endpoints = networks::endpoints(document, problems);
     let virtual_networks = networks::virtual_networks(document, problems);
@@ -143,6 +160,8 @@ fn registry(
         ip_rules,
         endpoints,
         virtual_networks,
+        catalogue: Arc::clone(&house.catalogue),
+        trusted,
         admin_id: PrincipalId::derive(compiler.hash_key, "principal", &[name.as_bytes(), b"admin"]),
         admin,
         rate_limits: limits::compile(&document.rate_limits, problems),
@@ -247,7 +266,12 @@ fn report<T>(
 }
 
 /// That there is no `what` of the name `wanted`, and which of the `known` is meant; else what to do.
-fn missing<'a>(what: &str, wanted: &At<String>, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> Problem {
+pub(super) fn missing<'a>(
+    what: &str,
+    wanted: &At<String>,
+    known: impl IntoIterator<Item = &'a str>,
+    otherwise: &str,
+) -> Problem {
     let problem = Problem::new(&wanted.origin, format!("there is no {what} `{}`", wanted.value));
     match nearest(wanted, known) {
         Some(name) => problem.hint(format!("did you mean `{name}`?")),

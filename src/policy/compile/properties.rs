@@ -6,17 +6,24 @@ use crate::policy::document::{IpRuleDocument, RegistryDocument};
 use crate::policy::network::IpRules;
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
-use crate::policy::properties::{DeclaredProperties, Repositories};
+use crate::policy::properties::{DeclaredProperties, OnUnlessSet, Repositories};
 use crate::policy::stored::StoredIpRule;
+use crate::policy::trusted::TrustedServices;
 
 use super::patterns;
 
-pub(super) fn declared(document: &RegistryDocument, problems: &mut Problems) -> DeclaredProperties {
+pub(super) fn declared(
+    document: &RegistryDocument,
+    trusted: Option<&TrustedServices>,
+    problems: &mut Problems,
+) -> DeclaredProperties {
     if let Some(enabled) = document.data_endpoint_enabled.as_ref().filter(|enabled| enabled.value) {
         let what = "`dataEndpointEnabled` is not available in this version";
         problems.push(Problem::new(&enabled.origin, what).hint("remove it, or set it to false"));
     }
     let rules = document.network_rule_set.ip_rules.as_ref();
+    let for_tasks = document.network_rule_bypass_allowed_for_tasks.as_ref();
+    let trusted = document.trusted_services.as_ref().zip(trusted);
     DeclaredProperties {
         admin_user_enabled: document.admin_user_enabled.clone(),
         anonymous_pull_enabled: document.anonymous_pull_enabled.clone(),
@@ -25,6 +32,8 @@ pub(super) fn declared(document: &RegistryDocument, problems: &mut Problems) -> 
         default_action: document.network_rule_set.default_action.clone(),
         ip_rules: rules.map(|rules| At::new(rules.iter().map(written).collect(), rules.origin.clone())),
         network_rule_bypass_options: document.network_rule_bypass_options.clone(),
+        network_rule_bypass_allowed_for_tasks: for_tasks.map(|on| At::new(OnUnlessSet(on.value), on.origin.clone())),
+        trusted_services: trusted.map(|(written, trusted)| At::new(trusted.written(), written.origin.clone())),
         data_endpoint_enabled: document.data_endpoint_enabled.clone(),
     }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::identity::{IdentityKind, ProviderAlgorithm};
 use super::limits::RateLimitsDocument;
 use super::origin::At;
+use super::trusted::{TrustedInstanceDocuments, TrustedServiceDocuments};
 
 mod network;
 
@@ -33,12 +34,15 @@ pub struct PolicyDocument {
     #[serde(default)]
     pub role_assignments: InstallationAssignmentDocuments,
     #[serde(default)]
+    pub trusted_services: TrustedServiceDocuments,
+    #[serde(default)]
     pub registries: RegistryDocuments,
 }
 
 impl PolicyDocument {
     /// Its keys, which may stand in included files.
-    pub const KEYS: [&'static str; 4] = ["identityProviders", "identities", Self::LIST, "registries"];
+    pub const KEYS: [&'static str; 5] =
+        ["identityProviders", "identities", Self::LIST, "trustedServices", "registries"];
     /// The one of them that has a list; the others have their things by name.
     pub const LIST: &'static str = "roleAssignments";
 }
@@ -82,9 +86,17 @@ pub struct RegistryDocument {
     pub public_network_access: Option<At<PublicNetworkAccess>>,
     #[serde(default)]
     pub network_rule_set: NetworkRuleSetDocument,
-    /// Whether declared trusted services may pass the network rules. `AzureServices` unless set.
+    /// Whether `trustedServices` may pass the rules for public networks. `AzureServices` unless set.
     #[serde(default)]
     pub network_rule_bypass_options: Option<At<NetworkRuleBypassOptions>>,
+    /// Whether that holds for trusted services of the kind `tasks` too. `true` unless set.
+    #[serde(default)]
+    pub network_rule_bypass_allowed_for_tasks: Option<At<bool>>,
+    /// The identities that are trusted as services: the rules for public networks do not count for them, and everything else
+    /// does. At most 200.
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    pub trusted_services: Option<TrustedInstanceDocuments>,
     /// Not built yet: must be `false` where it is set.
     #[serde(default)]
     pub data_endpoint_enabled: Option<At<bool>>,

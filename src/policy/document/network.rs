@@ -17,7 +17,7 @@ pub enum PublicNetworkAccess {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NetworkRuleBypassOptions {
-    /// Declared trusted services may pass. None can be declared yet, so nothing passes.
+    /// Trusted services may pass.
     #[default]
     AzureServices,
     None,

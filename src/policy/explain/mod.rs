@@ -17,9 +17,11 @@ use super::credential::CredentialId;
 use super::decide::{Caller, Denial, Granted, decide};
 use super::identity::{Identity, IdentityKind};
 use super::nearest::nearest;
+use super::network::Refused;
 use super::principal::{Password, Principal};
 use super::registry::Registry;
 use super::snapshot::PolicySnapshot;
+use super::trusted::Admission;
 use crate::clock::Timestamp;
 
 pub use question::{Asked, Question, Request, Via, Who, Words};
@@ -69,18 +71,28 @@ pub fn explain(
     let registry = policy.registry_named(registry).ok_or_else(|| missing("registry", registry, known))?;
     let mut steps = Vec::new();
     let admitted = network::admit(registry, question, &mut steps)?;
-    let decided = if question.who == Who::Unknown {
-        Ok(ADMITTED.to_owned())
+    let (decided, admitted) = if question.who == Who::Unknown {
+        // Nobody in particular is no trusted service.
+        (Ok(ADMITTED.to_owned()), enter(registry, admitted, &Caller::anonymous(registry), &mut steps))
     } else {
-        caller(registry, &question.who, now, &mut steps)?.and_then(|caller| {
+        let mut denied = Vec::new();
+        let asking = caller(registry, &question.who, now, &mut denied)?;
+        let admitted = match &asking {
+            Ok(caller) => enter(registry, admitted, caller, &mut steps),
+            // Whoever is nobody is no trusted service either.
+            Err(_) => enter(registry, admitted, &Caller::anonymous(registry), &mut steps),
+        };
+        steps.append(&mut denied);
+        let decided = asking.and_then(|caller| {
             let permit = decide(registry, &caller, &question.what.operation, now, &mut steps);
             permit
                 .map(|permit| permit.rule().to_string())
                 .map_err(|denial| (denial, becomes_upload(registry, &caller, &question.what, now)))
-        })
+        });
+        (decided, admitted)
     };
     let (allowed, code, reason, instead) = match (admitted, decided) {
-        (Err(reason), _) => (false, NETWORK_REFUSED, reason, None),
+        (Err(refused), _) => (false, NETWORK_REFUSED, refused.to_string(), None),
         (Ok(()), Err((denial, instead))) => (false, denial.code(), denial.to_string(), instead),
         (Ok(()), Ok(rule)) => (true, "permitted", rule, None),
     };
@@ -96,6 +108,16 @@ pub fn explain(
         policy_version: policy.version(),
         steps,
     })
+}
+
+/// Whether `caller` is let in, for whom it is decided where the network rules leave it open.
+fn enter(
+    registry: &Registry,
+    decided: Result<Admission, Refused>,
+    caller: &Caller,
+    steps: &mut Vec<Step>,
+) -> Result<(), Refused> {
+    network::enter(registry, &decided?, &caller.principal, steps)
 }
 
 /// What a denied mount becomes, if it may.

@@ -8,13 +8,15 @@ use super::missing;
 use super::question::{Question, Via};
 use super::step::{Stage, Step, StepEffect};
 use crate::policy::network::{
-    Effect, EndpointMark, EndpointMatch, IpRule, Network, Reason, Source, SourceAddress, VirtualNetworkMatch,
+    Effect, EndpointMark, EndpointMatch, IpRule, Network, Reason, Refused, Source, SourceAddress, VirtualNetworkMatch,
 };
 use crate::policy::origin::Origin;
+use crate::policy::principal::Principal;
 use crate::policy::properties::Setting;
 use crate::policy::registry::Registry;
+use crate::policy::trusted::{Admission, Distrust};
 
-/// Whether the network rules admit whoever asks, and if not the sentence that says why; what was considered goes into `steps`.
+/// Whether the network rules admit whoever asks; what was considered goes into `steps`.
 ///
 /// # Errors
 /// A sentence, when the registry has no such private endpoint connection or virtual network rule.
@@ -22,7 +24,7 @@ pub(super) fn admit(
     registry: &Registry,
     question: &Question,
     steps: &mut Vec<Step>,
-) -> Result<Result<(), String>, String> {
+) -> Result<Result<Admission, Refused>, String> {
     let (network, listener) = network_of(registry, &question.via)?;
     let source = Source::public(question.source).on(&listener).behind(&network);
     Ok(decided(registry, source, steps))
@@ -55,13 +57,55 @@ fn network_of(registry: &Registry, via: &Via) -> Result<(Network, Arc<str>), Str
     }
 }
 
-fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Result<(), String> {
-    let admitted = registry.network.admit(source);
-    let reason = match &admitted {
-        Ok(admitted) => admitted.reason(),
+/// Says which of the conditions of a trusted service `principal` meets, and whether he passes as one.
+pub(super) fn enter(
+    registry: &Registry,
+    admission: &Admission,
+    principal: &Principal,
+    steps: &mut Vec<Step>,
+) -> Result<(), Refused> {
+    if matches!(admission, Admission::Admitted(_)) {
+        return Ok(());
+    }
+    let resolved = admission.resolve(registry, principal).map(|_| ());
+    match registry.trust(principal) {
+        Ok(instance) => {
+            // What refuses all others did not decide.
+            steps.iter_mut().filter(|step| step.effect == StepEffect::Denies).for_each(Step::overruled);
+            let rule = format!("trusted service {}", instance.service.name);
+            let says = "passes the rules for public networks";
+            steps.push(Step::new(Stage::Network, rule, &instance.origin, StepEffect::Allows, says));
+        }
+        Err(distrust) => steps.push(distrusted(registry, &distrust, StepEffect::Denies)),
+    }
+    resolved
+}
+
+/// Why nobody passes as a trusted service, at the property that says so.
+pub(super) fn distrusted(registry: &Registry, distrust: &Distrust, effect: StepEffect) -> Step {
+    let set = registry.properties();
+    let (rule, place) = match distrust {
+        Distrust::SwitchedOff => ("networkRuleBypassOptions", place(&set.network_rule_bypass_options)),
+        Distrust::NotForTasks => {
+            ("networkRuleBypassAllowedForTasks", place(&set.network_rule_bypass_allowed_for_tasks))
+        }
+        Distrust::VirtualNetworks => ("virtualNetworkRules", registry.origin.clone()),
+        Distrust::Nobody
+        | Distrust::Unvouched
+        | Distrust::Stranger
+        | Distrust::WrongKind(_)
+        | Distrust::Unproven(_) => ("trustedServices", place(&set.trusted_services)),
+    };
+    Step::new(Stage::Network, rule, &place, effect, distrust.to_string())
+}
+
+fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Result<Admission, Refused> {
+    let admission = registry.admit(source);
+    let reason = match &admission {
+        Ok(admission) => admission.reason(),
         Err(refused) => refused.reason(),
     };
-    let verdict = if admitted.is_ok() { StepEffect::Allows } else { StepEffect::Denies };
+    let verdict = if matches!(admission, Ok(Admission::Admitted(_))) { StepEffect::Allows } else { StepEffect::Denies };
     let effect = |decided: bool| if decided { verdict } else { StepEffect::Nothing };
     let (mut access, mut unreadable, mut default, mut matched, mut virtual_network) = (false, false, false, None, None);
     match reason {
@@ -70,11 +114,13 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
         Reason::Rule(rule) => matched = Some(&**rule),
         Reason::VirtualNetwork(rule) => virtual_network = Some(rule),
         Reason::DefaultAction(_) => default = true,
+        // Not before it is known who asks.
+        Reason::TrustedService(_) => {}
         // Its address never meets the public rules.
         Reason::PrivateEndpoint(connection) => {
             let title = format!("private endpoint connection `{}`", connection.name);
             steps.push(Step::new(Stage::Network, title, &connection.origin, verdict, connection.status.to_string()));
-            return admitted.map(|_| ()).map_err(|refused| refused.reason().to_string());
+            return admission;
         }
         Reason::UnknownEndpoint(_) => {
             steps.push(Step::new(
@@ -84,7 +130,7 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
                 verdict,
                 reason.to_string(),
             ));
-            return admitted.map(|_| ()).map_err(|refused| refused.reason().to_string());
+            return admission;
         }
     }
     let set = registry.properties();
@@ -116,7 +162,10 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
         if default { reason.to_string() } else { "not asked".to_owned() }
     );
     steps.push(Step::new(Stage::Network, "defaultAction", &place(&set.default_action), effect(default), says));
-    admitted.map(|_| ()).map_err(|refused| refused.reason().to_string())
+    if let Some(distrust) = admission.as_ref().err().and_then(Refused::distrust) {
+        steps.push(distrusted(registry, distrust, StepEffect::Nothing));
+    }
+    admission
 }
 
 /// Where a property is declared.

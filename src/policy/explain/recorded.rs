@@ -40,7 +40,9 @@ impl Recorded {
     pub fn question(&self) -> Result<(&str, Question), &'static str> {
         let registry = self.registry.as_deref().ok_or("no registry was found for the host")?;
         let source = self.source_address.ok_or("the source address is not in the record")?;
-        let via = self.network.as_deref().map_or(Ok(Via::Public), Via::parse);
+        // A trusted service comes over a public network; that it passes is decided again.
+        let named = self.network.as_deref().filter(|network| !network.starts_with("trusted service "));
+        let via = named.map_or(Ok(Via::Public), Via::parse);
         let via = via.map_err(|_| "it came over a private endpoint that no connection was made for")?;
         let who = self.who()?;
         let what = match (&who, self.what()) {
@@ -55,8 +57,13 @@ impl Recorded {
 
     fn who(&self) -> Result<Who, &'static str> {
         if self.reason.as_deref() == Some(super::NETWORK_REFUSED) {
-            return Ok(Who::Unknown);
+            // It may have been said who it was, by somebody who is no trusted service.
+            return Ok(self.named().unwrap_or(Who::Unknown));
         }
+        self.named()
+    }
+
+    fn named(&self) -> Result<Who, &'static str> {
         let principal = self.principal.as_ref().ok_or("nobody is named in the record")?;
         let name = || principal.name.clone().ok_or("the principal has no name in the record");
         match principal.kind.as_str() {

@@ -74,6 +74,12 @@ impl Step {
         Self { stage, rule: rule.into(), place: place.to_string(), effect, says: says.into() }
     }
 
+    /// It would deny, and something else decides.
+    pub(super) fn overruled(&mut self) {
+        self.effect = StepEffect::Nothing;
+        self.says.push_str("; not for trusted services");
+    }
+
     /// Whether the principal, with the credential it has, counts.
     pub(in crate::policy) fn accepted(
         registry: &Registry,
@@ -92,7 +98,7 @@ impl Step {
         let (effect, says) = match (lists, right) {
             (true, _) => (StepEffect::Allows, "shows the names of all repositories"),
             (false, Right::ScopeMap(_)) => (StepEffect::Nothing, "no scope map shows the names of all repositories"),
-            (false, Right::Anonymous(_) | Right::Admin(_) | Right::Role(_)) => {
+            (false, Right::Anonymous(_) | Right::Admin(_) | Right::Role(_) | Right::Trusted(_)) => {
                 (StepEffect::Nothing, "does not show the names of all repositories")
             }
         };
@@ -161,6 +167,7 @@ fn named(registry: &Registry, right: Right<'_>) -> (String, Origin) {
         }
         Right::Admin(admin) => ("the admin account".to_owned(), admin.origin.clone()),
         Right::ScopeMap(map) => (format!("scope map {}", map.name), map.origin.clone()),
+        Right::Trusted(held) => (format!("trusted service {}", held.service.name), held.origin.clone()),
         Right::Role(held) => {
             let on = if held.everywhere { " on all registries" } else { "" };
             let confined = held.repositories.as_ref().map(|patterns| {

@@ -13,6 +13,7 @@ use crate::policy::origin::{At, Origin};
 use crate::policy::principal::{Password, Token};
 use crate::policy::properties::DeclaredProperties;
 use crate::policy::scope_map::ScopeMap;
+use crate::policy::trusted::{Catalogue, TrustedServices};
 
 /// All registries that the files declare. Made by [`compile`](crate::policy::compile).
 #[derive(Debug)]
@@ -61,6 +62,10 @@ pub(in crate::policy) struct Declared {
     pub(in crate::policy) ip_rules: Option<Arc<IpRules>>,
     pub(in crate::policy) endpoints: Arc<PrivateEndpoints>,
     pub(in crate::policy) virtual_networks: Arc<VirtualNetworks>,
+    /// The services that registries can trust.
+    pub(in crate::policy) catalogue: Arc<Catalogue>,
+    /// Whom it trusts, where that is declared.
+    pub(in crate::policy) trusted: Option<TrustedServices>,
     pub(in crate::policy) admin_id: PrincipalId,
     /// The admin account's passwords, where any are declared.
     pub(in crate::policy) admin: Option<At<Vec<Password>>>,

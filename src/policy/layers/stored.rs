@@ -24,6 +24,7 @@ use crate::policy::scope_action::ScopeAction;
 use crate::policy::scope_map::{ScopeMap, ScopeRule};
 use crate::policy::stored::{
     StoredIdentity, StoredIpRule, StoredPassword, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken,
+    StoredTrustedService,
 };
 
 /// All that the store has about registries, whether a file declares them or not, and of the whole installation. Clones
@@ -170,6 +171,7 @@ pub(in crate::policy) struct StoredProperties {
     pub(in crate::policy) ip_rules: Option<StoredRules>,
     pub(in crate::policy) admin_passwords: Vec<Password>,
     anonymous_pull_repositories: Option<Repositories>,
+    trusted_services: Option<Arc<[StoredTrustedService]>>,
 }
 
 /// What is known of a registry's record.
@@ -197,10 +199,12 @@ impl Stored {
 
     /// The properties in force where files say `declared`.
     pub(in crate::policy) fn merged_with(&self, declared: &DeclaredProperties) -> (Properties, Overruled) {
-        let StoredProperties { record, ip_rules, anonymous_pull_repositories, .. } = &*self.properties;
+        let StoredProperties { record, ip_rules, anonymous_pull_repositories, trusted_services, .. } =
+            &*self.properties;
         let compiled = StoredLists {
             ip_rules: ip_rules.as_ref().map(|rules| &rules.written),
             anonymous_pull_repositories: anonymous_pull_repositories.as_ref(),
+            trusted_services: trusted_services.as_ref(),
         };
         Properties::merge(declared, record, compiled)
     }
@@ -297,7 +301,14 @@ impl StoredProperties {
         };
         let admin_passwords = passwords(&set.admin_passwords, told);
         let anonymous_pull_repositories = set.anonymous_pull_repositories.as_ref().map(|some| patterns(some, told));
-        Self { known: Known::Record, record: set.clone(), ip_rules, admin_passwords, anonymous_pull_repositories }
+        Self {
+            known: Known::Record,
+            record: set.clone(),
+            ip_rules,
+            admin_passwords,
+            anonymous_pull_repositories,
+            trusted_services: set.trusted_services.as_ref().map(|some| some.as_slice().into()),
+        }
     }
 }
 

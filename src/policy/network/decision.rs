@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::{Effect, EndpointMark, MatchedRule, Network, PrivateEndpointConnection, Source, VirtualNetworkRule};
+use crate::policy::trusted::{Distrust, TrustedInstance};
 
 /// What decided. `Display` is the line that the audit log prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum Reason {
     PrivateEndpoint(Arc<PrivateEndpointConnection>),
     /// The source is behind a private endpoint that no connection names.
     UnknownEndpoint(EndpointMark),
+    /// The rules refuse the source, and this trusted service comes from it (S2-2).
+    TrustedService(Arc<TrustedInstance>),
 }
 
 impl fmt::Display for Reason {
@@ -37,11 +40,13 @@ impl fmt::Display for Reason {
             Self::DefaultAction(effect) => write!(f, "no ip rule matches and defaultAction is {effect}"),
             Self::PrivateEndpoint(connection) => connection.fmt(f),
             Self::UnknownEndpoint(mark) => write!(f, "no private endpoint connection matches {mark}"),
+            Self::TrustedService(instance) => instance.fmt(f),
         }
     }
 }
 
-/// Proof that the network rules let a source in; only [`NetworkRules::admit`](super::NetworkRules::admit) makes one.
+/// Proof that the network rules let a source in; only [`NetworkRules::admit`](super::NetworkRules::admit) makes one, and a
+/// registry for its trusted services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Admitted {
@@ -49,6 +54,11 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// The rules do not count for this trusted service.
+    pub(in crate::policy) fn trusted(instance: &Arc<TrustedInstance>) -> Self {
+        Self { reason: Reason::TrustedService(Arc::clone(instance)) }
+    }
+
     /// What let it in.
     pub fn reason(&self) -> &Reason {
         &self.reason
@@ -60,12 +70,31 @@ impl Admitted {
 #[must_use]
 pub struct Refused {
     pub(super) reason: Reason,
+    /// Why nobody passes as a trusted service, where that was asked.
+    pub(super) distrust: Option<Distrust>,
 }
 
 impl Refused {
     /// What kept it out.
     pub fn reason(&self) -> &Reason {
         &self.reason
+    }
+
+    /// Why nobody passes as a trusted service, where that was asked.
+    pub fn distrust(&self) -> Option<&Distrust> {
+        self.distrust.as_ref()
+    }
+
+    /// The same, and why nobody passes as a trusted service.
+    pub(in crate::policy) fn although(self, distrust: Distrust) -> Self {
+        Self { distrust: Some(distrust), ..self }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)?;
+        self.distrust.as_ref().map_or(Ok(()), |distrust| write!(f, "; {distrust}"))
     }
 }
 
@@ -79,6 +108,8 @@ pub enum NetworkClass {
     UnknownEndpoint(EndpointMark),
     /// The name of the rule that admitted it.
     VirtualNetwork(Arc<str>),
+    /// The name of the service that passed in spite of the rules.
+    TrustedService(Arc<str>),
 }
 
 impl NetworkClass {
@@ -87,8 +118,23 @@ impl NetworkClass {
         match (reason, source.network) {
             (Reason::PrivateEndpoint(connection), _) => Self::PrivateEndpoint(Arc::clone(&connection.name)),
             (Reason::VirtualNetwork(rule), _) => Self::VirtualNetwork(Arc::clone(&rule.name)),
+            (Reason::TrustedService(_), Network::Public) => Self::of_trusted(reason).unwrap_or(Self::Public),
             (_, Network::PrivateEndpoint(mark)) => Self::UnknownEndpoint(mark.clone()),
             (_, Network::Public) => Self::Public,
+        }
+    }
+
+    /// Of a source whose trusted service this let in.
+    pub fn of_trusted(reason: &Reason) -> Option<Self> {
+        match reason {
+            Reason::TrustedService(instance) => Some(Self::TrustedService(Arc::clone(&instance.service.name))),
+            Reason::PublicAccessDisabled
+            | Reason::RulesUnreadable
+            | Reason::Rule(_)
+            | Reason::VirtualNetwork(_)
+            | Reason::DefaultAction(_)
+            | Reason::PrivateEndpoint(_)
+            | Reason::UnknownEndpoint(_) => None,
         }
     }
 }
@@ -100,6 +146,7 @@ impl fmt::Display for NetworkClass {
             Self::PrivateEndpoint(name) => write!(f, "private endpoint {name}"),
             Self::UnknownEndpoint(mark) => write!(f, "unknown private endpoint ({mark})"),
             Self::VirtualNetwork(name) => write!(f, "virtual network {name}"),
+            Self::TrustedService(name) => write!(f, "trusted service {name}"),
         }
     }
 }

@@ -194,7 +194,7 @@ impl NetworkRules {
         };
         match effect {
             Effect::Allow => Ok(Admitted { reason }),
-            Effect::Deny => Err(Refused { reason }),
+            Effect::Deny => Err(Refused { reason, distrust: None }),
         }
     }
 

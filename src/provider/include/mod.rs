@@ -216,6 +216,7 @@ impl Section {
         match self.key {
             "identityProviders" => "identity provider",
             "identities" => "identity",
+            "trustedServices" => "trusted service",
             _ => "registry",
         }
     }
