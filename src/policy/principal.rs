@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::action::{Action, ActionSet};
+use super::conditions::{NetworkCondition, OutOfNetworks};
 use super::credential::{CredentialId, PrincipalId, Verifier};
 use super::document::TokenStatus;
 use super::identity::Identity;
+use super::network::Place;
 use super::origin::Origin;
 use super::properties::Repositories;
-use super::role::RoleAssignment;
+use super::role::{Grants, RoleAssignment};
 use super::scope_map::ScopeMap;
 use crate::clock::Timestamp;
 use crate::oci::RepositoryName;
@@ -45,6 +47,8 @@ pub struct Token {
     /// Its one scope map, as in ACR (S3-19), then further ones (D8).
     pub scope_maps: Box<[Arc<str>]>,
     pub passwords: Box<[Password]>,
+    /// From where it is accepted.
+    pub networks: Option<Arc<NetworkCondition>>,
     pub origin: Origin,
 }
 
@@ -75,7 +79,28 @@ pub struct ResolvedIdentity {
     /// The names of all that it is: a person, and the groups that he is in. At least one.
     pub identities: Arc<[Arc<str>]>,
     pub assignments: Arc<[Arc<RoleAssignment>]>,
+    /// Of those of `identities` that have one.
+    confined: Vec<Confined>,
     proof: Proof,
+}
+
+/// An identity, by its name, that counts from some networks only.
+#[derive(Debug, Clone)]
+pub(super) struct Confined {
+    pub(super) identity: Arc<str>,
+    pub(super) networks: Arc<NetworkCondition>,
+}
+
+impl Confined {
+    /// Of these identities those that are.
+    fn all<'a>(identities: impl IntoIterator<Item = &'a Arc<Identity>>) -> Vec<Self> {
+        let confined = |one: &Arc<Identity>| {
+            one.networks
+                .as_ref()
+                .map(|networks| Self { identity: Arc::clone(&one.name), networks: Arc::clone(networks) })
+        };
+        identities.into_iter().filter_map(confined).collect()
+    }
 }
 
 /// Whom a provider vouched for, in its own words: a name that a subject may choose does not tell two apart.
@@ -99,11 +124,13 @@ impl ResolvedIdentity {
     pub(super) fn asserted(
         id: PrincipalId,
         name: Arc<str>,
-        identities: Arc<[Arc<str>]>,
+        identities: &[&Arc<Identity>],
         assignments: Arc<[Arc<RoleAssignment>]>,
         subject: Subject,
     ) -> Self {
-        Self { id, name, identities, assignments, proof: Proof::Assertion(subject) }
+        let confined = Confined::all(identities.iter().copied());
+        let identities = identities.iter().map(|one| Arc::clone(&one.name)).collect();
+        Self { id, name, identities, assignments, confined, proof: Proof::Assertion(subject) }
     }
 
     /// Whom a provider vouched for; `None` for a service principal by its secret.
@@ -117,12 +144,25 @@ impl ResolvedIdentity {
     pub(super) fn service_principal(identity: &Arc<Identity>, assignments: Arc<[Arc<RoleAssignment>]>) -> Self {
         let name = Arc::clone(&identity.name);
         let proof = Proof::Secret(Arc::clone(identity));
-        Self { id: identity.id, identities: [Arc::clone(&name)].into(), name, assignments, proof }
+        let confined = Confined::all([identity]);
+        Self { id: identity.id, identities: [Arc::clone(&name)].into(), name, assignments, confined, proof }
     }
 
     /// Whether it may do anything at all on the registry.
     pub fn has_role(&self) -> bool {
         self.assignments.iter().any(|assignment| assignment.grants_anything())
+    }
+
+    /// Whether any of its identities that count at `place` may do anything there.
+    pub(super) fn has_role_at(&self, place: &Place) -> bool {
+        let counts =
+            |held: &RoleAssignment| self.networks_of(&held.identity).is_none_or(|one| one.check(place).is_ok());
+        self.assignments.iter().any(|held| held.grants_anything() && counts(held))
+    }
+
+    /// The condition of the identity of this name.
+    fn networks_of(&self, identity: &str) -> Option<&NetworkCondition> {
+        self.confined.iter().find(|one| *one.identity == *identity).map(|one| &*one.networks)
     }
 
     /// Whether a provider vouched for it, so that it has no password.
@@ -225,6 +265,44 @@ impl Principal {
         if password.is_valid_at(now) { Ok(password) } else { Err(NotAccepted::PasswordExpired) }
     }
 
+    /// The network conditions of what it is, each with its name.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = (&Arc<str>, &NetworkCondition)> {
+        let (of_token, confined): (_, &[_]) = match self {
+            Self::Token(held) => (held.token.networks.as_deref().map(|networks| (&held.token.name, networks)), &[]),
+            Self::Identity(held) => (None, &held.confined),
+            Self::Anonymous(_) | Self::Admin(_) => (None, &[]),
+        };
+        of_token.into_iter().chain(confined.iter().map(|one| (&one.identity, &*one.networks)))
+    }
+
+    /// Whether it counts at `place`. Of several identities those that do not are as if it were not one of them.
+    ///
+    /// # Errors
+    /// Why not; of several identities the first one's reason.
+    pub(super) fn counts_at(&self, place: &Place) -> Result<(), OutOfNetworks> {
+        let is_free = matches!(self, Self::Identity(held) if held.confined.len() < held.identities.len());
+        let mut first = Ok(());
+        for (_, networks) in self.conditions().filter(|_| !is_free) {
+            match networks.check(place) {
+                Ok(()) => return Ok(()),
+                Err(out) => first = first.and(Err(out)),
+            }
+        }
+        first
+    }
+
+    /// Whether it has anything by `right` at `place`: the right's own conditions, and that of the identity that has it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn has_at(&self, right: Right<'_>, place: &Place) -> Result<(), OutOfNetworks> {
+        let of_identity = match (self, right) {
+            (Self::Identity(held), Right::Role(assignment)) => held.networks_of(&assignment.identity),
+            _ => None,
+        };
+        right.conditions().chain(of_identity).try_for_each(|networks| networks.check(place))
+    }
+
     /// Everything from which the principal has what it may do, in the order in which it is asked.
     pub fn rights(&self) -> impl Iterator<Item = Right<'_>> {
         let (whole, maps, roles): (_, &[_], &[_]) = match self {
@@ -257,7 +335,20 @@ pub enum Right<'a> {
     Role(&'a Arc<RoleAssignment>),
 }
 
-impl Right<'_> {
+impl<'a> Right<'a> {
+    /// The conditions that all must hold for it to give anything.
+    fn conditions(self) -> impl Iterator<Item = &'a NetworkCondition> {
+        let (own, of_map) = match self {
+            Self::Anonymous(_) | Self::Admin(_) => (None, None),
+            Self::ScopeMap(map) => (None, map.networks.as_deref()),
+            Self::Role(held) => match &held.grants {
+                Grants::Role(_) => (held.networks.as_deref(), None),
+                Grants::ScopeMap(map) => (held.networks.as_deref(), map.networks.as_deref()),
+            },
+        };
+        own.into_iter().chain(of_map)
+    }
+
     /// What it allows on `repository`.
     pub fn actions(self, repository: &RepositoryName) -> ActionSet {
         match self {

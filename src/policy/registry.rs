@@ -154,8 +154,7 @@ impl Registry {
             [one] => self.assignments(one),
             several => several.iter().flat_map(|one| self.assigned(one)).collect(),
         };
-        let names = meant.iter().map(|one| Arc::clone(&one.name)).collect();
-        Some(Principal::Identity(ResolvedIdentity::asserted(id, name(), names, assignments, subject())))
+        Some(Principal::Identity(ResolvedIdentity::asserted(id, name(), meant, assignments, subject())))
     }
 
     /// Whether anybody but us can vouch for a caller.

@@ -46,6 +46,23 @@ pub struct StoredIpRule {
     pub name: Option<String>,
 }
 
+/// A network condition: entries as in files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredNetworks {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
+}
+
+impl StoredNetworks {
+    /// Whether it is no condition at all.
+    pub const fn is_empty(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+}
+
 /// A scope map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -54,6 +71,9 @@ pub struct StoredScopeMap {
     pub description: String,
     /// In ARM's form, such as `repositories/samples/*/content/read` or `gateway/edge/config/read`.
     pub actions: Vec<String>,
+    /// From where it counts; both lists empty: from wherever the network rules admit.
+    #[serde(default, skip_serializing_if = "StoredNetworks::is_empty")]
+    pub networks: StoredNetworks,
     pub creation_date: Timestamp,
 }
 
@@ -73,6 +93,9 @@ pub struct StoredToken {
     /// `password1`, `password2`, and any further named ones (D11).
     #[serde(default)]
     pub passwords: Vec<StoredPassword>,
+    /// From where it counts; both lists empty: from wherever the network rules admit.
+    #[serde(default, skip_serializing_if = "StoredNetworks::is_empty")]
+    pub networks: StoredNetworks,
     pub creation_date: Timestamp,
 }
 
@@ -135,6 +158,9 @@ pub struct StoredIdentity {
     /// The provider that a service principal's secrets are verified at, in place of secrets of our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_by: Option<String>,
+    /// From where it counts; both lists empty: from wherever the network rules admit.
+    #[serde(default, skip_serializing_if = "StoredNetworks::is_empty")]
+    pub networks: StoredNetworks,
     #[serde(default)]
     pub status: TokenStatus,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

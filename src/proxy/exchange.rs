@@ -34,14 +34,19 @@ pub(crate) async fn answer(
     }
     let refresh_token = match presented(request, fields)? {
         Presented::Provided(token) => {
-            let attempt = authenticator.by_provider_token(request.registry, &token, request.now);
+            let attempt = async {
+                let sign_in = authenticator.by_provider_token(request.registry, &token, request.now).await?;
+                sign_in.located(request.admitted)
+            };
             let sign_in = request.guard(authenticator, None, attempt).await?;
             trail.caller = Some(sign_in.caller.clone());
             request.spend(authenticator, &sign_in.caller)?;
             mint(authenticator, request, &sign_in).await?
         }
         Presented::RefreshToken(token) => {
-            let attempt = async { authenticator.by_refresh_token(request.registry, &token, request.now) };
+            let attempt = async {
+                authenticator.by_refresh_token(request.registry, &token, request.now)?.located(request.admitted)
+            };
             let sign_in = request.guard(authenticator, None, attempt).await?;
             trail.caller = Some(sign_in.caller.clone());
             request.spend(authenticator, &sign_in.caller)?;

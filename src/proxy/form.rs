@@ -11,7 +11,7 @@ use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
 use crate::oci::{ErrorCode, Method, Scope, query};
 use crate::policy::limits::Category;
-use crate::policy::network::SourceAddress;
+use crate::policy::network::{Admitted, SourceAddress};
 use crate::policy::{Caller, Denial, Registry};
 use crate::secret::Secret;
 
@@ -22,6 +22,7 @@ pub(crate) const FORM_LIMIT: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct OAuthRequest<'a> {
     pub(crate) registry: &'a Registry,
+    pub(crate) admitted: &'a Admitted,
     pub(crate) method: Method,
     pub(crate) query: &'a str,
     pub(crate) headers: &'a HeaderMap,

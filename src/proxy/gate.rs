@@ -31,7 +31,7 @@ use super::source::Header;
 use super::{exchange, sign_in, token_endpoint};
 use crate::oci::{ErrorCode, Method};
 use crate::policy::Registry;
-use crate::policy::network::NetworkClass;
+use crate::policy::network::{Admitted, NetworkClass};
 use crate::upstream::{Credentials, NoCredential, Presented};
 
 /// By which an operator finds out why: `seawall explain --denial ID`.
@@ -85,14 +85,14 @@ impl Gate {
                 let providers = policy.identity_providers().iter().map(AsRef::as_ref);
                 sign_in::answer(&registry, providers).map(Some)
             }
-            Next::Token { registry, method, query } => {
+            Next::Token { registry, admitted, method, query } => {
                 let form = read_form(session, method, self.shared.stall_timeout).await?;
-                let request = oauth_request(session, passage, &registry, (method, &query, &form));
+                let request = oauth_request(session, passage, (&registry, &admitted), (method, &query, &form));
                 token_endpoint::answer(&self.shared.authenticator, &request, &mut passage.trail).await.map(Some)
             }
-            Next::Exchange { registry, query } => {
+            Next::Exchange { registry, admitted, query } => {
                 let form = read_form(session, Method::Post, self.shared.stall_timeout).await?;
-                let request = oauth_request(session, passage, &registry, (Method::Post, &query, &form));
+                let request = oauth_request(session, passage, (&registry, &admitted), (Method::Post, &query, &form));
                 exchange::answer(&self.shared.authenticator, &request, &mut passage.trail).await.map(Some)
             }
         }
@@ -171,12 +171,12 @@ impl Gate {
 fn oauth_request<'a>(
     session: &'a Session,
     passage: &Passage,
-    registry: &'a Registry,
+    (registry, admitted): (&'a Registry, &'a Admitted),
     (method, query, form): (Method, &'a str, &'a [u8]),
 ) -> OAuthRequest<'a> {
     let headers = &session.req_header().headers;
     let (now, ticks, source) = (passage.began_at, passage.began, passage.trail.source);
-    OAuthRequest { registry, method, query, headers, form, tls: passage.tls, now, ticks, source }
+    OAuthRequest { registry, admitted, method, query, headers, form, tls: passage.tls, now, ticks, source }
 }
 
 /// Whose address counts on this connection: the socket's, or the one that a trusted load balancer announced.

@@ -23,7 +23,7 @@ use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
 use crate::oci::{self, Credential, Endpoint, ErrorCode, MalformedCredential, Method, Parsed, Route, Scope};
 use crate::policy::limits::Category;
-use crate::policy::network::{Admitted, Network, NetworkClass, Refused, Source, SourceAddress};
+use crate::policy::network::{Admitted, Network, Refused, Source, SourceAddress};
 use crate::policy::{Caller, Denial, Need, Operation, PolicySnapshot, Registry, authorize};
 use crate::secret::Secret;
 use crate::telemetry::OperationClass;
@@ -60,9 +60,9 @@ pub(crate) enum Next {
     /// To the upstream, with a permit.
     Forward(Box<Forward>),
     /// To the token endpoint, with its query.
-    Token { registry: Arc<Registry>, method: Method, query: String },
+    Token { registry: Arc<Registry>, admitted: Admitted, method: Method, query: String },
     /// To the exchange, with its query.
-    Exchange { registry: Arc<Registry>, query: String },
+    Exchange { registry: Arc<Registry>, admitted: Admitted, query: String },
     /// To the published signing keys.
     SigningKeys,
     /// To the providers where people sign in.
@@ -80,17 +80,17 @@ pub(crate) async fn examine(
     trail.source = Some(source.address);
     let registry = registry(policy, request)?;
     trail.registry = Some(Arc::clone(registry));
-    admit(registry, source, trail)?;
+    let admitted = admit(registry, source, trail)?;
     check_framing(request)?;
     let Parsed { method, endpoint, query } = parse(request)?;
     let route = match endpoint {
         Endpoint::Token => {
             trail.class = OperationClass::Token;
-            return Ok(Next::Token { registry: Arc::clone(registry), method, query });
+            return Ok(Next::Token { registry: Arc::clone(registry), admitted, method, query });
         }
         Endpoint::Exchange => {
             trail.class = OperationClass::Exchange;
-            return Ok(Next::Exchange { registry: Arc::clone(registry), query });
+            return Ok(Next::Exchange { registry: Arc::clone(registry), admitted, query });
         }
         Endpoint::SigningKeys => {
             trail.class = OperationClass::Keys;
@@ -106,7 +106,8 @@ pub(crate) async fn examine(
     trail.asked(operation.class, &route);
     let credential = credential(request);
     let by_access_token = matches!(credential, Ok(Some(Credential::Bearer(_))));
-    let desk = Desk { registry, tls: request.connection.tls, asked: &operation, by_access_token };
+    let tls = request.connection.tls;
+    let desk = Desk { registry, tls, admitted: &admitted, asked: &operation, by_access_token };
     let credential = credential.map_err(|_| desk.deny(Denial::CredentialMalformed))?;
     let credential = credential.ok_or_else(|| desk.deny(Denial::CredentialRequired))?;
     let caller = caller(authenticator, &desk, request, &route, credential, trail).await?;
@@ -150,16 +151,14 @@ fn registry<'p>(policy: &'p PolicySnapshot, request: &Request<'_>) -> Result<&'p
 }
 
 /// Step 4. Before any credential is looked at, on every path.
-fn admit(registry: &Registry, source: Source<'_>, trail: &mut Trail) -> Result<(), Refusal> {
+fn admit(registry: &Registry, source: Source<'_>, trail: &mut Trail) -> Result<Admitted, Refusal> {
     let decision = registry.network.admit(source);
-    let reason = decision.as_ref().map_or_else(Refused::reason, Admitted::reason);
-    trail.network = Some(NetworkClass::of(source, reason));
-    match decision {
-        Ok(_admitted) => Ok(()),
-        Err(refused) => {
-            Err(Refusal::Network { source_address: source.address.ip(), reason: refused.reason().to_string() })
-        }
-    }
+    let place = decision.as_ref().map_or_else(Refused::place, Admitted::place);
+    trail.network = Some(place.class.clone());
+    decision.map_err(|refused| Refusal::Network {
+        source_address: source.address.ip(),
+        reason: refused.reason().to_string(),
+    })
 }
 
 /// Where the body ends must be said in one way only, or others may find the end elsewhere (threat class U).
@@ -179,6 +178,7 @@ fn parse(request: &Request<'_>) -> Result<Parsed, Refusal> {
 struct Desk<'a> {
     registry: &'a Arc<Registry>,
     tls: bool,
+    admitted: &'a Admitted,
     asked: &'a Operation,
     /// Whether an access token was presented.
     by_access_token: bool,
@@ -253,7 +253,10 @@ async fn caller(
             let source = trail.source.ok_or(Refusal::NoSource)?;
             let (registry, now) = (Some(&*desk.registry.name), request.ticks);
             let claim = Claim { source, registry, user: Some(&user), now };
-            let attempt = authenticator.by_password(desk.registry, &user, &password, request.now);
+            let attempt = async {
+                let sign_in = authenticator.by_password(desk.registry, &user, &password, request.now).await?;
+                sign_in.located(desk.admitted)
+            };
             let sign_in = authenticator.logins().guard(claim, attempt).await;
             sign_in.map(|sign_in| sign_in.caller).map_err(|failure| desk.fail(failure))
         }
@@ -289,7 +292,7 @@ fn permitted(
     request: &Request<'_>,
     trail: &mut Trail,
 ) -> Result<Forward, Refusal> {
-    let decide = |operation| authorize(desk.registry, caller, operation, request.now);
+    let decide = |operation| authorize(desk.registry, caller, operation, desk.admitted, request.now);
     let (permit, route) = match (decide(desk.asked), desk.asked.without_mount()) {
         (Ok(permit), _) => (permit, route),
         (Err(denial), None) => return Err(desk.deny(denial)),

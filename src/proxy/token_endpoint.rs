@@ -43,7 +43,7 @@ pub(crate) async fn answer(
     if let Some(OwnToken { minted, scopes }) = own {
         return respond(&minted, &scopes);
     }
-    let granted = grant(&sign_in.caller.principal, &fields.scopes);
+    let granted = grant(&sign_in.caller.principal, &fields.scopes, request.admitted);
     let issued = authenticator.issue(request.registry, &sign_in, &granted, request.now).await;
     respond(&issued.map_err(|error| unminted(&error))?, &granted)
 }
@@ -114,11 +114,12 @@ async fn sign_in(
             return request.guard(authenticator, None, token_as_password(authenticator, request, &password)).await;
         }
         Login::Password { user, password } => {
-            let attempt = authenticator.by_password(registry, &user, &password, now);
+            let attempt =
+                async { authenticator.by_password(registry, &user, &password, now).await?.located(request.admitted) };
             return request.guard(authenticator, Some(&user), attempt).await.map(|sign_in| (sign_in, None));
         }
         Login::RefreshToken(token) => {
-            let attempt = async { authenticator.by_refresh_token(registry, &token, now) };
+            let attempt = async { authenticator.by_refresh_token(registry, &token, now)?.located(request.admitted) };
             return request.guard(authenticator, None, attempt).await.map(|sign_in| (sign_in, None));
         }
     };
@@ -131,16 +132,16 @@ async fn token_as_password(
     request: &OAuthRequest<'_>,
     token: &Secret,
 ) -> Result<(SignIn, Option<OwnToken>), Failure> {
-    let OAuthRequest { registry, now, .. } = *request;
+    let OAuthRequest { registry, admitted, now, .. } = *request;
     if let Ok(sign_in) = authenticator.by_refresh_token(registry, token, now) {
-        return Ok((sign_in, None));
+        return Ok((sign_in.located(admitted)?, None));
     }
     let failure = match authenticator.by_access_token_as_password(registry, token, now) {
-        Ok((caller, own)) => return Ok((caller.into(), Some(own))),
+        Ok((caller, own)) => return Ok((SignIn::from(caller).located(admitted)?, Some(own))),
         Err(failure) => failure,
     };
-    let sign_in = authenticator.or_by_provider_token(failure, registry, token, now).await;
-    sign_in.map(|sign_in| (sign_in, None))
+    let sign_in = authenticator.or_by_provider_token(failure, registry, token, now).await?;
+    Ok((sign_in.located(admitted)?, None))
 }
 
 /// The answer that every client family can read: both names of the token, and when it ends.

@@ -17,9 +17,9 @@ use super::origin::At;
 mod network;
 
 pub use network::{
-    ConnectionStatus, EndpointMatchDocument, IpRuleDocument, NetworkAction, NetworkRuleBypassOptions,
-    NetworkRuleSetDocument, PrivateEndpointConnectionDocument, PublicNetworkAccess, VirtualNetworkAction,
-    VirtualNetworkMatchDocument, VirtualNetworkRuleDocument,
+    ConnectionStatus, EndpointMatchDocument, IpRuleDocument, NetworkAction, NetworkConditionDocument,
+    NetworkRuleBypassOptions, NetworkRuleSetDocument, PrivateEndpointConnectionDocument, PublicNetworkAccess,
+    VirtualNetworkAction, VirtualNetworkMatchDocument, VirtualNetworkRuleDocument,
 };
 
 /// All that one policy is made of, wherever it was written.
@@ -246,6 +246,9 @@ pub struct ScopeMapDocument {
     /// `metadata/read`, `metadata/write`). Wildcards add up.
     #[serde(default)]
     pub repositories: BTreeMap<At<String>, Vec<At<String>>>,
+    /// From where it counts. Default: from wherever the network rules admit.
+    #[serde(default)]
+    pub networks: Option<NetworkConditionDocument>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -274,6 +277,9 @@ pub struct TokenDocument {
     /// Any number, with names of their own: 1 to 50 letters, digits, `.`, `_` and `-`.
     #[serde(default)]
     pub additional_passwords: Vec<At<PasswordDocument>>,
+    /// From where it counts. Default: from wherever the network rules admit.
+    #[serde(default)]
+    pub networks: Option<NetworkConditionDocument>,
 }
 
 /// An `OpenID` Connect provider, a Kubernetes cluster, or whatever else signs JWTs about its subjects.
@@ -383,6 +389,9 @@ pub struct IdentityDocument {
     /// `matches` has to say what that provider's token says of it.
     #[serde(default)]
     pub verified_by: Option<At<String>>,
+    /// From where it counts. Default: from wherever the network rules admit.
+    #[serde(default)]
+    pub networks: Option<NetworkConditionDocument>,
 }
 
 /// What a provider must say.
@@ -413,6 +422,9 @@ pub struct RoleAssignmentDocument {
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub repositories: Option<At<Vec<At<String>>>>,
+    /// From where it counts. Default: from wherever the network rules admit.
+    #[serde(default)]
+    pub networks: Option<NetworkConditionDocument>,
 }
 
 /// What an identity may do on every registry, those that come later too. `Owner`, `Contributor` and `Reader` are so of the
@@ -428,4 +440,7 @@ pub struct InstallationAssignmentDocument {
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub repositories: Option<At<Vec<At<String>>>>,
+    /// From where it counts. Default: from wherever the network rules admit.
+    #[serde(default)]
+    pub networks: Option<NetworkConditionDocument>,
 }

@@ -57,6 +57,23 @@ pub struct IpRuleDocument {
     pub name: Option<At<String>>,
 }
 
+/// From where a token, an identity, a scope map or a role assignment counts. The network rules come first, and this never
+/// admits what they refuse.
+///
+/// An entry is an IPv4 or IPv6 address or CIDR range, `private endpoint NAME`, `any private endpoint` or
+/// `virtual network NAME`. Addresses and ranges never hold a source behind a private endpoint.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkConditionDocument {
+    /// From these networks only. Default: from all.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub allow: Option<At<Vec<At<String>>>>,
+    /// Not from these, whatever `allow` says.
+    #[serde(default)]
+    pub deny: Option<At<Vec<At<String>>>>,
+}
+
 /// A virtual network whose sources are admitted while public access is on.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -17,6 +17,7 @@ use super::credential::CredentialId;
 use super::decide::{Caller, Denial, Granted, decide};
 use super::identity::{Identity, IdentityKind};
 use super::nearest::nearest;
+use super::network::{Admitted, Place, Refused};
 use super::principal::{Password, Principal};
 use super::registry::Registry;
 use super::snapshot::PolicySnapshot;
@@ -69,20 +70,21 @@ pub fn explain(
     let registry = policy.registry_named(registry).ok_or_else(|| missing("registry", registry, known))?;
     let mut steps = Vec::new();
     let admitted = network::admit(registry, question, &mut steps)?;
+    let place = admitted.as_ref().map_or_else(Refused::place, Admitted::place);
     let decided = if question.who == Who::Unknown {
         Ok(ADMITTED.to_owned())
     } else {
         caller(registry, &question.who, now, &mut steps)?.and_then(|caller| {
-            let permit = decide(registry, &caller, &question.what.operation, now, &mut steps);
+            let permit = decide(registry, &caller, &question.what.operation, (place, now), &mut steps);
             permit
                 .map(|permit| permit.rule().to_string())
-                .map_err(|denial| (denial, becomes_upload(registry, &caller, &question.what, now)))
+                .map_err(|denial| (denial, becomes_upload(registry, &caller, &question.what, (place, now))))
         })
     };
-    let (allowed, code, reason, instead) = match (admitted, decided) {
-        (Err(reason), _) => (false, NETWORK_REFUSED, reason, None),
-        (Ok(()), Err((denial, instead))) => (false, denial.code(), denial.to_string(), instead),
-        (Ok(()), Ok(rule)) => (true, "permitted", rule, None),
+    let (allowed, code, reason, instead) = match (&admitted, decided) {
+        (Err(refused), _) => (false, NETWORK_REFUSED, refused.reason().to_string(), None),
+        (Ok(_), Err((denial, instead))) => (false, denial.code(), denial.to_string(), instead),
+        (Ok(_), Ok(rule)) => (true, "permitted", rule, None),
     };
     Ok(Explanation {
         allowed,
@@ -99,9 +101,14 @@ pub fn explain(
 }
 
 /// What a denied mount becomes, if it may.
-fn becomes_upload(registry: &Registry, caller: &Caller, asked: &Asked, now: Timestamp) -> Option<&'static str> {
+fn becomes_upload(
+    registry: &Registry,
+    caller: &Caller,
+    asked: &Asked,
+    from: (&Place, Timestamp),
+) -> Option<&'static str> {
     let plain = asked.operation.without_mount()?;
-    decide(registry, caller, &plain, now, &mut Unnoted).ok()?;
+    decide(registry, caller, &plain, from, &mut Unnoted).ok()?;
     Some("the mount becomes a plain upload, which is permitted")
 }
 

@@ -8,13 +8,14 @@ use super::missing;
 use super::question::{Question, Via};
 use super::step::{Stage, Step, StepEffect};
 use crate::policy::network::{
-    Effect, EndpointMark, EndpointMatch, IpRule, Network, Reason, Source, SourceAddress, VirtualNetworkMatch,
+    Admitted, Effect, EndpointMark, EndpointMatch, IpRule, Network, Reason, Refused, Source, SourceAddress,
+    VirtualNetworkMatch,
 };
 use crate::policy::origin::Origin;
 use crate::policy::properties::Setting;
 use crate::policy::registry::Registry;
 
-/// Whether the network rules admit whoever asks, and if not the sentence that says why; what was considered goes into `steps`.
+/// Whether the network rules admit whoever asks; what was considered goes into `steps`.
 ///
 /// # Errors
 /// A sentence, when the registry has no such private endpoint connection or virtual network rule.
@@ -22,7 +23,7 @@ pub(super) fn admit(
     registry: &Registry,
     question: &Question,
     steps: &mut Vec<Step>,
-) -> Result<Result<(), String>, String> {
+) -> Result<Result<Admitted, Refused>, String> {
     let (network, listener) = network_of(registry, &question.via)?;
     let source = Source::public(question.source).on(&listener).behind(&network);
     Ok(decided(registry, source, steps))
@@ -55,7 +56,7 @@ fn network_of(registry: &Registry, via: &Via) -> Result<(Network, Arc<str>), Str
     }
 }
 
-fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Result<(), String> {
+fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Result<Admitted, Refused> {
     let admitted = registry.network.admit(source);
     let reason = match &admitted {
         Ok(admitted) => admitted.reason(),
@@ -74,7 +75,7 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
         Reason::PrivateEndpoint(connection) => {
             let title = format!("private endpoint connection `{}`", connection.name);
             steps.push(Step::new(Stage::Network, title, &connection.origin, verdict, connection.status.to_string()));
-            return admitted.map(|_| ()).map_err(|refused| refused.reason().to_string());
+            return admitted;
         }
         Reason::UnknownEndpoint(_) => {
             steps.push(Step::new(
@@ -84,7 +85,7 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
                 verdict,
                 reason.to_string(),
             ));
-            return admitted.map(|_| ()).map_err(|refused| refused.reason().to_string());
+            return admitted;
         }
     }
     let set = registry.properties();
@@ -116,7 +117,7 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
         if default { reason.to_string() } else { "not asked".to_owned() }
     );
     steps.push(Step::new(Stage::Network, "defaultAction", &place(&set.default_action), effect(default), says));
-    admitted.map(|_| ()).map_err(|refused| refused.reason().to_string())
+    admitted
 }
 
 /// Where a property is declared.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::{Effect, EndpointMark, MatchedRule, Network, PrivateEndpointConnection, Source, VirtualNetworkRule};
+use super::{
+    Effect, EndpointMark, MatchedRule, Network, PrivateEndpointConnection, Source, SourceAddress, VirtualNetworkRule,
+};
 
 /// What decided. `Display` is the line that the audit log prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +48,18 @@ impl fmt::Display for Reason {
 #[must_use]
 pub struct Admitted {
     pub(super) reason: Reason,
+    pub(super) place: Place,
 }
 
 impl Admitted {
     /// What let it in.
     pub fn reason(&self) -> &Reason {
         &self.reason
+    }
+
+    /// Where it comes from.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 }
 
@@ -60,12 +68,42 @@ impl Admitted {
 #[must_use]
 pub struct Refused {
     pub(super) reason: Reason,
+    pub(super) place: Place,
 }
 
 impl Refused {
     /// What kept it out.
     pub fn reason(&self) -> &Reason {
         &self.reason
+    }
+
+    /// Where it comes from.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+/// Where a source comes from, in the words of the rules that decided about it: what network conditions look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub address: SourceAddress,
+    pub class: NetworkClass,
+}
+
+impl Place {
+    /// Of `source`, about which this decided.
+    #[inline]
+    pub(super) fn of(source: Source<'_>, reason: &Reason) -> Self {
+        Self { address: source.address, class: NetworkClass::of(source, reason) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.class {
+            NetworkClass::Public => self.address.fmt(f),
+            class => write!(f, "{} over {class}", self.address),
+        }
     }
 }
 
@@ -83,13 +121,19 @@ pub enum NetworkClass {
 
 impl NetworkClass {
     /// Of `source`, about which this decided.
-    pub fn of(source: Source<'_>, reason: &Reason) -> Self {
+    #[inline]
+    fn of(source: Source<'_>, reason: &Reason) -> Self {
         match (reason, source.network) {
             (Reason::PrivateEndpoint(connection), _) => Self::PrivateEndpoint(Arc::clone(&connection.name)),
             (Reason::VirtualNetwork(rule), _) => Self::VirtualNetwork(Arc::clone(&rule.name)),
             (_, Network::PrivateEndpoint(mark)) => Self::UnknownEndpoint(mark.clone()),
             (_, Network::Public) => Self::Public,
         }
+    }
+
+    /// Whether a source came through a private endpoint, so that its address is one of somebody's private network.
+    pub const fn is_private_endpoint(&self) -> bool {
+        matches!(self, Self::PrivateEndpoint(_) | Self::UnknownEndpoint(_))
     }
 }
 

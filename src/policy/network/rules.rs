@@ -9,8 +9,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{
-    Admitted, EndpointMark, Network, NetworkTable, PrivateEndpoints, Reason, Refused, Source, VirtualNetworkRule,
-    VirtualNetworks, parse_network,
+    Admitted, EndpointMark, Network, NetworkTable, Place, PrivateEndpoints, Reason, Refused, Source,
+    VirtualNetworkRule, VirtualNetworks, parse_network,
 };
 use crate::policy::document::{ConnectionStatus, IpRuleDocument, NetworkAction, PublicNetworkAccess};
 use crate::policy::origin::Origin;
@@ -192,9 +192,10 @@ impl NetworkRules {
             Network::Public => self.decide_public(source),
             Network::PrivateEndpoint(mark) => self.decide_endpoint(source, mark),
         };
+        let place = Place::of(source, &reason);
         match effect {
-            Effect::Allow => Ok(Admitted { reason }),
-            Effect::Deny => Err(Refused { reason }),
+            Effect::Allow => Ok(Admitted { reason, place }),
+            Effect::Deny => Err(Refused { reason, place }),
         }
     }
 
