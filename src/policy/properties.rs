@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess};
+use super::document::{EndpointProtocol, ExportStatus, NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess};
 use super::origin::{At, Origin};
 use super::pattern::RepositoryPattern;
 use super::stored::{StoredIpRule, StoredRegistry};
@@ -38,6 +38,9 @@ pub struct Properties {
     pub ip_rules: Setting<Arc<[StoredIpRule]>>,
     pub network_rule_bypass_options: Setting<NetworkRuleBypassOptions>,
     pub data_endpoint_enabled: Setting<bool>,
+    pub endpoint_protocol: Setting<EndpointProtocol>,
+    /// Disabled, it ends what trusted services may take away (B.4-13).
+    pub export_policy: Setting<ExportStatus>,
 }
 
 /// What a file says about them.
@@ -51,6 +54,8 @@ pub(super) struct DeclaredProperties {
     pub(super) ip_rules: Option<At<Arc<[StoredIpRule]>>>,
     pub(super) network_rule_bypass_options: Option<At<NetworkRuleBypassOptions>>,
     pub(super) data_endpoint_enabled: Option<At<bool>>,
+    pub(super) endpoint_protocol: Option<At<EndpointProtocol>>,
+    pub(super) export_policy: Option<At<ExportStatus>>,
 }
 
 /// The lists of a [`StoredRegistry`], compiled and shared.
@@ -93,6 +98,8 @@ impl Properties {
             ip_rules: merged!("ipRules", ip_rules, lists.ip_rules),
             network_rule_bypass_options: merged!("networkRuleBypassOptions", network_rule_bypass_options),
             data_endpoint_enabled: merged!("dataEndpointEnabled", data_endpoint_enabled),
+            endpoint_protocol: merged!("endpointProtocol", endpoint_protocol),
+            export_policy: merged!("exportPolicy", export_policy),
         };
         (merged, overruled)
     }

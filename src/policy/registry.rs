@@ -269,6 +269,7 @@ fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules
         (None, None) => Some(Arc::new(IpRules::default())),
     };
     let network = NetworkRules::new(properties.public_network_access.value, properties.default_action.value, rules)
+        .with_protocol(properties.endpoint_protocol.value)
         .with_endpoints(Arc::clone(&declared.endpoints))
         .with_virtual_networks(Arc::clone(&declared.virtual_networks));
     let passwords = declared.admin.as_ref().map_or(&set.admin_passwords, |admin| &admin.value);

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::credential::{CredentialId, PrincipalId};
-use super::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus};
+use super::document::{
+    EndpointProtocol, ExportStatus, NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus,
+};
 use super::identity::{Guid, IdentityKind};
 use crate::clock::Timestamp;
 use crate::secret::Sealed;
@@ -28,6 +30,10 @@ pub struct StoredRegistry {
     pub default_action: Option<NetworkAction>,
     pub ip_rules: Option<Vec<StoredIpRule>>,
     pub data_endpoint_enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_protocol: Option<EndpointProtocol>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export_policy: Option<ExportStatus>,
     /// `Basic`, `Standard` or `Premium`: a word that is kept for clients and limits nothing.
     pub sku: Option<String>,
     pub tags: BTreeMap<String, String>,

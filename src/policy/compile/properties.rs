@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::policy::document::{IpRuleDocument, RegistryDocument};
+use crate::policy::document::{ExportStatus, IpRuleDocument, PublicNetworkAccess, RegistryDocument};
 use crate::policy::network::IpRules;
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
@@ -16,6 +16,12 @@ pub(super) fn declared(document: &RegistryDocument, problems: &mut Problems) -> 
         let what = "`dataEndpointEnabled` is not available in this version";
         problems.push(Problem::new(&enabled.origin, what).hint("remove it, or set it to false"));
     }
+    let export_policy = document.export_policy.as_ref().map(|policy| policy.status.clone());
+    let closed = document.public_network_access.as_ref().is_some_and(|one| one.value == PublicNetworkAccess::Disabled);
+    if let Some(status) = export_policy.as_ref().filter(|status| status.value == ExportStatus::Disabled && !closed) {
+        let what = "`exportPolicy` can only be disabled where public network access is";
+        problems.push(Problem::new(&status.origin, what).hint("write `publicNetworkAccess: Disabled` beside it"));
+    }
     let rules = document.network_rule_set.ip_rules.as_ref();
     DeclaredProperties {
         admin_user_enabled: document.admin_user_enabled.clone(),
@@ -26,6 +32,8 @@ pub(super) fn declared(document: &RegistryDocument, problems: &mut Problems) -> 
         ip_rules: rules.map(|rules| At::new(rules.iter().map(written).collect(), rules.origin.clone())),
         network_rule_bypass_options: document.network_rule_bypass_options.clone(),
         data_endpoint_enabled: document.data_endpoint_enabled.clone(),
+        endpoint_protocol: document.endpoint_protocol.clone(),
+        export_policy,
     }
 }
 

@@ -17,9 +17,10 @@ use super::origin::At;
 mod network;
 
 pub use network::{
-    ConnectionStatus, EndpointMatchDocument, IpRuleDocument, NetworkAction, NetworkConditionDocument,
-    NetworkRuleBypassOptions, NetworkRuleSetDocument, PrivateEndpointConnectionDocument, PublicNetworkAccess,
-    VirtualNetworkAction, VirtualNetworkMatchDocument, VirtualNetworkRuleDocument,
+    ConnectionStatus, EndpointMatchDocument, EndpointProtocol, ExportPolicyDocument, ExportStatus, IpRuleDocument,
+    NetworkAction, NetworkConditionDocument, NetworkRuleBypassOptions, NetworkRuleSetDocument,
+    PrivateEndpointConnectionDocument, PublicNetworkAccess, VirtualNetworkAction, VirtualNetworkMatchDocument,
+    VirtualNetworkRuleDocument,
 };
 
 /// All that one policy is made of, wherever it was written.
@@ -80,6 +81,12 @@ pub struct RegistryDocument {
     /// `Enabled` unless set.
     #[serde(default)]
     pub public_network_access: Option<At<PublicNetworkAccess>>,
+    /// `IPv4AndIPv6` unless set: the listeners' addresses say which of them there are.
+    #[serde(default)]
+    pub endpoint_protocol: Option<At<EndpointProtocol>>,
+    /// `enabled` unless set.
+    #[serde(default)]
+    pub export_policy: Option<ExportPolicyDocument>,
     #[serde(default)]
     pub network_rule_set: NetworkRuleSetDocument,
     /// Whether declared trusted services may pass the network rules. `AzureServices` unless set.

@@ -64,9 +64,11 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
     };
     let verdict = if admitted.is_ok() { StepEffect::Allows } else { StepEffect::Denies };
     let effect = |decided: bool| if decided { verdict } else { StepEffect::Nothing };
-    let (mut access, mut unreadable, mut default, mut matched, mut virtual_network) = (false, false, false, None, None);
+    let (mut access, mut only_v4, mut unreadable, mut default) = (false, false, false, false);
+    let (mut matched, mut virtual_network) = (None, None);
     match reason {
         Reason::PublicAccessDisabled => access = true,
+        Reason::OnlyV4 => only_v4 = true,
         Reason::RulesUnreadable => unreadable = true,
         Reason::Rule(rule) => matched = Some(&**rule),
         Reason::VirtualNetwork(rule) => virtual_network = Some(rule),
@@ -92,6 +94,10 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
     let says = if access { "Disabled: no public address is admitted, whatever the rules say" } else { "Enabled" };
     let public = &set.public_network_access;
     steps.push(Step::new(Stage::Network, "publicNetworkAccess", &place(public), effect(access), says));
+    if only_v4 {
+        let says = "IPv4: no public IPv6 address is admitted, whatever the rules say";
+        steps.push(Step::new(Stage::Network, "endpointProtocol", &place(&set.endpoint_protocol), verdict, says));
+    }
     if unreadable {
         steps.push(Step::new(Stage::Network, "ipRules", &place(&set.ip_rules), verdict, reason.to_string()));
     }

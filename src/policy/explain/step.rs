@@ -93,6 +93,8 @@ impl Step {
 
     /// What the network conditions of the principal, or of each of its identities, say.
     pub(in crate::policy) fn conditions(registry: &Registry, principal: &Principal, at: &Place) -> Vec<Self> {
+        // Of several identities one that does not count denies nothing.
+        let denies = if principal.counts_at(at).is_ok() { StepEffect::Nothing } else { StepEffect::Denies };
         let step = |(name, networks): (&Arc<str>, &NetworkCondition)| {
             let place = match principal {
                 Principal::Identity(_) => registry.identities().named(name).map(|one| one.origin.clone()),
@@ -101,7 +103,7 @@ impl Step {
             let place = place.unwrap_or_else(|| self::place(registry, principal));
             let (effect, says) = match networks.check(at) {
                 Ok(()) => (StepEffect::Nothing, format!("it may come from {at}")),
-                Err(out) => (StepEffect::Denies, format!("it {out}")),
+                Err(out) => (denies, format!("it {out}")),
             };
             Self::new(Stage::Credential, format!("networks of {name}"), &place, effect, says)
         };

@@ -15,6 +15,8 @@ pub enum Reason {
     /// Public network access is switched off for this registry, so its IP rules do not count (S2-10), and neither do its
     /// virtual networks (B.3-9).
     PublicAccessDisabled,
+    /// A public IPv6 address, and the registry's endpoint is one for IPv4.
+    OnlyV4,
     /// What the store has as rules, or the whole registry's record, cannot be read; none of it may be left out.
     RulesUnreadable,
     /// This rule has the longest prefix that holds the address.
@@ -33,6 +35,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PublicAccessDisabled => f.write_str("publicNetworkAccess is Disabled"),
+            Self::OnlyV4 => f.write_str("endpointProtocol is IPv4, and this is an IPv6 address"),
             Self::RulesUnreadable => f.write_str("what the store has as network rules cannot be read"),
             Self::Rule(rule) => rule.fmt(f),
             Self::VirtualNetwork(rule) => rule.fmt(f),
@@ -122,7 +125,7 @@ pub enum NetworkClass {
 impl NetworkClass {
     /// Of `source`, about which this decided.
     #[inline]
-    fn of(source: Source<'_>, reason: &Reason) -> Self {
+    pub(super) fn of(source: Source<'_>, reason: &Reason) -> Self {
         match (reason, source.network) {
             (Reason::PrivateEndpoint(connection), _) => Self::PrivateEndpoint(Arc::clone(&connection.name)),
             (Reason::VirtualNetwork(rule), _) => Self::VirtualNetwork(Arc::clone(&rule.name)),
