@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a measurement may stop")]
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use seawall::current::Current;
 use seawall::oci::{Endpoint, parse};
 use seawall::policy::document::{PolicyDocument, RegistryDocuments};
 use seawall::policy::limits::{Category, LoginLimits};
-use seawall::policy::network::SourceAddress;
+use seawall::policy::network::{Admitted, Source, SourceAddress};
 use seawall::policy::problem::Problems;
 use seawall::policy::{Caller, Operation, Registry, authorize};
 use seawall::provider::{Described, PolicyProvider, reader, yaml};
@@ -37,6 +38,7 @@ struct Desk {
     registry: Arc<Registry>,
     caller: Caller,
     operation: Operation,
+    admitted: Admitted,
     rates: Rates,
     clock: SystemClock,
 }
@@ -61,6 +63,7 @@ impl Desk {
         let desk = Self {
             caller: Caller::anonymous(&registry),
             operation: Operation::of(parsed.method, &route),
+            admitted: registry.network.admit(Source::public(IpAddr::from([192, 0, 2, 1]))).unwrap(),
             registry,
             rates: Rates::new(Arc::new(Metrics::new().unwrap())),
             clock: SystemClock,
@@ -71,7 +74,7 @@ impl Desk {
 
     fn decide(&self) -> bool {
         let now = self.clock.now();
-        authorize(black_box(&self.registry), black_box(&self.caller), &self.operation, now).is_ok()
+        authorize(black_box(&self.registry), black_box(&self.caller), &self.operation, &self.admitted, now).is_ok()
     }
 
     fn decide_within_limits(&self) -> bool {

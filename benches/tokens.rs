@@ -13,6 +13,7 @@
 )]
 
 use std::fs;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,8 +23,9 @@ use seawall::current::Current;
 use seawall::oci::{Endpoint, parse};
 use seawall::policy::credential::{CredentialId, PrincipalId, Verifier};
 use seawall::policy::document::{PolicyDocument, RegistryDocuments, TokenStatus};
+use seawall::policy::network::Source;
 use seawall::policy::problem::Problems;
-use seawall::policy::stored::{StoredPassword, StoredScopeMap, StoredToken};
+use seawall::policy::stored::{StoredNetworks, StoredPassword, StoredScopeMap, StoredToken};
 use seawall::policy::{Caller, Granted, Operation, authorize};
 use seawall::provider::{Described, PolicyProvider, reader, yaml};
 use seawall::secret::{HashKey, Secret};
@@ -178,6 +180,7 @@ impl House {
             additional_scope_maps: Vec::new(),
             status,
             passwords: vec![password("password1"), password("password2")],
+            networks: StoredNetworks::default(),
             creation_date: Timestamp::UNIX_EPOCH,
         };
         change(Kind::Token, name, Object::Token(token))
@@ -211,10 +214,11 @@ impl House {
             }
             let policy = self.current.load().unwrap();
             let registry = policy.registry_for_host("registry.example.com").unwrap();
+            let admitted = registry.network.admit(Source::public(IpAddr::from([192, 0, 2, 1]))).unwrap();
             let principal = registry.principal(*id).unwrap();
             let credential = principal.passwords().first().map(|password| password.id);
             let caller = Caller { principal, credential, granted: Granted::Everything };
-            authorize(registry, &caller, &operation, Timestamp::UNIX_EPOCH).unwrap();
+            authorize(registry, &caller, &operation, &admitted, Timestamp::UNIX_EPOCH).unwrap();
             drop(policy);
             let now = SystemClock.ticks();
             rounds.note(now.saturating_sub(last));
@@ -237,7 +241,12 @@ fn scope_map(number: u64, rules: usize) -> Change {
         _ => format!("repositories/team-{number}/project-{rule}/content/write"),
     };
     let actions = (0..rules).map(rule).collect();
-    let map = StoredScopeMap { description: String::new(), actions, creation_date: Timestamp::UNIX_EPOCH };
+    let map = StoredScopeMap {
+        description: String::new(),
+        actions,
+        networks: StoredNetworks::default(),
+        creation_date: Timestamp::UNIX_EPOCH,
+    };
     change(Kind::ScopeMap, map_name(number), Object::ScopeMap(map))
 }
 

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::policy::Caller;
+use super::Failure;
 use crate::policy::credential::PrincipalId;
 use crate::policy::identity::Assertion;
+use crate::policy::network::Place;
+use crate::policy::{self, Caller};
 use crate::secret::HashKey;
 
 /// The longest JSON text of what a token keeps of an assertion.
@@ -22,6 +24,17 @@ pub struct SignIn {
     pub caller: Caller,
     /// `None` for whoever has a password of ours.
     pub assertion: Option<Arc<Assertion>>,
+}
+
+impl SignIn {
+    /// The same, if he may come from `place`.
+    ///
+    /// # Errors
+    /// A denial. To be asked before a login counts as one that succeeded: it must not tell that a password was right.
+    pub fn located(self, place: &Place) -> Result<Self, Failure> {
+        policy::located(&self.caller.principal, place)?;
+        Ok(self)
+    }
 }
 
 impl From<Caller> for SignIn {

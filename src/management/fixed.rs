@@ -7,18 +7,18 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
+use super::models::Word;
+use crate::policy::document::ExportStatus;
 
 /// What every registry shows (requirements B.15).
 pub(super) fn properties() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         ("dataEndpointHostNames", json!([])),
         ("encryption", json!({ "status": "disabled" })),
-        ("endpointProtocol", json!("IPv4")),
         (
             "policies",
             json!({
                 "azureADAuthenticationAsArmPolicy": { "status": "enabled" },
-                "exportPolicy": { "status": "enabled" },
                 "quarantinePolicy": { "status": "disabled" },
                 "retentionPolicy": { "days": 7, "status": "disabled" },
                 "softDeletePolicy": { "retentionDays": 7, "status": "disabled" },
@@ -29,6 +29,15 @@ pub(super) fn properties() -> BTreeMap<&'static str, Value> {
         ("roleAssignmentMode", json!("LegacyRegistryPermissions")),
         ("zoneRedundancy", json!("Disabled")),
     ])
+}
+
+/// The same with the one policy that has several values.
+pub(super) fn shown(export: ExportStatus) -> BTreeMap<&'static str, Value> {
+    let mut properties = properties();
+    if let Some(Value::Object(policies)) = properties.get_mut("policies") {
+        policies.insert("exportPolicy".to_owned(), json!({ "status": Word(export) }));
+    }
+    properties
 }
 
 /// Whether what was sent asks for nothing that cannot be.
@@ -68,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_may_be_sent_back_and_nothing_else() {
-        check(&json!({ "properties": properties() })).unwrap();
+        check(&json!({ "properties": shown(ExportStatus::Disabled) })).unwrap();
         let harmless = json!({
             "tags": { "a": "b" },
             "properties": {

@@ -7,6 +7,7 @@ use http::StatusCode;
 use super::call::{Answer, Call};
 use super::error::ApiError;
 use super::models::{IdentityProperties, IdentityResource, IdentityUpdate, List, Moment, Word};
+use super::networks;
 use super::principals::{
     Described, Item, check_new, checked_rules, declared, declared_rules, find, key, made, not_found, page,
     refuse_declared, shown_rules, tenant,
@@ -96,8 +97,12 @@ impl Sent {
             return Err(ApiError::invalid("properties.identityType", message));
         }
         let snapshot = call.snapshot()?;
+        let networks = networks::Sent::read(properties.networks)?;
         let matches = properties.matches.map(|rules| checked_rules(&snapshot, rules)).transpose()?;
-        Ok(Self { kind, described: Described { matches, status: properties.status.map(|word| word.0), tags } })
+        Ok(Self {
+            kind,
+            described: Described { matches, status: properties.status.map(|word| word.0), networks, tags },
+        })
     }
 }
 
@@ -118,6 +123,7 @@ fn declared_resource(call: &Call, identity: &Identity) -> IdentityResource {
         matches: declared_rules(identity),
         status: Word(identity.status),
         creation_date: None,
+        networks: networks::declared(identity.networks.as_deref()),
         declared_in: Some(identity.origin.to_string()),
     };
     resource(call, &identity.name, BTreeMap::new(), properties)
@@ -132,6 +138,7 @@ fn stored_resource(call: &Call, name: &str, identity: StoredIdentity) -> Identit
         matches: shown_rules(identity.matches),
         status: Word(identity.status),
         creation_date: Some(Moment(identity.creation_date)),
+        networks: networks::shown(identity.networks),
         declared_in: None,
     };
     resource(call, name, identity.tags, properties)

@@ -19,6 +19,7 @@ mod keys;
 mod limits;
 mod lists;
 mod models;
+mod networks;
 mod openapi;
 mod owner;
 mod passwords;

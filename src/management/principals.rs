@@ -10,6 +10,7 @@ use super::call::{Answer, Call};
 use super::error::ApiError;
 use super::lists;
 use super::models::MatchRule;
+use super::networks;
 use super::scope_maps::{deleted, refuse_other_case};
 use super::tokens::random_id;
 use super::write::{self, Change, read};
@@ -19,7 +20,7 @@ use crate::policy::document::TokenStatus;
 use crate::policy::identity::{Guid, Identity, IdentityKind};
 use crate::policy::names;
 use crate::policy::origin::Origin;
-use crate::policy::stored::{StoredClaimRule, StoredIdentity, StoredRoleAssignment};
+use crate::policy::stored::{StoredClaimRule, StoredIdentity, StoredNetworks, StoredRoleAssignment};
 use crate::policy::{self, PolicySnapshot};
 use crate::store::{Expected, Kind, ObjectKey, Revision, Write};
 
@@ -134,6 +135,7 @@ fn new(call: &Call, kind: IdentityKind) -> Result<StoredIdentity, ApiError> {
         secrets: Vec::new(),
         verified_by: None,
         status: TokenStatus::Enabled,
+        networks: StoredNetworks::default(),
         tags: BTreeMap::new(),
         creation_date: call.now,
     })
@@ -147,6 +149,7 @@ fn random_guid() -> Result<Guid, ApiError> {
 pub(super) struct Described {
     pub(super) matches: Option<Vec<StoredClaimRule>>,
     pub(super) status: Option<TokenStatus>,
+    pub(super) networks: networks::Sent,
     pub(super) tags: Option<BTreeMap<String, String>>,
 }
 
@@ -162,6 +165,7 @@ impl Described {
         if let Some(status) = self.status {
             identity.status = status;
         }
+        self.networks.apply_to(&mut identity.networks);
         if let Some(tags) = &self.tags {
             identity.tags.clone_from(tags);
         }

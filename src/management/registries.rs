@@ -18,6 +18,7 @@ use super::models::{
 use super::repositories;
 use super::trusted;
 use super::write::{Change, modify, read};
+use crate::policy::document::{ExportStatus, PublicNetworkAccess};
 use crate::policy::manage::ManagementAction;
 use crate::policy::names;
 use crate::policy::network::{check_rule, check_rule_name};
@@ -189,6 +190,9 @@ fn apply(registry: &Registry, sent: &RegistryUpdateProperties, stored: &mut Stor
         sent.data_endpoint_enabled,
         &mut stored.data_endpoint_enabled,
     )?;
+    let protocol = sent.endpoint_protocol.map(|word| word.0);
+    set("endpointProtocol", &properties.endpoint_protocol, protocol, &mut stored.endpoint_protocol)?;
+    apply_export_policy(registry, sent, stored)?;
     let default_action = default_action.map(|word| word.0);
     set("networkRuleSet.defaultAction", &properties.default_action, default_action, &mut stored.default_action)?;
     let rules = ip_rules.map(|rules| with_names(rules, &rules_in_force(registry, stored)));
@@ -196,6 +200,27 @@ fn apply(registry: &Registry, sent: &RegistryUpdateProperties, stored: &mut Stor
     set("networkRuleSet.ipRules", &properties.ip_rules, rules.map(Arc::from), &mut kept)?;
     if let Some(rules) = kept {
         stored.ip_rules = Some(rules.to_vec());
+    }
+    Ok(())
+}
+
+/// Exports can only be forbidden where nobody comes in from public networks anyway (B.4-13), as in ACR.
+fn apply_export_policy(
+    registry: &Registry,
+    sent: &RegistryUpdateProperties,
+    stored: &mut StoredRegistry,
+) -> Result<(), ApiError> {
+    const NAME: &str = "policies.exportPolicy.status";
+    let properties = registry.properties();
+    let export = sent.policies.as_ref().and_then(|policies| policies.export_policy.as_ref()?.status).map(|word| word.0);
+    set(NAME, &properties.export_policy, export, &mut stored.export_policy)?;
+    let access = in_force(&properties.public_network_access, stored.public_network_access.as_ref());
+    let status = in_force(&properties.export_policy, stored.export_policy.as_ref());
+    let is_touched = export.is_some() || sent.public_network_access.is_some();
+    if is_touched && status == ExportStatus::Disabled && access == PublicNetworkAccess::Enabled {
+        let message = "the export policy can only be disabled while public network access is: set both, with \
+                       `--allow-exports false --public-network-enabled false`, or enable both";
+        return Err(ApiError::invalid(&format!("properties.{NAME}"), message));
     }
     Ok(())
 }
@@ -299,7 +324,8 @@ fn resource(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -
             ip_rules: rules_in_force(registry, stored).into_iter().map(rule).collect(),
         },
         data_endpoint_enabled: in_force(&set.data_endpoint_enabled, stored.data_endpoint_enabled.as_ref()),
-        fixed: fixed::properties(),
+        endpoint_protocol: Word(in_force(&set.endpoint_protocol, stored.endpoint_protocol.as_ref())),
+        fixed: fixed::shown(in_force(&set.export_policy, stored.export_policy.as_ref())),
         declared_in: registry.origin.to_string(),
         declared_properties: declared_properties(registry),
     };
@@ -319,6 +345,8 @@ fn declared_properties(registry: &Registry) -> BTreeMap<&'static str, String> {
         ("networkRuleSet.defaultAction", &set.default_action.declared),
         ("networkRuleSet.ipRules", &set.ip_rules.declared),
         ("dataEndpointEnabled", &set.data_endpoint_enabled.declared),
+        ("endpointProtocol", &set.endpoint_protocol.declared),
+        ("policies.exportPolicy.status", &set.export_policy.declared),
     ]
     .into_iter()
     .filter_map(|(name, declared)| Some((name, declared.as_ref()?.to_string())))

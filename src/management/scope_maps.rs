@@ -10,11 +10,12 @@ use super::error::{ApiError, ErrorDetail};
 use super::limits::{self, Countable};
 use super::lists::{self, Item};
 use super::models::{Ids, List, Moment, SUCCEEDED, ScopeMapProperties, ScopeMapResource, ScopeMapUpdate};
+use super::networks;
 use super::role_assignments::with_scope_map;
 use super::write::{self, Change, Changed, modify, read};
 use crate::policy::names::{self, SYSTEM_PREFIX};
 use crate::policy::principal::Token;
-use crate::policy::stored::StoredScopeMap;
+use crate::policy::stored::{StoredNetworks, StoredScopeMap};
 use crate::policy::{Registry, ScopeAction, ScopeMap};
 use crate::store::{Kind, Revision};
 
@@ -54,6 +55,7 @@ pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
     let sent = call.json::<ScopeMapUpdate>()?.properties;
     let description = checked_description(sent.description)?.unwrap_or_default();
     let actions = sent.actions.map(|actions| checked_actions(call, &actions)).transpose()?;
+    let sent_networks = networks::Sent::read(sent.networks)?;
     let actions = actions.ok_or_else(|| ApiError::invalid("properties.actions", "a scope map needs `actions`"))?;
     let place = key(&registry, Kind::ScopeMap, name);
     limits::check_one_more(call, &registry, Countable::ScopeMaps, &place).await?;
@@ -68,8 +70,11 @@ pub(super) async fn put(call: &Call) -> Result<Answer, ApiError> {
                 )
             })?;
         }
-        let creation_date = before.map_or(call.now, |before| before.creation_date);
-        Ok(Change::Put(StoredScopeMap { description: description.clone(), actions: actions.clone(), creation_date }))
+        let (creation_date, mut networks) = before
+            .map_or_else(|| (call.now, StoredNetworks::default()), |before| (before.creation_date, before.networks));
+        sent_networks.apply_to(&mut networks);
+        let (description, actions) = (description.clone(), actions.clone());
+        Ok(Change::Put(StoredScopeMap { description, actions, networks, creation_date }))
     };
     answer(call, &registry, modify(call, place, change).await?)
 }
@@ -80,9 +85,12 @@ pub(super) async fn update(call: &Call) -> Result<Answer, ApiError> {
     let sent = call.json::<ScopeMapUpdate>()?.properties;
     let description = checked_description(sent.description)?;
     let actions = sent.actions.map(|actions| checked_actions(call, &actions)).transpose()?;
+    let sent_networks = networks::Sent::read(sent.networks)?;
     let change = |before: Option<StoredScopeMap>| {
-        let before = before.ok_or_else(|| not_found(&registry, name))?;
+        let mut before = before.ok_or_else(|| not_found(&registry, name))?;
+        sent_networks.apply_to(&mut before.networks);
         Ok(Change::Put(StoredScopeMap {
+            networks: before.networks,
             description: description.clone().unwrap_or(before.description),
             actions: actions.clone().unwrap_or(before.actions),
             creation_date: before.creation_date,
@@ -223,6 +231,7 @@ fn declared_resource(ids: Ids<'_>, map: &ScopeMap) -> ScopeMapResource {
         creation_date: None,
         provisioning_state: SUCCEEDED,
         actions: map.scope_actions().map(|action| action.to_string()).collect(),
+        networks: networks::declared(map.networks.as_deref()),
         declared_in: (!map.system_defined).then(|| map.origin.to_string()),
     };
     resource(ids, &map.name, properties)
@@ -235,6 +244,7 @@ fn stored_resource(ids: Ids<'_>, name: &str, map: StoredScopeMap) -> ScopeMapRes
         creation_date: Some(Moment(map.creation_date)),
         provisioning_state: SUCCEEDED,
         actions: map.actions,
+        networks: networks::shown(map.networks),
         declared_in: None,
     };
     resource(ids, name, properties)

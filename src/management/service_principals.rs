@@ -12,6 +12,7 @@ use super::models::{
     GenerateSecret, GeneratedSecret, List, Moment, ServicePrincipalProperties, ServicePrincipalResource,
     ServicePrincipalUpdate, Word,
 };
+use super::networks;
 use super::passwords;
 use super::principals::{
     self, Described, Item, check_new, checked_rules, declared, declared_rules, find, key, made, page, refuse_declared,
@@ -176,10 +177,11 @@ impl Sent {
     fn read(call: &Call) -> Result<Self, ApiError> {
         let ServicePrincipalUpdate { properties, tags } = call.json()?;
         let snapshot = call.snapshot()?;
+        let networks = networks::Sent::read(properties.networks)?;
         let matches = properties.matches.map(|rules| checked_rules(&snapshot, rules)).transpose()?;
         let verified_by = properties.verified_by.map(|by| checked_provider(&snapshot, by)).transpose()?;
         let client_id = properties.client_id.map(|id| checked_client_id(call, &snapshot, &id)).transpose()?;
-        let described = Described { matches, status: properties.status.map(|word| word.0), tags };
+        let described = Described { matches, status: properties.status.map(|word| word.0), networks, tags };
         Ok(Self { client_id, verified_by, described })
     }
 
@@ -265,6 +267,7 @@ fn declared_resource(call: &Call, identity: &Identity, uses: &Uses) -> ServicePr
         verified_by: identity.verified_by.as_deref().map(str::to_owned),
         credentials: identity.secrets.iter().map(|secret| passwords::declared(secret, uses)).collect(),
         creation_date: None,
+        networks: networks::declared(identity.networks.as_deref()),
         declared_in: Some(identity.origin.to_string()),
     };
     resource(&identity.name, BTreeMap::new(), properties)
@@ -281,6 +284,7 @@ fn stored_resource(call: &Call, name: &str, identity: StoredIdentity, uses: &Use
         verified_by: identity.verified_by,
         credentials,
         creation_date: Some(Moment(identity.creation_date)),
+        networks: networks::shown(identity.networks),
         declared_in: None,
     };
     resource(name, identity.tags, properties)

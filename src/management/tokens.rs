@@ -13,6 +13,7 @@ use super::models::{
     Credentials, CredentialsUpdate, Ids, KeptPassword, List, Moment, SUCCEEDED, TokenProperties, TokenResource,
     TokenUpdate, TokenUpdateProperties, Word,
 };
+use super::networks;
 use super::passwords;
 use super::scope_maps::{deleted, exists, refuse_other_case};
 use super::uses::Uses;
@@ -22,7 +23,7 @@ use crate::policy::credential::{CredentialId, MalformedId};
 use crate::policy::document::TokenStatus;
 use crate::policy::names::{self, TOKEN_PASSWORDS};
 use crate::policy::principal::{self, Token};
-use crate::policy::stored::{StoredPassword, StoredToken};
+use crate::policy::stored::{StoredNetworks, StoredPassword, StoredToken};
 use crate::store::Kind;
 
 const TYPE: &str = "Microsoft.ContainerRegistry/registries/tokens";
@@ -109,16 +110,18 @@ struct Sent {
     additional_scope_maps: Option<Vec<String>>,
     status: Option<TokenStatus>,
     credentials: Option<CredentialsUpdate>,
+    networks: networks::Sent,
 }
 
 impl Sent {
     async fn read(call: &Call, registry: &Registry) -> Result<Self, ApiError> {
-        let TokenUpdateProperties { scope_map_id, status, credentials, additional_scope_map_ids } =
+        let TokenUpdateProperties { scope_map_id, status, credentials, additional_scope_map_ids, networks } =
             call.json::<TokenUpdate>()?.properties;
         if credentials.as_ref().and_then(|sent| sent.certificates.as_ref()).is_some_and(|list| !list.is_empty()) {
             let message = "certificates of tokens are not available in this version";
             return Err(ApiError::invalid("properties.credentials.certificates", message));
         }
+        let networks = networks::Sent::read(networks)?;
         let scope_map = match scope_map_id {
             None => None,
             Some(id) => Some(find_scope_map(call, registry, &id, "properties.scopeMapId").await?),
@@ -127,7 +130,7 @@ impl Sent {
             None => None,
             Some(ids) => Some(find_scope_maps(call, registry, &ids).await?),
         };
-        Ok(Self { scope_map, additional_scope_maps, status: status.map(|word| word.0), credentials })
+        Ok(Self { scope_map, additional_scope_maps, status: status.map(|word| word.0), credentials, networks })
     }
 
     /// Changes what the request names, passwords excepted.
@@ -141,6 +144,7 @@ impl Sent {
         if let Some(status) = self.status {
             token.status = status;
         }
+        self.networks.apply_to(&mut token.networks);
     }
 }
 
@@ -178,6 +182,7 @@ fn new(call: &Call, scope_map: &str) -> Result<StoredToken, ApiError> {
         additional_scope_maps: Vec::new(),
         status: TokenStatus::Enabled,
         passwords: Vec::new(),
+        networks: StoredNetworks::default(),
         creation_date: call.now,
     })
 }
@@ -258,6 +263,7 @@ fn declared_resource(ids: Ids<'_>, token: &Token, uses: &Uses) -> TokenResource 
         credentials: Credentials { certificates: [], passwords: shown(usual), additional_passwords: shown(further) },
         status: Word(token.status),
         additional_scope_map_ids: additional.iter().map(|name| ids.scope_map(name)).collect(),
+        networks: networks::declared(token.networks.as_deref()),
         declared_in: Some(token.origin.to_string()),
     };
     resource(ids, &token.name, properties)
@@ -272,6 +278,7 @@ fn stored_resource(ids: Ids<'_>, name: &str, token: &StoredToken, uses: &Uses) -
         credentials: Credentials { certificates: [], passwords, additional_passwords },
         status: Word(token.status),
         additional_scope_map_ids: token.additional_scope_maps.iter().map(|name| ids.scope_map(name)).collect(),
+        networks: networks::shown(token.networks.clone()),
         declared_in: None,
     };
     resource(ids, name, properties)

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::action::{Action, ActionSet};
+use super::conditions::OutOfNetworks;
 use super::credential::{CredentialId, PrincipalId};
 use super::explain::{Notes, Step, Unnoted};
+use super::network::{Admitted, Place};
 use super::operation::{Need, Operation};
 use super::origin::Origin;
 use super::principal::{NotAccepted, Principal, Right};
@@ -151,6 +153,9 @@ pub enum Denial {
     PrincipalGone,
     #[error("the principal is not accepted: {}", not_accepted(*.0))]
     NotAccepted(NotAccepted),
+    /// Whatever the network rules say.
+    #[error("the principal {0}")]
+    NetworkNotAllowed(OutOfNetworks),
     #[error("no role on this registry is assigned to the identity")]
     NoRole,
     #[error("anonymous pull is not enabled")]
@@ -181,6 +186,7 @@ impl Denial {
             Self::NotAccepted(NotAccepted::IdentityDisabled) => "identity_disabled",
             Self::NotAccepted(NotAccepted::PasswordReplaced) => "password_replaced",
             Self::NotAccepted(NotAccepted::PasswordExpired) => "password_expired",
+            Self::NetworkNotAllowed(_) => "network_not_allowed",
             Self::NoRole => "no_role",
             Self::AnonymousNotAllowed => "anonymous_not_allowed",
             Self::ActionNotGranted { .. } => "action_not_granted",
@@ -204,7 +210,7 @@ fn names(actions: ActionSet) -> String {
     actions.iter().map(Action::name).collect::<Vec<_>>().join(" or ")
 }
 
-/// Decides whether `caller` may do `operation` in `registry` at `now`.
+/// Decides whether `caller`, whom the network rules admitted, may do `operation` in `registry` at `now`.
 ///
 /// The principal is judged as it is in this snapshot, whatever its access token says: what was taken away since the
 /// token was issued is refused here (S3-71, S3-93, S3-95, E-8).
@@ -212,9 +218,10 @@ pub fn authorize(
     registry: &Registry,
     caller: &Caller,
     operation: &Operation,
+    admitted: &Admitted,
     now: Timestamp,
 ) -> Result<Permit, Denial> {
-    decide(registry, caller, operation, now, &mut Unnoted)
+    decide(registry, caller, operation, (admitted.place(), now), &mut Unnoted)
 }
 
 /// The same, with everything that is considered left in `notes`.
@@ -222,15 +229,16 @@ pub(super) fn decide(
     registry: &Registry,
     caller: &Caller,
     operation: &Operation,
-    now: Timestamp,
+    (place, now): (&Place, Timestamp),
     notes: &mut impl Notes,
 ) -> Result<Permit, Denial> {
-    let accepted = still_accepted(registry, caller, now);
+    notes.note(|| Step::conditions(registry, &caller.principal, place));
+    let accepted = still_accepted(registry, caller, now).and_then(|()| located(&caller.principal, place));
     notes.note(|| Step::accepted(registry, &caller.principal, &accepted));
     accepted?;
     let mut rule = PermitRule::LoggedIn;
     for need in operation.needs.iter().rev() {
-        rule = satisfy(registry, caller, need, notes)?;
+        rule = satisfy(registry, caller, need, place, notes)?;
     }
     Ok(Permit { principal: caller.principal.id(), rule })
 }
@@ -264,7 +272,25 @@ pub fn accepted(principal: &Principal, credential: Option<CredentialId>, now: Ti
     }
 }
 
-fn satisfy(registry: &Registry, caller: &Caller, need: &Need, notes: &mut impl Notes) -> Result<PermitRule, Denial> {
+/// Whether `principal`, who is accepted otherwise, may log in at `place`.
+///
+/// # Errors
+/// When his network conditions say no, or what he has a role by does not count there.
+pub fn located(principal: &Principal, place: &Place) -> Result<(), Denial> {
+    principal.counts_at(place).map_err(Denial::NetworkNotAllowed)?;
+    match principal {
+        Principal::Identity(held) if !held.has_role_at(place) => Err(Denial::NoRole),
+        Principal::Anonymous(_) | Principal::Admin(_) | Principal::Token(_) | Principal::Identity(_) => Ok(()),
+    }
+}
+
+fn satisfy(
+    registry: &Registry,
+    caller: &Caller,
+    need: &Need,
+    place: &Place,
+    notes: &mut impl Notes,
+) -> Result<PermitRule, Denial> {
     match need {
         Need::LoggedIn => Ok(PermitRule::LoggedIn),
         Need::Catalog => {
@@ -273,6 +299,10 @@ fn satisfy(registry: &Registry, caller: &Caller, need: &Need, notes: &mut impl N
                 Granted::Access(list) => list.catalog,
             };
             for right in caller.principal.rights() {
+                if let Err(out) = caller.principal.has_at(right, place) {
+                    notes.note(|| Step::out_of_networks(registry, right, &out));
+                    continue;
+                }
                 let lists = right.lists_catalog();
                 notes.note(|| Step::catalog(registry, right, lists));
                 if granted && lists {
@@ -284,6 +314,10 @@ fn satisfy(registry: &Registry, caller: &Caller, need: &Need, notes: &mut impl N
         Need::Repository { name, any_of, .. } => {
             let mut held = ActionSet::EMPTY;
             for right in caller.principal.rights() {
+                if let Err(out) = caller.principal.has_at(right, place) {
+                    notes.note(|| Step::out_of_networks(registry, right, &out));
+                    continue;
+                }
                 let gives = right.actions(name);
                 notes.note(|| Step::repository(registry, right, name, gives, *any_of));
                 held = held.union(gives.intersection(*any_of));
@@ -295,7 +329,9 @@ fn satisfy(registry: &Registry, caller: &Caller, need: &Need, notes: &mut impl N
                 Granted::Everything => held,
                 Granted::Access(list) => held.intersection(list.actions(name)),
             };
-            let gives = |right: &Right<'_>| right.actions(name).intersects(usable);
+            let gives = |right: &Right<'_>| {
+                right.actions(name).intersects(usable) && caller.principal.has_at(*right, place).is_ok()
+            };
             match caller.principal.rights().find(gives) {
                 Some(right) => Ok(rule(registry, right, Some((name, usable)))),
                 None => Err(Denial::ScopeNotGranted { repository: name.clone(), wanted: *any_of }),
@@ -328,22 +364,25 @@ pub(super) fn anonymous_origin(registry: &Registry) -> Origin {
     }
 }
 
-/// What of the scopes that a client asks for the principal may have: the intersection, never an error (wire 1.2).
+/// What of the scopes that a client asks for the principal may have where he comes from: the intersection, never an error
+/// (wire 1.2).
 ///
 /// `*` on a repository stands for all that the principal may do there.
-pub fn grant(principal: &Principal, asked: &[Scope]) -> Vec<Scope> {
-    asked.iter().filter_map(|scope| grant_one(principal, scope)).collect()
+pub fn grant(principal: &Principal, asked: &[Scope], admitted: &Admitted) -> Vec<Scope> {
+    asked.iter().filter_map(|scope| grant_one(principal, scope, admitted.place())).collect()
 }
 
-fn grant_one(principal: &Principal, asked: &Scope) -> Option<Scope> {
+fn grant_one(principal: &Principal, asked: &Scope, place: &Place) -> Option<Scope> {
+    let mut rights = principal.rights().filter(|right| principal.has_at(*right, place).is_ok());
     let asks = |action: &str| asked.actions.iter().any(|asked| asked == action);
     let actions: Vec<String> = match asked.kind.as_str() {
         "repository" => {
-            let held = principal.actions(&RepositoryName::parse(&asked.name).ok()?);
+            let name = RepositoryName::parse(&asked.name).ok()?;
+            let held = rights.fold(ActionSet::EMPTY, |set, right| set.union(right.actions(&name)));
             let every = asks("*");
             held.iter().map(Action::scope_name).filter(|name| every || asks(name)).map(str::to_owned).collect()
         }
-        "registry" if asked.name == "catalog" && asks("*") && principal.may_list_catalog() => vec!["*".to_owned()],
+        "registry" if asked.name == "catalog" && asks("*") && rights.any(Right::lists_catalog) => vec!["*".to_owned()],
         _ => Vec::new(),
     };
     (!actions.is_empty()).then(|| Scope::new(&asked.kind, &asked.name, actions))

@@ -74,6 +74,7 @@ mod tests {
             secrets: Box::default(),
             verified_by: None,
             status: TokenStatus::Enabled,
+            networks: None,
             origin: Origin::built_in(),
         })
     }

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::claims::ClaimRule;
+use super::conditions::NetworkCondition;
 use super::credential::PrincipalId;
 use super::document::TokenStatus;
 use super::origin::Origin;
@@ -181,6 +182,8 @@ pub struct Identity {
     /// The name of the provider at which a service principal's secret is verified, which has none here then.
     pub verified_by: Option<Arc<str>>,
     pub status: TokenStatus,
+    /// From where anybody is it.
+    pub networks: Option<Arc<NetworkCondition>>,
     pub origin: Origin,
 }
 

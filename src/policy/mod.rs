@@ -11,6 +11,7 @@ pub mod action;
 pub mod address;
 pub mod claims;
 mod compile;
+pub mod conditions;
 pub mod credential;
 mod decide;
 mod described;
@@ -44,7 +45,7 @@ pub mod trusted;
 pub mod upstream_credential;
 
 pub use compile::{Compiler, References, compile};
-pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, accepted, authorize, grant};
+pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, accepted, authorize, grant, located};
 pub use identities::Identities;
 pub use layers::{DeclaredPolicy, StoredPolicy, check_identity, check_role_assignment};
 pub use lint::lint;

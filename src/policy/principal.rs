@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::action::{Action, ActionSet};
+use super::conditions::{NetworkCondition, OutOfNetworks};
 use super::credential::{CredentialId, PrincipalId, Verifier};
 use super::document::TokenStatus;
-use super::identity::Identity;
+use super::identity::{Guid, Identity};
+use super::network::Place;
 use super::origin::Origin;
 use super::properties::Repositories;
-use super::role::RoleAssignment;
+use super::role::{Grants, RoleAssignment};
 use super::scope_map::ScopeMap;
 use super::trusted::TrustedInstance;
 use crate::clock::Timestamp;
@@ -46,6 +48,8 @@ pub struct Token {
     /// Its one scope map, as in ACR (S3-19), then further ones (D8).
     pub scope_maps: Box<[Arc<str>]>,
     pub passwords: Box<[Password]>,
+    /// From where it is accepted.
+    pub networks: Option<Arc<NetworkCondition>>,
     pub origin: Origin,
 }
 
@@ -78,7 +82,28 @@ pub struct ResolvedIdentity {
     pub assignments: Arc<[Arc<RoleAssignment>]>,
     /// The trusted services that it is and that may do something without a role.
     permits: Vec<Arc<TrustedInstance>>,
+    /// Of those of `identities` that have one.
+    confined: Vec<Confined>,
     proof: Proof,
+}
+
+/// An identity, by its name, that counts from some networks only.
+#[derive(Debug, Clone)]
+pub(super) struct Confined {
+    pub(super) identity: Arc<str>,
+    principal_id: Guid,
+    pub(super) networks: Arc<NetworkCondition>,
+}
+
+impl Confined {
+    /// Of these identities those that are.
+    fn all<'a>(identities: impl IntoIterator<Item = &'a Arc<Identity>>) -> Vec<Self> {
+        let confined = |one: &Arc<Identity>| {
+            let networks = Arc::clone(one.networks.as_ref()?);
+            Some(Self { identity: Arc::clone(&one.name), principal_id: one.principal_id.clone(), networks })
+        };
+        identities.into_iter().filter_map(confined).collect()
+    }
 }
 
 /// Whom a provider vouched for, in its own words: a name that a subject may choose does not tell two apart.
@@ -102,11 +127,14 @@ impl ResolvedIdentity {
     pub(super) fn asserted(
         id: PrincipalId,
         name: Arc<str>,
-        identities: Arc<[Arc<str>]>,
+        identities: &[&Arc<Identity>],
         assignments: Arc<[Arc<RoleAssignment>]>,
         subject: Subject,
     ) -> Self {
-        Self { id, name, identities, assignments, permits: Vec::new(), proof: Proof::Assertion(subject) }
+        let confined = Confined::all(identities.iter().copied());
+        let identities = identities.iter().map(|one| Arc::clone(&one.name)).collect();
+        let proof = Proof::Assertion(subject);
+        Self { id, name, identities, assignments, permits: Vec::new(), confined, proof }
     }
 
     /// The same as these trusted services.
@@ -125,13 +153,37 @@ impl ResolvedIdentity {
     pub(super) fn service_principal(identity: &Arc<Identity>, assignments: Arc<[Arc<RoleAssignment>]>) -> Self {
         let name = Arc::clone(&identity.name);
         let proof = Proof::Secret(Arc::clone(identity));
+        let confined = Confined::all([identity]);
         let identities = [Arc::clone(&name)].into();
-        Self { id: identity.id, identities, name, assignments, permits: Vec::new(), proof }
+        Self { id: identity.id, identities, name, assignments, permits: Vec::new(), confined, proof }
     }
 
     /// Whether it may do anything at all on the registry.
     pub fn may_anything(&self) -> bool {
         self.assignments.iter().any(|assignment| assignment.grants_anything()) || !self.permits.is_empty()
+    }
+
+    /// Whether any of its identities that count at `place` may do anything there.
+    pub(super) fn has_role_at(&self, place: &Place) -> bool {
+        let counts = |held: &RoleAssignment| self.counts_as(&held.identity, place).is_ok();
+        self.assignments.iter().any(|held| held.grants_anything() && counts(held))
+            || self.permits.iter().any(|one| self.permitted_at(one, place).is_ok())
+    }
+
+    /// Whether it counts as the identity of this name at `place`.
+    pub(super) fn counts_as(&self, identity: &str, place: &Place) -> Result<(), OutOfNetworks> {
+        self.networks_of(identity).map_or(Ok(()), |networks| networks.check(place))
+    }
+
+    /// Whether its identity that is trusted as `instance` counts at `place`.
+    fn permitted_at(&self, instance: &TrustedInstance, place: &Place) -> Result<(), OutOfNetworks> {
+        let confined = self.confined.iter().find(|one| one.principal_id == instance.principal_id);
+        confined.map_or(Ok(()), |one| one.networks.check(place))
+    }
+
+    /// The condition of the identity of this name.
+    fn networks_of(&self, identity: &str) -> Option<&NetworkCondition> {
+        self.confined.iter().find(|one| *one.identity == *identity).map(|one| &*one.networks)
     }
 
     /// Whether a provider vouched for it, so that it has no password.
@@ -234,6 +286,45 @@ impl Principal {
         if password.is_valid_at(now) { Ok(password) } else { Err(NotAccepted::PasswordExpired) }
     }
 
+    /// The network conditions of what it is, each with its name.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = (&Arc<str>, &NetworkCondition)> {
+        let (of_token, confined): (_, &[_]) = match self {
+            Self::Token(held) => (held.token.networks.as_deref().map(|networks| (&held.token.name, networks)), &[]),
+            Self::Identity(held) => (None, &held.confined),
+            Self::Anonymous(_) | Self::Admin(_) => (None, &[]),
+        };
+        of_token.into_iter().chain(confined.iter().map(|one| (&one.identity, &*one.networks)))
+    }
+
+    /// Whether it counts at `place`. Of several identities those that do not are as if it were not one of them.
+    ///
+    /// # Errors
+    /// Why not; of several identities the first one's reason.
+    pub(super) fn counts_at(&self, place: &Place) -> Result<(), OutOfNetworks> {
+        let is_free = matches!(self, Self::Identity(held) if held.confined.len() < held.identities.len());
+        let mut first = Ok(());
+        for (_, networks) in self.conditions().filter(|_| !is_free) {
+            match networks.check(place) {
+                Ok(()) => return Ok(()),
+                Err(out) => first = first.and(Err(out)),
+            }
+        }
+        first
+    }
+
+    /// Whether it has anything by `right` at `place`: the right's own conditions, and that of the identity that has it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn has_at(&self, right: Right<'_>, place: &Place) -> Result<(), OutOfNetworks> {
+        match (self, right) {
+            (Self::Identity(held), Right::Role(assignment)) => held.counts_as(&assignment.identity, place)?,
+            (Self::Identity(held), Right::Trusted(instance)) => held.permitted_at(instance, place)?,
+            _ => {}
+        }
+        right.conditions().try_for_each(|networks| networks.check(place))
+    }
+
     /// Everything from which the principal has what it may do, in the order in which it is asked.
     pub fn rights(&self) -> impl Iterator<Item = Right<'_>> {
         type Rights<'a> =
@@ -271,7 +362,20 @@ pub enum Right<'a> {
     Trusted(&'a Arc<TrustedInstance>),
 }
 
-impl Right<'_> {
+impl<'a> Right<'a> {
+    /// The conditions that all must hold for it to give anything.
+    fn conditions(self) -> impl Iterator<Item = &'a NetworkCondition> {
+        let (own, of_map) = match self {
+            Self::Anonymous(_) | Self::Admin(_) | Self::Trusted(_) => (None, None),
+            Self::ScopeMap(map) => (None, map.networks.as_deref()),
+            Self::Role(held) => match &held.grants {
+                Grants::Role(_) => (held.networks.as_deref(), None),
+                Grants::ScopeMap(map) => (held.networks.as_deref(), map.networks.as_deref()),
+            },
+        };
+        own.into_iter().chain(of_map)
+    }
+
     /// What it allows on `repository`.
     pub fn actions(self, repository: &RepositoryName) -> ActionSet {
         match self {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess};
+use super::document::{EndpointProtocol, ExportStatus, NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess};
 use super::origin::{At, Origin};
 use super::pattern::RepositoryPattern;
 use super::stored::{StoredIpRule, StoredRegistry, StoredTrustedService};
@@ -54,6 +54,9 @@ pub struct Properties {
     /// Whoever they are trusted as. A list counts as a whole.
     pub trusted_services: Setting<Arc<[StoredTrustedService]>>,
     pub data_endpoint_enabled: Setting<bool>,
+    pub endpoint_protocol: Setting<EndpointProtocol>,
+    /// Disabled, it ends what trusted services may take away (B.4-13).
+    pub export_policy: Setting<ExportStatus>,
 }
 
 /// What a file says about them.
@@ -69,6 +72,8 @@ pub(super) struct DeclaredProperties {
     pub(super) network_rule_bypass_allowed_for_tasks: Option<At<OnUnlessSet>>,
     pub(super) trusted_services: Option<At<Arc<[StoredTrustedService]>>>,
     pub(super) data_endpoint_enabled: Option<At<bool>>,
+    pub(super) endpoint_protocol: Option<At<EndpointProtocol>>,
+    pub(super) export_policy: Option<At<ExportStatus>>,
 }
 
 /// The lists of a [`StoredRegistry`], compiled and shared.
@@ -117,6 +122,8 @@ impl Properties {
             ),
             trusted_services: merged!("trustedServices", trusted_services, lists.trusted_services),
             data_endpoint_enabled: merged!("dataEndpointEnabled", data_endpoint_enabled),
+            endpoint_protocol: merged!("endpointProtocol", endpoint_protocol),
+            export_policy: merged!("exportPolicy", export_policy),
         };
         (merged, overruled)
     }

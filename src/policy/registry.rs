@@ -170,9 +170,8 @@ impl Registry {
             [one] => self.assignments(one),
             several => several.iter().flat_map(|one| self.assigned(one)).collect(),
         };
-        let names = meant.iter().map(|one| Arc::clone(&one.name)).collect();
         let permits = self.permits_of(meant);
-        let held = ResolvedIdentity::asserted(id, name(), names, assignments, subject());
+        let held = ResolvedIdentity::asserted(id, name(), meant, assignments, subject());
         Some(Principal::Identity(held.with_permits(permits)))
     }
 
@@ -288,6 +287,7 @@ fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules
         (None, None) => Some(Arc::new(IpRules::default())),
     };
     let network = NetworkRules::new(properties.public_network_access.value, properties.default_action.value, rules)
+        .with_protocol(properties.endpoint_protocol.value)
         .with_endpoints(Arc::clone(&declared.endpoints))
         .with_virtual_networks(Arc::clone(&declared.virtual_networks));
     let passwords = declared.admin.as_ref().map_or(&set.admin_passwords, |admin| &admin.value);

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::action::{Action, ActionSet};
+use super::conditions::NetworkCondition;
 use super::identity::Guid;
 use super::origin::Origin;
 use super::pattern::RepositoryPattern;
@@ -188,6 +189,8 @@ pub struct RoleAssignment {
     pub everywhere: bool,
     /// The repositories to which it is confined; without this condition it covers all of them.
     pub repositories: Option<Arc<[RepositoryPattern]>>,
+    /// From where it gives anything.
+    pub networks: Option<Arc<NetworkCondition>>,
     /// The identity is a Kubernetes cluster: whatever its role, it pulls and does nothing else (S1-8, S1-9).
     pub pull_only: bool,
     pub origin: Origin,
@@ -257,6 +260,7 @@ mod tests {
             grants,
             everywhere: false,
             repositories: repositories.map(|patterns| patterns.iter().map(pattern).collect()),
+            networks: None,
             pull_only: false,
             origin: Origin::new("policy.yaml", 4, 7),
         }

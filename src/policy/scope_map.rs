@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::action::{Action, ActionSet};
+use super::conditions::NetworkCondition;
 use super::origin::Origin;
 use super::pattern::RepositoryPattern;
 use super::scope_action::ScopeAction;
@@ -22,6 +23,8 @@ pub struct ScopeMap {
     pub name: Arc<str>,
     pub description: Box<str>,
     pub system_defined: bool,
+    /// From where it gives anything.
+    pub networks: Option<Arc<NetworkCondition>>,
     pub origin: Origin,
     rules: RuleIndex,
 }
@@ -33,9 +36,16 @@ impl ScopeMap {
             name: name.into(),
             description: description.into(),
             system_defined: false,
+            networks: None,
             origin,
             rules: RuleIndex::new(rules),
         }
+    }
+
+    /// The same, where it gives something only from there.
+    #[must_use]
+    pub fn within(self, networks: Option<Arc<NetworkCondition>>) -> Self {
+        Self { networks, ..self }
     }
 
     /// The union of every rule that covers `repository` (S3-42).

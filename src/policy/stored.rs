@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::credential::{CredentialId, PrincipalId};
-use super::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus};
+use super::document::{
+    EndpointProtocol, ExportStatus, NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus,
+};
 use super::identity::{Guid, IdentityKind};
 use super::properties::OnUnlessSet;
 use crate::clock::Timestamp;
@@ -33,6 +35,10 @@ pub struct StoredRegistry {
     pub default_action: Option<NetworkAction>,
     pub ip_rules: Option<Vec<StoredIpRule>>,
     pub data_endpoint_enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_protocol: Option<EndpointProtocol>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export_policy: Option<ExportStatus>,
     /// `Basic`, `Standard` or `Premium`: a word that is kept for clients and limits nothing.
     pub sku: Option<String>,
     pub tags: BTreeMap<String, String>,
@@ -59,6 +65,23 @@ pub struct StoredTrustedService {
     pub principal_id: Guid,
 }
 
+/// A network condition: entries as in files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredNetworks {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
+}
+
+impl StoredNetworks {
+    /// Whether it is no condition at all.
+    pub const fn is_empty(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+}
+
 /// A scope map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -67,6 +90,9 @@ pub struct StoredScopeMap {
     pub description: String,
     /// In ARM's form, such as `repositories/samples/*/content/read` or `gateway/edge/config/read`.
     pub actions: Vec<String>,
+    /// From where it counts; both lists empty: from wherever the network rules admit.
+    #[serde(default, skip_serializing_if = "StoredNetworks::is_empty")]
+    pub networks: StoredNetworks,
     pub creation_date: Timestamp,
 }
 
@@ -86,6 +112,9 @@ pub struct StoredToken {
     /// `password1`, `password2`, and any further named ones (D11).
     #[serde(default)]
     pub passwords: Vec<StoredPassword>,
+    /// From where it counts; both lists empty: from wherever the network rules admit.
+    #[serde(default, skip_serializing_if = "StoredNetworks::is_empty")]
+    pub networks: StoredNetworks,
     pub creation_date: Timestamp,
 }
 
@@ -148,6 +177,9 @@ pub struct StoredIdentity {
     /// The provider that a service principal's secrets are verified at, in place of secrets of our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_by: Option<String>,
+    /// From where it counts; both lists empty: from wherever the network rules admit.
+    #[serde(default, skip_serializing_if = "StoredNetworks::is_empty")]
+    pub networks: StoredNetworks,
     #[serde(default)]
     pub status: TokenStatus,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

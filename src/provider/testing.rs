@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::policy::credential::PrincipalId;
 use crate::policy::document::TokenStatus;
-use crate::policy::stored::{StoredScopeMap, StoredToken};
+use crate::policy::stored::{StoredNetworks, StoredScopeMap, StoredToken};
 use crate::secret::HashKey;
 use crate::store::{Change, Changes, Kind, Object, ObjectKey, Position, Revision};
 
@@ -23,7 +23,12 @@ pub(super) fn changes(revision: u64, everything: bool, changes: Vec<Change>) -> 
 
 pub(super) fn scope_map(actions: &[&str]) -> StoredScopeMap {
     let actions = actions.iter().map(ToString::to_string).collect();
-    StoredScopeMap { description: String::new(), actions, creation_date: Timestamp::UNIX_EPOCH }
+    StoredScopeMap {
+        description: String::new(),
+        actions,
+        networks: StoredNetworks::default(),
+        creation_date: Timestamp::UNIX_EPOCH,
+    }
 }
 
 /// A token without a password.
@@ -34,6 +39,7 @@ pub(super) fn token(scope_map: &str) -> StoredToken {
         additional_scope_maps: Vec::new(),
         status: TokenStatus::Enabled,
         passwords: Vec::new(),
+        networks: StoredNetworks::default(),
         creation_date: Timestamp::UNIX_EPOCH,
     }
 }

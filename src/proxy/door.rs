@@ -10,7 +10,7 @@ use super::trail::Trail;
 use crate::auth::limits::Claim;
 use crate::auth::{Authenticator, Failure};
 use crate::oci::Credential;
-use crate::policy::network::{Admitted, NetworkClass, Refused, Source, SourceAddress};
+use crate::policy::network::{Admitted, Place, Refused, Source, SourceAddress};
 use crate::policy::trusted::{Admission, Distrust};
 use crate::policy::{Denial, Principal, Registry};
 
@@ -27,10 +27,15 @@ impl Door {
     /// Step 4. Before any credential is looked at, on every path.
     pub(crate) fn open(registry: &Registry, source: Source<'_>, trail: &mut Trail) -> Result<Self, Refusal> {
         let decision = registry.admit(source);
-        let reason = decision.as_ref().map_or_else(Refused::reason, Admission::reason);
-        trail.network = Some(NetworkClass::of(source, reason));
+        let place = decision.as_ref().map_or_else(Refused::place, Admission::place);
+        trail.network = Some(place.class.clone());
         let admission = decision.map_err(|refused| refuse(source.address, &refused))?;
         Ok(Self { admission, source: source.address, invites: false })
+    }
+
+    /// Where it is asked from.
+    pub(crate) fn place(&self) -> &Place {
+        self.admission.place()
     }
 
     /// The same for a request that is invited to show a credential.
@@ -101,9 +106,7 @@ impl Door {
         trail: &mut Trail,
     ) -> Result<Admitted, Refusal> {
         let admitted = self.admission.resolve(registry, principal).map_err(|refused| refuse(self.source, &refused))?;
-        if let Some(class) = NetworkClass::of_trusted(admitted.reason()) {
-            trail.network = Some(class);
-        }
+        trail.network = Some(admitted.place().class.clone());
         Ok(admitted)
     }
 }

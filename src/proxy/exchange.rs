@@ -36,13 +36,18 @@ pub(crate) async fn answer(
     let tell = |refusal| request.door.tell(refusal);
     let (admitted, refresh_token) = match presented(request, fields).map_err(tell)? {
         Presented::Provided(token) => {
-            let attempt = authenticator.by_provider_token(request.registry, &token, request.now);
+            let attempt = async {
+                let sign_in = authenticator.by_provider_token(request.registry, &token, request.now).await?;
+                sign_in.located(request.door.place())
+            };
             let sign_in = request.guard(authenticator, None, attempt).await.map_err(tell)?;
             let admitted = request.enter(authenticator, &sign_in.caller, trail)?;
             (admitted, mint(authenticator, request, &sign_in).await?)
         }
         Presented::RefreshToken(token) => {
-            let attempt = async { authenticator.by_refresh_token(request.registry, &token, request.now) };
+            let attempt = async {
+                authenticator.by_refresh_token(request.registry, &token, request.now)?.located(request.door.place())
+            };
             let sign_in = request.guard(authenticator, None, attempt).await.map_err(tell)?;
             (request.enter(authenticator, &sign_in.caller, trail)?, token)
         }

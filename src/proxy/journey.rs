@@ -24,7 +24,7 @@ use crate::auth::{Authenticator, Failure};
 use crate::clock::Timestamp;
 use crate::oci::{self, Credential, Endpoint, ErrorCode, MalformedCredential, Method, Parsed, Route, Scope};
 use crate::policy::limits::Category;
-use crate::policy::network::{Network, Source, SourceAddress};
+use crate::policy::network::{Admitted, Network, Source, SourceAddress};
 use crate::policy::{Caller, Denial, Need, Operation, PolicySnapshot, Registry, authorize};
 use crate::secret::Secret;
 use crate::telemetry::OperationClass;
@@ -117,8 +117,8 @@ pub(crate) async fn examine(
     let caller = caller(authenticator, (&desk, &door), request, &route, credential, trail).await;
     let caller = caller.map_err(|refusal| door.tell(refusal))?;
     trail.caller = Some(caller.clone());
-    let _admitted = door.enter(registry, &caller.principal, trail)?;
-    let forward = permitted(authenticator, &desk, &caller, method, route, request, trail)?;
+    let admitted = door.enter(registry, &caller.principal, trail)?;
+    let forward = permitted(authenticator, (&desk, &admitted), &caller, method, route, request, trail)?;
     // What is not permitted uses up nobody's limit.
     let categories = Category::of(method, operation.class);
     let within = authenticator.rates().spend(registry, &caller.principal, categories, request.ticks);
@@ -251,7 +251,10 @@ async fn caller(
             let source = trail.source.ok_or(Refusal::NoSource)?;
             let (registry, now) = (Some(&*desk.registry.name), request.ticks);
             let claim = Claim { source, registry, user: Some(&user), now };
-            let attempt = authenticator.by_password(desk.registry, &user, &password, request.now);
+            let attempt = async {
+                let sign_in = authenticator.by_password(desk.registry, &user, &password, request.now).await?;
+                sign_in.located(door.place())
+            };
             let sign_in = authenticator.logins().guard(claim, attempt).await;
             sign_in.map(|sign_in| sign_in.caller).map_err(|failure| desk.fail(failure))
         }
@@ -283,14 +286,14 @@ async fn bearer(
 /// Step 8, and what the permit is for.
 fn permitted(
     authenticator: &Authenticator,
-    desk: &Desk<'_>,
+    (desk, admitted): (&Desk<'_>, &Admitted),
     caller: &Caller,
     method: Method,
     route: Route,
     request: &Request<'_>,
     trail: &mut Trail,
 ) -> Result<Forward, Refusal> {
-    let decide = |operation| authorize(desk.registry, caller, operation, request.now);
+    let decide = |operation| authorize(desk.registry, caller, operation, admitted, request.now);
     let (permit, route) = match (decide(desk.asked), desk.asked.without_mount()) {
         (Ok(permit), _) => (permit, route),
         (Err(denial), None) => return Err(desk.deny(denial)),

@@ -200,6 +200,7 @@ const fn challenge_error(denial: &Denial, by_access_token: bool) -> Option<Chall
         | Denial::IdentityUnknown
         | Denial::PrincipalGone
         | Denial::NotAccepted(_)
+        | Denial::NetworkNotAllowed(_)
         | Denial::NoRole
             if by_access_token =>
         {
@@ -374,6 +375,7 @@ mod tests {
             | Denial::IdentityUnknown
             | Denial::PrincipalGone
             | Denial::NotAccepted(_)
+            | Denial::NetworkNotAllowed(_)
             | Denial::NoRole => {
                 if by_access_token {
                     ",error=\"invalid_token\""

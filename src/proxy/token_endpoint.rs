@@ -55,7 +55,7 @@ pub(crate) async fn answer(
     if let Some(OwnToken { minted, scopes }) = own {
         return respond(&admitted, &minted, &scopes);
     }
-    let granted = grant(&sign_in.caller.principal, &fields.scopes);
+    let granted = grant(&sign_in.caller.principal, &fields.scopes, &admitted);
     let issued = authenticator.issue(request.registry, &sign_in, &granted, request.now).await;
     respond(&admitted, &issued.map_err(|error| unminted(&error))?, &granted)
 }
@@ -126,11 +126,14 @@ async fn sign_in(
             return request.guard(authenticator, None, token_as_password(authenticator, request, &password)).await;
         }
         Login::Password { user, password } => {
-            let attempt = authenticator.by_password(registry, &user, &password, now);
+            let attempt = async {
+                authenticator.by_password(registry, &user, &password, now).await?.located(request.door.place())
+            };
             return request.guard(authenticator, Some(&user), attempt).await.map(|sign_in| (sign_in, None));
         }
         Login::RefreshToken(token) => {
-            let attempt = async { authenticator.by_refresh_token(registry, &token, now) };
+            let attempt =
+                async { authenticator.by_refresh_token(registry, &token, now)?.located(request.door.place()) };
             return request.guard(authenticator, None, attempt).await.map(|sign_in| (sign_in, None));
         }
     };
@@ -143,16 +146,16 @@ async fn token_as_password(
     request: &OAuthRequest<'_>,
     token: &Secret,
 ) -> Result<(SignIn, Option<OwnToken>), Failure> {
-    let OAuthRequest { registry, now, .. } = *request;
+    let OAuthRequest { registry, door, now, .. } = *request;
     if let Ok(sign_in) = authenticator.by_refresh_token(registry, token, now) {
-        return Ok((sign_in, None));
+        return Ok((sign_in.located(door.place())?, None));
     }
     let failure = match authenticator.by_access_token_as_password(registry, token, now) {
-        Ok((caller, own)) => return Ok((caller.into(), Some(own))),
+        Ok((caller, own)) => return Ok((SignIn::from(caller).located(door.place())?, Some(own))),
         Err(failure) => failure,
     };
-    let sign_in = authenticator.or_by_provider_token(failure, registry, token, now).await;
-    sign_in.map(|sign_in| (sign_in, None))
+    let sign_in = authenticator.or_by_provider_token(failure, registry, token, now).await?;
+    Ok((sign_in.located(door.place())?, None))
 }
 
 /// The answer that every client family can read: both names of the token, and when it ends.

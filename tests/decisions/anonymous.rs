@@ -8,7 +8,7 @@ use seawall::policy::stored::StoredRegistry;
 use seawall::policy::{Caller, Denial, PolicySnapshot, Registry, StoredPolicy, grant};
 
 use super::identities::may;
-use super::policy::{compiled, declared, texts};
+use super::policy::{anywhere, compiled, declared, texts};
 
 const FILE: &str = "myregistry:
   loginServer: one.example.com
@@ -70,7 +70,7 @@ fn anonymous_pull_is_of_all_repositories_or_of_some() {
     }
     let (one, _) = registry("  anonymousPullEnabled: true\n  anonymousPullRepositories: [public/*]\n", None);
     let asked = Scope::parse_list("repository:public/app:pull,push repository:private/app:pull registry:catalog:*");
-    let granted = grant(&one.anonymous(), &asked.unwrap());
+    let granted = grant(&one.anonymous(), &asked.unwrap(), &anywhere());
     assert_eq!(granted.iter().map(ToString::to_string).collect::<Vec<_>>(), ["repository:public/app:pull"]);
     let refused = may(&one, &Caller::anonymous(&one), "GET /v2/private/app/manifests/v1").unwrap_err();
     assert_eq!(refused.code(), "action_not_granted", "a challenge, as for any other repository");

@@ -12,7 +12,7 @@ use seawall::policy::{Caller, Denial, PolicySnapshot, Registry, authorize};
 use seawall::secret::Secret;
 use seawall::telemetry::metrics::Metrics;
 
-use super::policy::{compiled_with, hash_key, now, operation};
+use super::policy::{anywhere, compiled_with, hash_key, now, operation};
 
 /// bcrypt at its lowest cost, of the password `chosen`.
 const CHOSEN: &str = "$2y$04$ngCTAIAnUUmhUfA06mTjvuW64XLHbBcw1C4SiI0RpRktLkDw5.FPm";
@@ -156,7 +156,7 @@ async fn token(house: &House, registry: &Registry, caller: &Caller) -> Secret {
 }
 
 fn permitted(registry: &Registry, caller: &Caller) -> bool {
-    authorize(registry, caller, &operation("GET /v2/team/app/manifests/v1"), now()).is_ok()
+    authorize(registry, caller, &operation("GET /v2/team/app/manifests/v1"), &anywhere(), now()).is_ok()
 }
 
 /// B.1-9: 75 minutes, and then a bounded grace where an upload asks for one.

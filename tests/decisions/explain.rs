@@ -179,8 +179,8 @@ fn enforced(registry: &Registry, question: &Question) -> bool {
             asserted(registry, "corp", &json!({ "sub": sub, "groups": groups })).into_iter().collect()
         }
     };
-    let admitted = registry.network.admit(Source::public(question.source)).is_ok();
-    admitted && callers.iter().any(|caller| authorize(registry, caller, operation, now).is_ok())
+    let Ok(admitted) = registry.network.admit(Source::public(question.source)) else { return false };
+    callers.iter().any(|caller| authorize(registry, caller, operation, &admitted, now).is_ok())
 }
 
 /// A policy of few names, so that its rules and the questions meet.
@@ -202,7 +202,19 @@ fn policies() -> impl Strategy<Value = String> {
         "Container Registry Repository Writer",
     ]);
     let confined = select(vec!["", ", repositories: [a/*]", ", repositories: [a, b/*]"]);
-    let assignments = proptest::collection::btree_map(select(vec!["jane", "devs", "vault"]), (role, confined), 0..4);
+    let networks = || {
+        select(vec![
+            "",
+            "",
+            ", networks: { allow: [10.1.0.0/16] }",
+            ", networks: { deny: [10.1.2.3, \"2001:db8::/32\"] }",
+            ", networks: { allow: [10.0.0.0/8, any private endpoint], deny: [10.1.2.0/24] }",
+        ])
+    };
+    let role = (role, confined, networks()).prop_map(|(role, on, from)| (role, format!("{on}{from}")));
+    let assignments = proptest::collection::btree_map(select(vec!["jane", "devs", "vault"]), role, 0..4);
+    let status = move || (status(), networks()).prop_map(|(status, from)| format!("{status}{from}"));
+    let map = move || (map(), networks());
     let switch = || select(vec!["true", "false"]);
     let network = (select(vec!["Enabled", "Enabled", "Enabled", "Disabled"]), effect(), rules);
     let tokens = (map(), map(), (status(), expiry(), expiry()));
@@ -228,12 +240,12 @@ fn policies() -> impl Strategy<Value = String> {
             write!(text, "{{ value: \"{value}\", action: {action} }}, ").unwrap();
         }
         text.push_str("] }, scopeMaps: { ");
-        for (name, map) in [("one", tokens.0), ("two", tokens.1)] {
+        for (name, (map, from)) in [("one", tokens.0), ("two", tokens.1)] {
             write!(text, "{name}-map: {{ repositories: {{ ").unwrap();
             for (pattern, action) in &map {
                 write!(text, "{pattern}: [{action}], ").unwrap();
             }
-            text.push_str("} }, ");
+            write!(text, "}}{from} }}, ").unwrap();
         }
         let (status, first, second) = tokens.2;
         write!(

@@ -10,13 +10,13 @@ use seawall::policy::credential::PrincipalId;
 use seawall::policy::expiry::endings;
 use seawall::policy::identity::Assertion;
 use seawall::policy::problem::Problems;
-use seawall::policy::stored::StoredToken;
+use seawall::policy::stored::{StoredNetworks, StoredToken};
 use seawall::policy::{
     Caller, Denial, Granted, PermitRule, PolicySnapshot, Principal, Registry, StoredPolicy, authorize, grant,
 };
 use serde_json::{Value, json};
 
-use super::policy::{declared, hash_key, now, operation, snapshot, texts};
+use super::policy::{anywhere, declared, hash_key, now, operation, snapshot, texts};
 
 const VAULT: &str = "6f9619ff-8b86-d011-b42d-00c04fc964ff";
 
@@ -91,7 +91,7 @@ pub(crate) fn actions(principal: &Principal, repository: &str) -> String {
 }
 
 pub(crate) fn may(registry: &Registry, caller: &Caller, line: &str) -> Result<String, Denial> {
-    authorize(registry, caller, &operation(line), now()).map(|permit| permit.rule().to_string())
+    authorize(registry, caller, &operation(line), &anywhere(), now()).map(|permit| permit.rule().to_string())
 }
 
 /// A caller who logged in with the first secret.
@@ -228,7 +228,7 @@ fn a_service_principal_logs_in_with_its_client_id_and_a_secret() {
     assert_eq!(may(one, &foreign, "GET /v2/").unwrap_err().code(), "password_replaced");
     let retired = by_secret(base, "11111111-2222-3333-4444-555555555555");
     assert_eq!(may(base, &retired, "GET /v2/").unwrap_err().code(), "identity_disabled");
-    let expired = authorize(one, &by_secret(one, VAULT), &operation("GET /v2/"), Timestamp::MAX);
+    let expired = authorize(one, &by_secret(one, VAULT), &operation("GET /v2/"), &anywhere(), Timestamp::MAX);
     assert_eq!(expired.unwrap_err().code(), "password_expired");
 
     let vouched_for = asserted(one, "corp", &json!({ "sub": "x", "azp": "vault" })).unwrap();
@@ -243,7 +243,9 @@ fn the_token_endpoint_grants_what_identities_hold() {
     let policy = snapshot(POLICY);
     let one = registry(&policy, "myregistry");
     let asked = Scope::parse_list("registry:catalog:* repository:team-a/app:pull,push,delete repository:b:*").unwrap();
-    let granted = |principal: &Principal| grant(principal, &asked).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let granted = |principal: &Principal| {
+        grant(principal, &asked, &anywhere()).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
     let vault = one.principal_named(VAULT).unwrap();
     assert_eq!(
         granted(&vault),
@@ -307,6 +309,7 @@ fn a_stored_token_does_not_shadow_a_service_principal() {
         additional_scope_maps: Vec::new(),
         status: seawall::policy::document::TokenStatus::Enabled,
         passwords: Vec::new(),
+        networks: StoredNetworks::default(),
         creation_date: now(),
     };
     let mut stored = StoredPolicy::default();
@@ -441,7 +444,7 @@ proptest! {
         prop_assert_eq!(caller.principal.may_list_catalog(), catalog);
 
         // The decision agrees, and what allowed it is an assignment of one of them.
-        let pulled = authorize(one, &caller, &operation(&format!("GET /v2/{name}/manifests/v1")), now());
+        let pulled = authorize(one, &caller, &operation(&format!("GET /v2/{name}/manifests/v1")), &anywhere(), now());
         prop_assert_eq!(pulled.is_ok(), expected.contains(Action::ContentRead));
         if let Ok(permit) = pulled {
             let PermitRule::Role(assignment) = permit.rule() else { panic!("{:?}", permit.rule()) };

@@ -9,6 +9,8 @@ mod authenticator;
 #[cfg(test)]
 mod compile;
 #[cfg(test)]
+mod conditions;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod identities;

@@ -11,7 +11,7 @@ use seawall::oci::Scope;
 use seawall::policy::{AccessList, Caller, Granted, PolicySnapshot, Registry, authorize};
 
 use super::identities::asserted;
-use super::policy::{compiled, now, operation, snapshot};
+use super::policy::{anywhere, compiled, now, operation, snapshot};
 
 /// The columns. Tokens below have their actions on `sample/*`, and so on the mount's source, too.
 const OPERATIONS: [(&str, &str); 17] = [
@@ -265,7 +265,7 @@ fn decisions(registry: &Registry, caller: &Caller) -> Vec<&'static str> {
     // A second after the compilation, when the expired password's end has just come.
     let now = now() + jiff::SignedDuration::from_secs(1);
     let lines = OPERATIONS.map(|(_, line)| operation(&line.replace("DIGEST", DIGEST)));
-    let codes = lines.iter().map(|operation| match authorize(registry, caller, operation, now) {
+    let codes = lines.iter().map(|operation| match authorize(registry, caller, operation, &anywhere(), now) {
         Ok(permit) => {
             assert_eq!(permit.principal(), caller.principal.id());
             "ok"
@@ -348,7 +348,7 @@ fn only_a_mount_has_something_left_without_its_source() {
         let Some(plain) = plain else { continue };
         for (row, expected) in [("source-unreadable", true), ("source-only", false), ("read", false), ("write", true)] {
             let (registry, caller) = caller(&policy, row);
-            assert_eq!(authorize(registry, &caller, &plain, now()).is_ok(), expected, "{row}");
+            assert_eq!(authorize(registry, &caller, &plain, &anywhere(), now()).is_ok(), expected, "{row}");
         }
     }
 }
@@ -370,7 +370,11 @@ fn the_newer_system_maps_exist_by_option_only() {
         let credential = principal.passwords().first().map(|password| password.id);
         let caller = Caller { principal, credential, granted: Granted::Everything };
         let lines = ["GET /v2/any/repository/tags/list", "PUT /v2/any/repository/manifests/v1"];
-        assert_eq!(lines.map(|line| authorize(registry, &caller, &operation(line), now()).is_ok()), allowed, "{name}");
+        assert_eq!(
+            lines.map(|line| authorize(registry, &caller, &operation(line), &anywhere(), now()).is_ok()),
+            allowed,
+            "{name}"
+        );
     }
     let (snapshot, problems) = super::policy::compiled(&text(""));
     assert!(snapshot.is_none() && problems.matches("there is no scope map").count() == 2, "{problems}");

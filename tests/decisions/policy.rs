@@ -1,9 +1,12 @@
 //! From YAML to a snapshot, with a stand-in for the files and variables that a document names.
 
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use seawall::clock::Timestamp;
-use seawall::policy::document::{PolicyDocument, RegistryDocuments};
+use seawall::policy::document::{NetworkAction, PolicyDocument, PublicNetworkAccess, RegistryDocuments};
+use seawall::policy::network::{Admitted, NetworkRules, Source};
 use seawall::policy::origin::At;
 use seawall::policy::problem::Problems;
 use seawall::policy::{Compiler, DeclaredPolicy, Operation, PolicySnapshot, References, StoredPolicy, compile};
@@ -63,6 +66,12 @@ pub(crate) fn hash_key() -> HashKey {
 /// The moment at which everything here is compiled and decided.
 pub(crate) fn now() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+/// A source that the network rules admit, whatever they are.
+pub(crate) fn anywhere() -> Admitted {
+    let open = NetworkRules::new(PublicNetworkAccess::Enabled, NetworkAction::Allow, Some(Arc::default()));
+    open.admit(Source::public(IpAddr::from([192, 0, 2, 1]))).unwrap()
 }
 
 /// Compiles what stands under `registries:`, or a whole policy where the text has that key. Problems come as an operator sees them, by their places.

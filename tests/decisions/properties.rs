@@ -16,7 +16,7 @@ use seawall::policy::{
 };
 use seawall::secret::Secret;
 
-use super::policy::{hash_key, now, operation, snapshot};
+use super::policy::{anywhere, hash_key, now, operation, snapshot};
 
 /// A rule as its text.
 type Rule = (String, Vec<&'static str>);
@@ -54,6 +54,7 @@ fn caller(rules: &[Rule], access: Option<&[Scope]>) -> Caller {
         status: TokenStatus::Enabled,
         scope_maps: ["any-map".into()].into(),
         passwords: [Password { name: "password1".into(), id: credential, verifier, expiry: None }].into(),
+        networks: None,
         origin: Origin::built_in(),
     };
     let granted = match access {
@@ -65,7 +66,7 @@ fn caller(rules: &[Rule], access: Option<&[Scope]>) -> Caller {
 }
 
 fn permitted(caller: &Caller, line: &str) -> bool {
-    authorize(registry(), caller, &operation(line), now()).is_ok()
+    authorize(registry(), caller, &operation(line), &anywhere(), now()).is_ok()
 }
 
 /// Another implementation, from the texts: the pattern by segments, the rights by asking every rule.
@@ -197,7 +198,7 @@ proptest! {
     #[test]
     fn what_is_granted_is_the_intersection(rules in rules(), scopes in scopes(), name in NAME) {
         let principal = caller(&rules, None).principal;
-        let granted = grant(&principal, &Scope::merge(scopes.clone()));
+        let granted = grant(&principal, &Scope::merge(scopes.clone()), &anywhere());
         let of = |scopes: &[Scope]| {
             let mine = scopes.iter().filter(|scope| scope.kind == "repository" && scope.name == name);
             ActionSet::from_scope_names(mine.flat_map(|scope| scope.actions.iter().map(String::as_str)))
@@ -212,7 +213,7 @@ proptest! {
         rules in rules(), scopes in scopes(), line in requests(),
     ) {
         let asked = Scope::merge(scopes);
-        let granted = grant(&caller(&rules, None).principal, &asked);
+        let granted = grant(&caller(&rules, None).principal, &asked, &anywhere());
         prop_assert_eq!(permitted(&caller(&rules, Some(&granted)), &line), permitted(&caller(&rules, Some(&asked)), &line));
     }
 }

@@ -1,6 +1,6 @@
 use seawall::clock::Clock;
 use seawall::policy::document::TokenStatus;
-use seawall::policy::stored::StoredToken;
+use seawall::policy::stored::{StoredNetworks, StoredToken};
 use seawall::store::{Expected, Kind, Object, ObjectKey, Store, Write};
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ async fn declared_and_stored_ones_are_listed_by_name_in_pages() {
             additional_scope_maps: Vec::new(),
             status: TokenStatus::Enabled,
             passwords: Vec::new(),
+            networks: StoredNetworks::default(),
             creation_date: desk.clock.now(),
         })),
         expected: Expected::Absent,

@@ -7,8 +7,8 @@ use seawall::policy::credential::{CredentialId, PrincipalId};
 use seawall::policy::document::{NetworkAction, TokenStatus};
 use seawall::policy::identity::{Guid, IdentityKind};
 use seawall::policy::stored::{
-    StoredClaimRule, StoredGrants, StoredIdentity, StoredIpRule, StoredPassword, StoredRegistry, StoredRoleAssignment,
-    StoredToken,
+    StoredClaimRule, StoredGrants, StoredIdentity, StoredIpRule, StoredNetworks, StoredPassword, StoredRegistry,
+    StoredRoleAssignment, StoredToken,
 };
 use seawall::secret::{EncryptionKey, Sealed, Secret};
 use seawall::store::{
@@ -60,6 +60,7 @@ fn token() -> StoredToken {
         additional_scope_maps: vec!["more".to_owned()],
         status: TokenStatus::Disabled,
         passwords: vec![password],
+        networks: StoredNetworks::default(),
         creation_date: at(0),
     }
 }
@@ -115,6 +116,7 @@ fn identity() -> StoredIdentity {
         verified_by: Some("corp".to_owned()),
         status: TokenStatus::Disabled,
         tags: [("team".to_owned(), "a".to_owned())].into(),
+        networks: StoredNetworks::default(),
         creation_date: at(3),
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use seawall::policy::credential::CredentialId;
 use seawall::policy::document::TokenStatus;
 use seawall::policy::identity::{Guid, IdentityKind};
-use seawall::policy::stored::{ReplacedPassword, StoredIdentity, StoredPassword, StoredRegistry, StoredToken};
+use seawall::policy::stored::{
+    ReplacedPassword, StoredIdentity, StoredNetworks, StoredPassword, StoredRegistry, StoredToken,
+};
 use seawall::store::{Database, Expected, Kind, LastUse, Object, ObjectKey, Position, Revision, Store, Write};
 
 use crate::place::{Place, at, delete, key, on_both, put, scope_map, soon};
@@ -182,6 +184,7 @@ fn token(name: &str, passwords: Vec<StoredPassword>) -> Write {
         additional_scope_maps: Vec::new(),
         status: TokenStatus::Enabled,
         passwords,
+        networks: StoredNetworks::default(),
         creation_date: at(0),
     };
     Write { key: key(Kind::Token, name), object: Some(Object::Token(token)), expected: Expected::Anything }
@@ -244,6 +247,7 @@ fn service_principal(secrets: Vec<StoredPassword>) -> Write {
         verified_by: None,
         status: TokenStatus::Enabled,
         tags: BTreeMap::new(),
+        networks: StoredNetworks::default(),
         creation_date: at(0),
     };
     let key = ObjectKey { registry: String::new(), kind: Kind::Identity, name: "deployer".to_owned() };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall::clock::Timestamp;
-use seawall::policy::stored::StoredScopeMap;
+use seawall::policy::stored::{StoredNetworks, StoredScopeMap};
 use seawall::store::{Database, Expected, Kind, Object, ObjectKey, Settings, Write, open};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
@@ -90,7 +90,12 @@ pub(crate) fn key(kind: Kind, name: &str) -> ObjectKey {
 /// The simplest record there is.
 pub(crate) fn scope_map(description: &str) -> Object {
     let actions = vec!["repositories/samples/*/content/read".to_owned()];
-    Object::ScopeMap(StoredScopeMap { description: description.to_owned(), actions, creation_date: at(0) })
+    Object::ScopeMap(StoredScopeMap {
+        description: description.to_owned(),
+        actions,
+        networks: StoredNetworks::default(),
+        creation_date: at(0),
+    })
 }
 
 pub(crate) fn put(name: &str, description: &str) -> Write {

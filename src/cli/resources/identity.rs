@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::Operation;
 use super::arguments::{Common, name};
 use super::failure::Failure;
+use super::networks::Networks;
 use super::registry::tags_of;
 use super::session::Session;
 use super::token::Status;
@@ -66,6 +67,8 @@ pub(in crate::cli) struct Create {
     #[arg(short, long, value_name = "NAME")]
     location: Option<String>,
     #[command(flatten)]
+    networks: Networks,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -101,6 +104,8 @@ pub(in crate::cli) struct Update {
     status: Option<Status>,
     #[command(flatten)]
     rules: Rules,
+    #[command(flatten)]
+    networks: Networks,
     #[command(flatten)]
     common: Common,
 }
@@ -156,6 +161,7 @@ impl Operation for Create {
         if let Some(kind) = self.kind {
             properties.insert("identityType".to_owned(), format!("{kind:?}").into());
         }
+        self.networks.add_to(&mut properties);
         self.rules.add_to(&mut properties, session);
         let mut body = json!({ "properties": properties });
         if let (Some(tags), Some(body)) = (&self.tags, body.as_object_mut()) {
@@ -197,6 +203,7 @@ impl Operation for Update {
         if let Some(status) = self.status {
             properties.insert("status".to_owned(), status.word().into());
         }
+        self.networks.add_to(&mut properties);
         self.rules.add_to(&mut properties, session);
         if properties.is_empty() {
             return Err(Failure::new("No identity properties to update."));

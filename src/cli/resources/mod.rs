@@ -20,6 +20,7 @@ mod listener;
 mod login;
 mod login_server;
 mod network_rule;
+mod networks;
 mod passes;
 mod permissions;
 mod registry;

@@ -97,6 +97,12 @@ pub(in crate::cli) struct Update {
     /// Whether layers are served by an endpoint of their own.
     #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
     data_endpoint_enabled: Option<Switch>,
+    /// Which public addresses are admitted at all.
+    #[arg(long, value_enum, ignore_case = true)]
+    endpoint_protocol: Option<Protocol>,
+    /// Whether trusted services may import from the registry. `false` needs --public-network-enabled false.
+    #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
+    allow_exports: Option<Switch>,
     /// A word that is kept for clients of ACR, and limits nothing.
     #[arg(long, value_enum, ignore_case = true)]
     sku: Option<Sku>,
@@ -133,6 +139,24 @@ enum Sku {
     Premium,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Protocol {
+    #[value(name = "IPv4")]
+    V4,
+    #[value(name = "IPv4AndIPv6")]
+    Both,
+}
+
+impl Protocol {
+    /// ARM's word.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::Both => "IPv4AndIPv6",
+        }
+    }
+}
+
 impl Update {
     /// The body of the request: only what was given.
     fn changes(&self) -> Map<String, Value> {
@@ -150,6 +174,9 @@ impl Update {
         set("anonymousPullEnabled", switch(self.anonymous_pull_enabled));
         set("anonymousPullRepositories", self.anonymous_pull_repository.clone().map(Value::from));
         set("dataEndpointEnabled", switch(self.data_endpoint_enabled));
+        set("endpointProtocol", self.endpoint_protocol.map(|protocol| protocol.word().into()));
+        let export = choice(self.allow_exports, "enabled", "disabled");
+        set("policies", export.map(|status| json!({ "exportPolicy": { "status": status } })));
         set("publicNetworkAccess", choice(self.public_network_enabled, "Enabled", "Disabled"));
         set("networkRuleBypassOptions", choice(self.allow_trusted_services, "AzureServices", "None"));
         set("networkRuleBypassAllowedForTasks", switch(self.allow_tasks_bypass));

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Operation;
 use super::arguments::{Common, Confirmation, Named, OfRegistry};
 use super::failure::Failure;
+use super::networks::Networks;
 use super::permissions::{Difference, Permissions};
 use super::session::{Session, confirmed};
 use super::{columns, flat};
@@ -41,6 +42,8 @@ pub(in crate::cli) struct Create {
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     #[command(flatten)]
+    networks: Networks,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -70,6 +73,8 @@ pub(in crate::cli) struct Update {
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     #[command(flatten)]
+    networks: Networks,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -93,23 +98,25 @@ impl Operation for Create {
 
     async fn run(self, session: &Session) -> Result<Outcome, Failure> {
         let path = session.scope_map(&self.named.of.registry, &self.named.name);
-        let scope_map = create(session, &path, &self.permissions.actions()?, self.description.as_deref()).await?;
+        let mut more = Map::new();
+        if let Some(description) = &self.description {
+            more.insert("description".to_owned(), description.as_str().into());
+        }
+        self.networks.add_to(&mut more);
+        let scope_map = create(session, &path, &self.permissions.actions()?, more).await?;
         Ok(Outcome::table(flat::scope_map(scope_map), columns::scope_maps))
     }
 }
 
-/// Creates the scope map at `path`, or replaces it.
+/// Creates the scope map at `path`, or replaces it, with these properties and `more`.
 pub(super) async fn create(
     session: &Session,
     path: &str,
     actions: &[String],
-    description: Option<&str>,
+    more: Map<String, Value>,
 ) -> Result<Value, Failure> {
-    let mut properties = Map::new();
+    let mut properties = more;
     properties.insert("actions".to_owned(), actions.into());
-    if let Some(description) = description {
-        properties.insert("description".to_owned(), description.into());
-    }
     let (scope_map, _) = session.put(path, &json!({ "properties": properties })).await?;
     Ok(scope_map)
 }
@@ -142,7 +149,7 @@ impl Operation for Update {
     }
 
     async fn run(self, session: &Session) -> Result<Outcome, Failure> {
-        if self.difference.is_empty() && self.description.is_none() {
+        if self.difference.is_empty() && self.description.is_none() && self.networks.is_empty() {
             return Err(Failure::new("No scope map properties to update."));
         }
         let add: BTreeSet<String> = self.difference.add.actions()?.into_iter().collect();
@@ -158,6 +165,7 @@ impl Operation for Update {
             if let Some(description) = &self.description {
                 properties.insert("description".to_owned(), description.as_str().into());
             }
+            self.networks.add_to(&mut properties);
             Ok(json!({ "properties": properties }))
         };
         let scope_map = session.modify(&path, change).await?;

@@ -9,6 +9,7 @@ use super::Operation;
 use super::arguments::{Common, name};
 use super::failure::Failure;
 use super::identity::{NamedIdentity, Rules};
+use super::networks::Networks;
 use super::role::{assign, id, role_id};
 use super::session::{SERVICE_PRINCIPALS, Session, service_principal};
 use super::token::Status;
@@ -67,6 +68,8 @@ pub(in crate::cli) struct Create {
     #[command(flatten)]
     validity: Validity,
     #[command(flatten)]
+    networks: Networks,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -103,6 +106,8 @@ pub(in crate::cli) struct Update {
     verified_by: Option<String>,
     #[command(flatten)]
     rules: Rules,
+    #[command(flatten)]
+    networks: Networks,
     #[command(flatten)]
     common: Common,
 }
@@ -164,6 +169,7 @@ impl Operation for Create {
         for (key, value) in [("clientId", self.client_id), ("verifiedBy", self.verified_by)] {
             properties.extend(value.map(|value| (key.to_owned(), value.into())));
         }
+        self.networks.add_to(&mut properties);
         self.rules.add_to(&mut properties, session);
         let body = if properties.is_empty() { json!({}) } else { json!({ "properties": properties }) };
         let (made, existed) = session.put(&service_principal(name), &body).await?;
@@ -253,6 +259,7 @@ impl Operation for Update {
             properties.insert("status".to_owned(), status.word().into());
         }
         properties.extend(self.verified_by.map(|by| ("verifiedBy".to_owned(), by.into())));
+        self.networks.add_to(&mut properties);
         self.rules.add_to(&mut properties, session);
         if properties.is_empty() {
             return Err(Failure::new("No service principal properties to update."));

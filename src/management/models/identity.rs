@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::credentials::Password;
+use super::networks::{Networks, NetworksUpdate};
 use super::words::{Expiry, KindWord, Moment, StatusWord};
 
 /// An identity, in the form of a user-assigned identity of `Microsoft.ManagedIdentity`.
@@ -39,6 +40,9 @@ pub(in crate::management) struct IdentityProperties {
     pub(in crate::management) status: StatusWord,
     /// Not ARM's. Null where a file declares it.
     pub(in crate::management) creation_date: Option<Moment>,
+    /// Not ARM's: from where it counts; from wherever the network rules admit when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) networks: Option<Networks>,
     /// Not ARM's: the place in the file that declares it; it can be changed there only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::management) declared_in: Option<String>,
@@ -77,6 +81,9 @@ pub(in crate::management) struct IdentityUpdateProperties {
     #[serde(default)]
     #[schema(inline)]
     pub(in crate::management) status: Option<StatusWord>,
+    /// Not ARM's: from where it counts.
+    #[serde(default)]
+    pub(in crate::management) networks: Option<NetworksUpdate>,
 }
 
 /// A service principal: an application that logs in with its client id and a secret.
@@ -109,6 +116,9 @@ pub(in crate::management) struct ServicePrincipalProperties {
     pub(in crate::management) credentials: Vec<Password>,
     /// Null where a file declares it.
     pub(in crate::management) creation_date: Option<Moment>,
+    /// From where it counts; from wherever the network rules admit when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) networks: Option<Networks>,
     /// The place in the file that declares it; it can be changed there only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::management) declared_in: Option<String>,
@@ -139,6 +149,9 @@ pub(in crate::management) struct ServicePrincipalUpdateProperties {
     #[serde(default)]
     #[schema(inline)]
     pub(in crate::management) status: Option<StatusWord>,
+    /// Not ARM's: from where it counts.
+    #[serde(default)]
+    pub(in crate::management) networks: Option<NetworksUpdate>,
 }
 
 /// A secret to generate.

@@ -5,6 +5,7 @@ mod credentials;
 mod identity;
 mod ids;
 mod key;
+mod networks;
 mod registry;
 mod role;
 mod scope_map;
@@ -21,6 +22,7 @@ pub(super) use identity::{
 };
 pub(super) use ids::Ids;
 pub(super) use key::{Key, KeyList};
+pub(super) use networks::{Networks, NetworksUpdate};
 pub(super) use registry::{
     CheckName, IpRule, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties, RegistryResource,
     RegistryUpdate, RegistryUpdateProperties, Sku, SummaryResource, TrustedInstance, Usage, UsageList,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::words::{AccessWord, ActionWord, BypassWord, Word};
+use super::words::{AccessWord, ActionWord, BypassWord, ExportWord, ProtocolWord, Word};
 use crate::policy::document::NetworkAction;
 
 /// A registry.
@@ -56,7 +56,9 @@ pub(in crate::management) struct RegistryProperties {
     pub(in crate::management) trusted_services: Vec<TrustedInstance>,
     pub(in crate::management) network_rule_set: NetworkRuleSet,
     pub(in crate::management) data_endpoint_enabled: bool,
-    /// Properties of ACR that have one value here.
+    #[schema(inline)]
+    pub(in crate::management) endpoint_protocol: ProtocolWord,
+    /// Properties of ACR that have one value here, but for `policies.exportPolicy`.
     #[serde(flatten)]
     pub(in crate::management) fixed: BTreeMap<&'static str, Value>,
     /// Not ARM's: the place in the file that declares the registry.
@@ -149,6 +151,27 @@ pub(in crate::management) struct RegistryUpdateProperties {
     pub(in crate::management) network_rule_set: Option<NetworkRuleSetUpdate>,
     #[serde(default)]
     pub(in crate::management) data_endpoint_enabled: Option<bool>,
+    #[serde(default)]
+    #[schema(inline)]
+    pub(in crate::management) endpoint_protocol: Option<ProtocolWord>,
+    #[serde(default)]
+    pub(in crate::management) policies: Option<PoliciesUpdate>,
+}
+
+/// The other policies have one value each.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::management) struct PoliciesUpdate {
+    #[serde(default)]
+    pub(in crate::management) export_policy: Option<ExportPolicyUpdate>,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(in crate::management) struct ExportPolicyUpdate {
+    /// `disabled` where public network access is disabled only.
+    #[serde(default)]
+    #[schema(inline)]
+    pub(in crate::management) status: Option<ExportWord>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]

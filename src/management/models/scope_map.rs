@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::networks::{Networks, NetworksUpdate};
 use super::words::Moment;
 
 /// A scope map.
@@ -27,6 +28,9 @@ pub(in crate::management) struct ScopeMapProperties {
     pub(in crate::management) provisioning_state: &'static str,
     /// Such as `repositories/samples/*/content/read`.
     pub(in crate::management) actions: Vec<String>,
+    /// Not ARM's: from where it counts; from wherever the network rules admit when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) networks: Option<Networks>,
     /// Not ARM's: the place in the file that declares it; it can be changed there only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::management) declared_in: Option<String>,
@@ -48,4 +52,7 @@ pub(in crate::management) struct ScopeMapUpdateProperties {
     pub(in crate::management) description: Option<String>,
     #[serde(default)]
     pub(in crate::management) actions: Option<Vec<String>>,
+    /// Not ARM's: from where it counts.
+    #[serde(default)]
+    pub(in crate::management) networks: Option<NetworksUpdate>,
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::credentials::Credentials;
+use super::networks::{Networks, NetworksUpdate};
 use super::words::{Expiry, Moment, StatusWord};
 
 /// A token.
@@ -30,6 +31,9 @@ pub(in crate::management) struct TokenProperties {
     /// Not ARM's: further scope maps, whose permissions add up.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::management) additional_scope_map_ids: Vec<String>,
+    /// Not ARM's: from where it counts; from wherever the network rules admit when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) networks: Option<Networks>,
     /// Not ARM's: the place in the file that declares it; it can be changed there only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::management) declared_in: Option<String>,
@@ -56,6 +60,9 @@ pub(in crate::management) struct TokenUpdateProperties {
     /// Not ARM's: further scope maps, whose permissions add up.
     #[serde(default)]
     pub(in crate::management) additional_scope_map_ids: Option<Vec<String>>,
+    /// Not ARM's: from where it counts.
+    #[serde(default)]
+    pub(in crate::management) networks: Option<NetworksUpdate>,
 }
 
 /// Which passwords to keep: those of a list that are not named are deleted.

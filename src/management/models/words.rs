@@ -11,7 +11,9 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
-use crate::policy::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus};
+use crate::policy::document::{
+    EndpointProtocol, ExportStatus, NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus,
+};
 use crate::policy::identity::IdentityKind;
 
 /// A type that has a word for each of its values.
@@ -30,6 +32,14 @@ impl Words for PublicNetworkAccess {
 
 impl Words for NetworkRuleBypassOptions {
     const ALL: &'static [(&'static str, Self)] = &[("AzureServices", Self::AzureServices), ("None", Self::None)];
+}
+
+impl Words for EndpointProtocol {
+    const ALL: &'static [(&'static str, Self)] = &[("IPv4", Self::IPv4), ("IPv4AndIPv6", Self::IPv4AndIPv6)];
+}
+
+impl Words for ExportStatus {
+    const ALL: &'static [(&'static str, Self)] = &[("enabled", Self::Enabled), ("disabled", Self::Disabled)];
 }
 
 impl Words for NetworkAction {
@@ -55,6 +65,8 @@ pub(in crate::management) struct Word<T>(pub(in crate::management) T);
 pub(in crate::management) type StatusWord = Word<TokenStatus>;
 pub(in crate::management) type AccessWord = Word<PublicNetworkAccess>;
 pub(in crate::management) type BypassWord = Word<NetworkRuleBypassOptions>;
+pub(in crate::management) type ProtocolWord = Word<EndpointProtocol>;
+pub(in crate::management) type ExportWord = Word<ExportStatus>;
 pub(in crate::management) type KindWord = Word<IdentityKind>;
 pub(in crate::management) type ActionWord = Word<NetworkAction>;
 

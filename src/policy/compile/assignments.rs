@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::policy::conditions::NetworkCondition;
 use crate::policy::credential::PrincipalId;
 use crate::policy::document::{
-    InstallationAssignmentDocument, InstallationAssignmentDocuments, RegistryDocument, RoleAssignmentDocument,
+    InstallationAssignmentDocument, InstallationAssignmentDocuments, NetworkConditionDocument, RegistryDocument,
+    RoleAssignmentDocument,
 };
 use crate::policy::identity::{Guid, IdentityKind};
 use crate::policy::layers::DeclaredAssignments;
@@ -29,7 +31,8 @@ pub(super) fn compile(
     let assignment = |written: &At<RoleAssignmentDocument>, problems: &mut Problems| {
         let grants = grants(written, scope_maps, problems);
         let (identity, repositories) = (&written.identity, written.repositories.as_ref());
-        let written = Written { registry: Some(registry), identity, repositories, origin: &written.origin };
+        let (networks, origin) = (written.networks.as_ref(), &written.origin);
+        let written = Written { registry: Some(registry), identity, repositories, networks, origin };
         written.compile(grants, house, problems)
     };
     let mut found = Found::default();
@@ -46,9 +49,10 @@ pub(super) fn everywhere(
     problems: &mut Problems,
 ) -> DeclaredAssignments {
     let mut found = Found::default();
-    for At { value: InstallationAssignmentDocument { identity, role, repositories }, origin } in documents {
+    for At { value: InstallationAssignmentDocument { identity, role, repositories, networks }, origin } in documents {
         let grants = self::role(role, problems).map(Grants::Role);
-        let written = Written { registry: None, identity, repositories: repositories.as_ref(), origin };
+        let (repositories, networks) = (repositories.as_ref(), networks.as_ref());
+        let written = Written { registry: None, identity, repositories, networks, origin };
         found.add(written.compile(grants, house, problems), problems);
     }
     found.into_map()
@@ -60,6 +64,7 @@ struct Written<'a> {
     registry: Option<&'a str>,
     identity: &'a At<String>,
     repositories: Option<&'a At<Vec<At<String>>>>,
+    networks: Option<&'a NetworkConditionDocument>,
     origin: &'a Origin,
 }
 
@@ -73,6 +78,7 @@ impl Written<'_> {
             None => Some(None),
             Some(patterns) => condition(patterns, grants.as_ref(), problems).map(Some),
         };
+        let networks = NetworkCondition::compile(self.networks, problems);
         // One that could not be compiled has a problem of its own.
         let identity = house.identities.named(self.identity)?;
         let (grants, repositories) = (grants?, repositories?);
@@ -83,6 +89,7 @@ impl Written<'_> {
             grants,
             everywhere: self.registry.is_none(),
             repositories,
+            networks,
             pull_only: identity.kind == IdentityKind::KubernetesCluster,
             origin: self.origin.clone(),
         })

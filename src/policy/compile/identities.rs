@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::policy::claims::{ClaimName, ClaimPattern, ClaimRule};
+use crate::policy::conditions::NetworkCondition;
 use crate::policy::credential::PrincipalId;
 use crate::policy::document::{ClaimRuleDocument, IdentityDocument, IdentityDocuments, IdentityProviderDocuments};
 use crate::policy::identity::{Guid, Identity, IdentityKind};
@@ -62,6 +63,7 @@ fn identity(
         verified_by: document.verified_by.as_ref().and_then(|by| verified_by(by, document, providers, problems)),
         client_id,
         status: document.status,
+        networks: NetworkCondition::compile(document.networks.as_ref(), problems),
         origin: name.origin.clone(),
         name: named?,
     })

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use self::passwords::{Names, Owner};
 use super::address::{ExternalUrl, LoginServer};
+use super::conditions::NetworkCondition;
 use super::credential::PrincipalId;
 use super::document::{IdentityDocuments, PolicyDocument, RegistryDocument, RegistryDocuments, TokenDocument};
 use super::identities::Identities;
@@ -237,6 +238,7 @@ fn token(
         status: document.status,
         scope_maps: scope_maps?,
         passwords: passwords.into(),
+        networks: NetworkCondition::compile(document.networks.as_ref(), problems),
         origin: name.origin.clone(),
     })
 }

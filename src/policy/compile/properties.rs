@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::policy::document::{IpRuleDocument, RegistryDocument};
+use crate::policy::document::{ExportStatus, IpRuleDocument, PublicNetworkAccess, RegistryDocument};
 use crate::policy::network::IpRules;
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
@@ -21,6 +21,12 @@ pub(super) fn declared(
         let what = "`dataEndpointEnabled` is not available in this version";
         problems.push(Problem::new(&enabled.origin, what).hint("remove it, or set it to false"));
     }
+    let export_policy = document.export_policy.as_ref().map(|policy| policy.status.clone());
+    let closed = document.public_network_access.as_ref().is_some_and(|one| one.value == PublicNetworkAccess::Disabled);
+    if let Some(status) = export_policy.as_ref().filter(|status| status.value == ExportStatus::Disabled && !closed) {
+        let what = "`exportPolicy` can only be disabled where public network access is";
+        problems.push(Problem::new(&status.origin, what).hint("write `publicNetworkAccess: Disabled` beside it"));
+    }
     let rules = document.network_rule_set.ip_rules.as_ref();
     let for_tasks = document.network_rule_bypass_allowed_for_tasks.as_ref();
     let trusted = document.trusted_services.as_ref().zip(trusted);
@@ -35,6 +41,8 @@ pub(super) fn declared(
         network_rule_bypass_allowed_for_tasks: for_tasks.map(|on| At::new(OnUnlessSet(on.value), on.origin.clone())),
         trusted_services: trusted.map(|(written, trusted)| At::new(trusted.written(), written.origin.clone())),
         data_endpoint_enabled: document.data_endpoint_enabled.clone(),
+        endpoint_protocol: document.endpoint_protocol.clone(),
+        export_policy,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::policy::action::{Action, ActionSet};
+use crate::policy::conditions::NetworkCondition;
 use crate::policy::document::{RegistryDocument, ScopeMapDocument, TokenDocument};
 use crate::policy::names;
 use crate::policy::nearest::nearest;
@@ -38,7 +39,8 @@ fn scope_map(name: &At<String>, document: &ScopeMapDocument, problems: &mut Prob
         rules.extend(rule(pattern, actions, &rules, problems));
     }
     let description = document.description.as_ref().map_or("", |text| text.as_str());
-    ScopeMap::new(name, description, name.origin.clone(), rules)
+    let networks = NetworkCondition::compile(document.networks.as_ref(), problems);
+    ScopeMap::new(name, description, name.origin.clone(), rules).within(networks)
 }
 
 /// The names of the scope maps that a token refers to, if there is one of each.

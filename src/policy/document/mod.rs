@@ -18,9 +18,10 @@ use super::trusted::{TrustedInstanceDocuments, TrustedServiceDocuments};
 mod network;
 
 pub use network::{
-    ConnectionStatus, EndpointMatchDocument, IpRuleDocument, NetworkAction, NetworkRuleBypassOptions,
-    NetworkRuleSetDocument, PrivateEndpointConnectionDocument, PublicNetworkAccess, VirtualNetworkAction,
-    VirtualNetworkMatchDocument, VirtualNetworkRuleDocument,
+    ConnectionStatus, EndpointMatchDocument, EndpointProtocol, ExportPolicyDocument, ExportStatus, IpRuleDocument,
+    NetworkAction, NetworkConditionDocument, NetworkRuleBypassOptions, NetworkRuleSetDocument,
+    PrivateEndpointConnectionDocument, PublicNetworkAccess, VirtualNetworkAction, VirtualNetworkMatchDocument,
+    VirtualNetworkRuleDocument,
 };
 
 /// All that one policy is made of, wherever it was written.
@@ -84,6 +85,12 @@ pub struct RegistryDocument {
     /// `Enabled` unless set.
     #[serde(default)]
     pub public_network_access: Option<At<PublicNetworkAccess>>,
+    /// `IPv4AndIPv6` unless set: the listeners' addresses say which of them there are.
+    #[serde(default)]
+    pub endpoint_protocol: Option<At<EndpointProtocol>>,
+    /// `enabled` unless set.
+    #[serde(default)]
+    pub export_policy: Option<ExportPolicyDocument>,
     #[serde(default)]
     pub network_rule_set: NetworkRuleSetDocument,
     /// Whether `trustedServices` may pass the rules for public networks. `AzureServices` unless set.
@@ -258,6 +265,9 @@ pub struct ScopeMapDocument {
     /// `metadata/read`, `metadata/write`). Wildcards add up.
     #[serde(default)]
     pub repositories: BTreeMap<At<String>, Vec<At<String>>>,
+    /// From where it counts. Default: from wherever the network rules admit.
+    #[serde(default)]
+    pub networks: Option<NetworkConditionDocument>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -286,6 +296,9 @@ pub struct TokenDocument {
     /// Any number, with names of their own: 1 to 50 letters, digits, `.`, `_` and `-`.
     #[serde(default)]
     pub additional_passwords: Vec<At<PasswordDocument>>,
+    /// From where it counts. Default: from wherever the network rules admit.
+    #[serde(default)]
+    pub networks: Option<NetworkConditionDocument>,
 }
 
 /// An `OpenID` Connect provider, a Kubernetes cluster, or whatever else signs JWTs about its subjects.
@@ -395,6 +408,9 @@ pub struct IdentityDocument {
     /// `matches` has to say what that provider's token says of it.
     #[serde(default)]
     pub verified_by: Option<At<String>>,
+    /// From where it counts. Default: from wherever the network rules admit.
+    #[serde(default)]
+    pub networks: Option<NetworkConditionDocument>,
 }
 
 /// What a provider must say.
@@ -425,6 +441,9 @@ pub struct RoleAssignmentDocument {
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub repositories: Option<At<Vec<At<String>>>>,
+    /// From where it counts. Default: from wherever the network rules admit.
+    #[serde(default)]
+    pub networks: Option<NetworkConditionDocument>,
 }
 
 /// What an identity may do on every registry, those that come later too. `Owner`, `Contributor` and `Reader` are so of the
@@ -440,4 +459,7 @@ pub struct InstallationAssignmentDocument {
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub repositories: Option<At<Vec<At<String>>>>,
+    /// From where it counts. Default: from wherever the network rules admit.
+    #[serde(default)]
+    pub networks: Option<NetworkConditionDocument>,
 }

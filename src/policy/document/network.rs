@@ -15,6 +15,25 @@ pub enum PublicNetworkAccess {
     Disabled,
 }
 
+/// Which public addresses are admitted at all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EndpointProtocol {
+    #[default]
+    IPv4AndIPv6,
+    /// No public IPv6 address is admitted, whatever the rules say.
+    IPv4,
+}
+
+/// Whether what is in the registry may leave it by other ways than pulls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportStatus {
+    #[default]
+    Enabled,
+    /// Trusted services that import from here have no permit. Whoever may pull still does.
+    Disabled,
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NetworkRuleBypassOptions {
     /// Trusted services may pass.
@@ -55,6 +74,30 @@ pub struct IpRuleDocument {
     /// A name for logs and explanations.
     #[serde(default)]
     pub name: Option<At<String>>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExportPolicyDocument {
+    /// `disabled` needs `publicNetworkAccess: Disabled`.
+    pub status: At<ExportStatus>,
+}
+
+/// From where a token, an identity, a scope map or a role assignment counts. The network rules come first, and this never
+/// admits what they refuse.
+///
+/// An entry is an IPv4 or IPv6 address or CIDR range, `private endpoint NAME`, `any private endpoint` or
+/// `virtual network NAME`. Addresses and ranges never hold a source behind a private endpoint.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkConditionDocument {
+    /// From these networks only. Default: from all.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub allow: Option<At<Vec<At<String>>>>,
+    /// Not from these, whatever `allow` says.
+    #[serde(default)]
+    pub deny: Option<At<Vec<At<String>>>>,
 }
 
 /// A virtual network whose sources are admitted while public access is on.

@@ -17,7 +17,7 @@ use super::credential::CredentialId;
 use super::decide::{Caller, Denial, Granted, decide};
 use super::identity::{Identity, IdentityKind};
 use super::nearest::nearest;
-use super::network::Refused;
+use super::network::{Place, Refused};
 use super::principal::{Password, Principal};
 use super::registry::Registry;
 use super::snapshot::PolicySnapshot;
@@ -71,6 +71,11 @@ pub fn explain(
     let registry = policy.registry_named(registry).ok_or_else(|| missing("registry", registry, known))?;
     let mut steps = Vec::new();
     let admitted = network::admit(registry, question, &mut steps)?;
+    let place = match &admitted {
+        Ok(admission) => admission.place().clone(),
+        Err(refused) => refused.place().clone(),
+    };
+    let from = (&place, now);
     let (decided, admitted) = if question.who == Who::Unknown {
         // Nobody in particular is no trusted service.
         (Ok(ADMITTED.to_owned()), enter(registry, admitted, &Caller::anonymous(registry), &mut steps))
@@ -84,10 +89,10 @@ pub fn explain(
         };
         steps.append(&mut denied);
         let decided = asking.and_then(|caller| {
-            let permit = decide(registry, &caller, &question.what.operation, now, &mut steps);
+            let permit = decide(registry, &caller, &question.what.operation, from, &mut steps);
             permit
                 .map(|permit| permit.rule().to_string())
-                .map_err(|denial| (denial, becomes_upload(registry, &caller, &question.what, now)))
+                .map_err(|denial| (denial, becomes_upload(registry, &caller, &question.what, from)))
         });
         (decided, admitted)
     };
@@ -121,9 +126,14 @@ fn enter(
 }
 
 /// What a denied mount becomes, if it may.
-fn becomes_upload(registry: &Registry, caller: &Caller, asked: &Asked, now: Timestamp) -> Option<&'static str> {
+fn becomes_upload(
+    registry: &Registry,
+    caller: &Caller,
+    asked: &Asked,
+    from: (&Place, Timestamp),
+) -> Option<&'static str> {
     let plain = asked.operation.without_mount()?;
-    decide(registry, caller, &plain, now, &mut Unnoted).ok()?;
+    decide(registry, caller, &plain, from, &mut Unnoted).ok()?;
     Some("the mount becomes a plain upload, which is permitted")
 }
 

@@ -68,7 +68,7 @@ pub(super) fn enter(
         return Ok(());
     }
     let resolved = admission.resolve(registry, principal).map(|_| ());
-    match registry.trust(principal) {
+    match registry.trust(principal, admission.place()) {
         Ok(instance) => {
             // What refuses all others did not decide.
             steps.iter_mut().filter(|step| step.effect == StepEffect::Denies).for_each(Step::overruled);
@@ -89,10 +89,12 @@ pub(super) fn distrusted(registry: &Registry, distrust: &Distrust, effect: StepE
         Distrust::NotForTasks => {
             ("networkRuleBypassAllowedForTasks", place(&set.network_rule_bypass_allowed_for_tasks))
         }
+        Distrust::NotExported => ("exportPolicy", place(&set.export_policy)),
         Distrust::VirtualNetworks => ("virtualNetworkRules", registry.origin.clone()),
         Distrust::Nobody
         | Distrust::Unvouched
         | Distrust::Stranger
+        | Distrust::OutOfNetworks(_)
         | Distrust::WrongKind(_)
         | Distrust::Unproven(_) => ("trustedServices", place(&set.trusted_services)),
     };
@@ -107,9 +109,11 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
     };
     let verdict = if matches!(admission, Ok(Admission::Admitted(_))) { StepEffect::Allows } else { StepEffect::Denies };
     let effect = |decided: bool| if decided { verdict } else { StepEffect::Nothing };
-    let (mut access, mut unreadable, mut default, mut matched, mut virtual_network) = (false, false, false, None, None);
+    let (mut access, mut only_v4, mut unreadable, mut default) = (false, false, false, false);
+    let (mut matched, mut virtual_network) = (None, None);
     match reason {
         Reason::PublicAccessDisabled => access = true,
+        Reason::OnlyV4 => only_v4 = true,
         Reason::RulesUnreadable => unreadable = true,
         Reason::Rule(rule) => matched = Some(&**rule),
         Reason::VirtualNetwork(rule) => virtual_network = Some(rule),
@@ -137,6 +141,10 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
     let says = if access { "Disabled: no public address is admitted, whatever the rules say" } else { "Enabled" };
     let public = &set.public_network_access;
     steps.push(Step::new(Stage::Network, "publicNetworkAccess", &place(public), effect(access), says));
+    if only_v4 {
+        let says = "IPv4: no public IPv6 address is admitted, whatever the rules say";
+        steps.push(Step::new(Stage::Network, "endpointProtocol", &place(&set.endpoint_protocol), verdict, says));
+    }
     if unreadable {
         steps.push(Step::new(Stage::Network, "ipRules", &place(&set.ip_rules), verdict, reason.to_string()));
     }

@@ -1,11 +1,15 @@
 //! What a decision considers, one thing at a time, in the order in which it does.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::oci::RepositoryName;
 use crate::policy::action::{Action, ActionSet};
+use crate::policy::conditions::{NetworkCondition, OutOfNetworks};
 use crate::policy::decide::{Denial, anonymous_origin};
+use crate::policy::network::Place;
 use crate::policy::origin::Origin;
 use crate::policy::principal::{Principal, Right};
 use crate::policy::registry::Registry;
@@ -91,6 +95,31 @@ impl Step {
             Err(denial) => (StepEffect::Denies, denial.to_string()),
         };
         [Self::new(Stage::Credential, called(principal), &place(registry, principal), effect, says)]
+    }
+
+    /// What the network conditions of the principal, or of each of its identities, say.
+    pub(in crate::policy) fn conditions(registry: &Registry, principal: &Principal, at: &Place) -> Vec<Self> {
+        // Of several identities one that does not count denies nothing.
+        let denies = if principal.counts_at(at).is_ok() { StepEffect::Nothing } else { StepEffect::Denies };
+        let step = |(name, networks): (&Arc<str>, &NetworkCondition)| {
+            let place = match principal {
+                Principal::Identity(_) => registry.identities().named(name).map(|one| one.origin.clone()),
+                Principal::Anonymous(_) | Principal::Admin(_) | Principal::Token(_) => None,
+            };
+            let place = place.unwrap_or_else(|| self::place(registry, principal));
+            let (effect, says) = match networks.check(at) {
+                Ok(()) => (StepEffect::Nothing, format!("it may come from {at}")),
+                Err(out) => (denies, format!("it {out}")),
+            };
+            Self::new(Stage::Credential, format!("networks of {name}"), &place, effect, says)
+        };
+        principal.conditions().map(step).collect()
+    }
+
+    /// That `right` gives nothing there.
+    pub(in crate::policy) fn out_of_networks(registry: &Registry, right: Right<'_>, out: &OutOfNetworks) -> [Self; 1] {
+        let (rule, place) = named(registry, right);
+        [Self::new(Stage::Rights, rule, &place, StepEffect::Nothing, format!("gives nothing: whoever has it {out}"))]
     }
 
     /// Whether `right` shows the catalogue.

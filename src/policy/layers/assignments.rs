@@ -112,6 +112,7 @@ impl StoredAssignments {
                 grants,
                 everywhere,
                 repositories: assigned.repositories.clone(),
+                networks: None,
                 pull_only: identity.kind == IdentityKind::KubernetesCluster,
                 origin: Origin::store(),
             }))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::stored::{Told, checked, passwords};
+use super::stored::{Told, checked, networks, passwords};
 use crate::policy::claims::{ClaimName, ClaimPattern, ClaimRule};
 use crate::policy::document::TokenStatus;
 use crate::policy::identity::{Identity, IdentityKind, OWN_PROVIDER};
@@ -86,6 +86,7 @@ fn compile(name: &str, set: &StoredIdentity, told: &mut Told<'_>) -> Option<Iden
         secrets: passwords(secrets, told).into(),
         verified_by: verified_by.map(Into::into),
         status: set.status,
+        networks: networks(&set.networks, told),
         origin: Origin::store(),
     })
 }

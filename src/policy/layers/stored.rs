@@ -12,6 +12,7 @@ use super::assignments::StoredAssignments;
 use super::identities::StoredIdentities;
 use crate::clock::Timestamp;
 use crate::policy::action::ActionSet;
+use crate::policy::conditions::NetworkCondition;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
 use crate::policy::names;
 use crate::policy::network::IpRules;
@@ -23,8 +24,8 @@ use crate::policy::properties::{DeclaredProperties, Overruled, Properties, Repos
 use crate::policy::scope_action::ScopeAction;
 use crate::policy::scope_map::{ScopeMap, ScopeRule};
 use crate::policy::stored::{
-    StoredIdentity, StoredIpRule, StoredPassword, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken,
-    StoredTrustedService,
+    StoredIdentity, StoredIpRule, StoredNetworks, StoredPassword, StoredRegistry, StoredRoleAssignment, StoredScopeMap,
+    StoredToken, StoredTrustedService,
 };
 
 /// All that the store has about registries, whether a file declares them or not, and of the whole installation. Clones
@@ -274,6 +275,7 @@ impl Stored {
             status: set.status,
             scope_maps,
             passwords: passwords(&set.passwords, told).into(),
+            networks: networks(&set.networks, told),
             origin: Origin::store(),
         })
     }
@@ -336,7 +338,17 @@ fn scope_map(name: &str, set: &StoredScopeMap, told: &mut Told<'_>) -> Option<Sc
         }
     }
     let rule = |(pattern, actions)| ScopeRule { pattern, actions, origin: Origin::store() };
-    Some(ScopeMap::new(name, &set.description, Origin::store(), allowed.into_iter().map(rule).collect()))
+    let map = ScopeMap::new(name, &set.description, Origin::store(), allowed.into_iter().map(rule).collect());
+    Some(map.within(networks(&set.networks, told)))
+}
+
+/// A condition that cannot be read holds nowhere.
+pub(super) fn networks(set: &StoredNetworks, told: &mut Told<'_>) -> Option<Arc<NetworkCondition>> {
+    let condition = NetworkCondition::of_stored(set).unwrap_or_else(|error| {
+        told.push(&format!("{error}: it counts from nowhere"));
+        Some(NetworkCondition::unreadable())
+    });
+    condition.map(Arc::new)
 }
 
 /// What cannot be read covers nothing.

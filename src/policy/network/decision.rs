@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::{Effect, EndpointMark, MatchedRule, Network, PrivateEndpointConnection, Source, VirtualNetworkRule};
+use super::{
+    Effect, EndpointMark, MatchedRule, Network, PrivateEndpointConnection, Source, SourceAddress, VirtualNetworkRule,
+};
 use crate::policy::trusted::{Distrust, TrustedInstance};
 
 /// What decided. `Display` is the line that the audit log prints.
@@ -14,6 +16,8 @@ pub enum Reason {
     /// Public network access is switched off for this registry, so its IP rules do not count (S2-10), and neither do its
     /// virtual networks (B.3-9).
     PublicAccessDisabled,
+    /// A public IPv6 address, and the registry's endpoint is one for IPv4.
+    OnlyV4,
     /// What the store has as rules, or the whole registry's record, cannot be read; none of it may be left out.
     RulesUnreadable,
     /// This rule has the longest prefix that holds the address.
@@ -34,6 +38,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PublicAccessDisabled => f.write_str("publicNetworkAccess is Disabled"),
+            Self::OnlyV4 => f.write_str("endpointProtocol is IPv4, and this is an IPv6 address"),
             Self::RulesUnreadable => f.write_str("what the store has as network rules cannot be read"),
             Self::Rule(rule) => rule.fmt(f),
             Self::VirtualNetwork(rule) => rule.fmt(f),
@@ -51,17 +56,25 @@ impl fmt::Display for Reason {
 #[must_use]
 pub struct Admitted {
     pub(super) reason: Reason,
+    pub(super) place: Place,
 }
 
 impl Admitted {
     /// The rules do not count for this trusted service.
-    pub(in crate::policy) fn trusted(instance: &Arc<TrustedInstance>) -> Self {
-        Self { reason: Reason::TrustedService(Arc::clone(instance)) }
+    pub(in crate::policy) fn trusted(instance: &Arc<TrustedInstance>, place: &Place) -> Self {
+        let class = NetworkClass::TrustedService(Arc::clone(&instance.service.name));
+        let place = Place { address: place.address, class };
+        Self { reason: Reason::TrustedService(Arc::clone(instance)), place }
     }
 
     /// What let it in.
     pub fn reason(&self) -> &Reason {
         &self.reason
+    }
+
+    /// Where it comes from.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 }
 
@@ -72,12 +85,18 @@ pub struct Refused {
     pub(super) reason: Reason,
     /// Why nobody passes as a trusted service, where that was asked.
     pub(super) distrust: Option<Distrust>,
+    pub(super) place: Place,
 }
 
 impl Refused {
     /// What kept it out.
     pub fn reason(&self) -> &Reason {
         &self.reason
+    }
+
+    /// Where it comes from.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Why nobody passes as a trusted service, where that was asked.
@@ -98,6 +117,30 @@ impl fmt::Display for Refused {
     }
 }
 
+/// Where a source comes from, in the words of the rules that decided about it: what network conditions look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub address: SourceAddress,
+    pub class: NetworkClass,
+}
+
+impl Place {
+    /// Of `source`, about which this decided.
+    #[inline]
+    pub(super) fn of(source: Source<'_>, reason: &Reason) -> Self {
+        Self { address: source.address, class: NetworkClass::of(source, reason) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.class {
+            NetworkClass::Public => self.address.fmt(f),
+            class => write!(f, "{} over {class}", self.address),
+        }
+    }
+}
+
 /// The class of network that a source came over, as far as the rules know it by a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NetworkClass {
@@ -114,28 +157,20 @@ pub enum NetworkClass {
 
 impl NetworkClass {
     /// Of `source`, about which this decided.
-    pub fn of(source: Source<'_>, reason: &Reason) -> Self {
+    #[inline]
+    pub(super) fn of(source: Source<'_>, reason: &Reason) -> Self {
         match (reason, source.network) {
             (Reason::PrivateEndpoint(connection), _) => Self::PrivateEndpoint(Arc::clone(&connection.name)),
             (Reason::VirtualNetwork(rule), _) => Self::VirtualNetwork(Arc::clone(&rule.name)),
-            (Reason::TrustedService(_), Network::Public) => Self::of_trusted(reason).unwrap_or(Self::Public),
+            (Reason::TrustedService(instance), _) => Self::TrustedService(Arc::clone(&instance.service.name)),
             (_, Network::PrivateEndpoint(mark)) => Self::UnknownEndpoint(mark.clone()),
             (_, Network::Public) => Self::Public,
         }
     }
 
-    /// Of a source whose trusted service this let in.
-    pub fn of_trusted(reason: &Reason) -> Option<Self> {
-        match reason {
-            Reason::TrustedService(instance) => Some(Self::TrustedService(Arc::clone(&instance.service.name))),
-            Reason::PublicAccessDisabled
-            | Reason::RulesUnreadable
-            | Reason::Rule(_)
-            | Reason::VirtualNetwork(_)
-            | Reason::DefaultAction(_)
-            | Reason::PrivateEndpoint(_)
-            | Reason::UnknownEndpoint(_) => None,
-        }
+    /// Whether a source came through a private endpoint, so that its address is one of somebody's private network.
+    pub const fn is_private_endpoint(&self) -> bool {
+        matches!(self, Self::PrivateEndpoint(_) | Self::UnknownEndpoint(_))
     }
 }
 

@@ -15,7 +15,7 @@ mod table;
 mod virtual_networks;
 
 pub use address::{InvalidNetwork, SourceAddress, parse_network};
-pub use decision::{Admitted, NetworkClass, Reason, Refused};
+pub use decision::{Admitted, NetworkClass, Place, Reason, Refused};
 pub use endpoints::{EndpointMatch, PrivateEndpointConnection, PrivateEndpoints};
 pub use rules::{Effect, IpRule, IpRules, MatchedRule, NetworkRules};
 pub use rules::{check_rule, check_rule_name};

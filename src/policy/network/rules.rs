@@ -9,10 +9,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{
-    Admitted, EndpointMark, Network, NetworkTable, PrivateEndpoints, Reason, Refused, Source, VirtualNetworkRule,
-    VirtualNetworks, parse_network,
+    Admitted, EndpointMark, Network, NetworkTable, Place, PrivateEndpoints, Reason, Refused, Source,
+    VirtualNetworkRule, VirtualNetworks, parse_network,
 };
-use crate::policy::document::{ConnectionStatus, IpRuleDocument, NetworkAction, PublicNetworkAccess};
+use crate::policy::document::{ConnectionStatus, EndpointProtocol, IpRuleDocument, NetworkAction, PublicNetworkAccess};
 use crate::policy::origin::Origin;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::stored::StoredIpRule;
@@ -158,6 +158,8 @@ impl Default for IpRules {
 #[derive(Debug, Clone)]
 pub struct NetworkRules {
     public: PublicNetworkAccess,
+    /// Whether public IPv6 addresses are refused.
+    only_v4: bool,
     default: Effect,
     rules: Option<Arc<IpRules>>,
     endpoints: Arc<PrivateEndpoints>,
@@ -168,7 +170,14 @@ pub struct NetworkRules {
 impl NetworkRules {
     /// Without `rules`, because they cannot be read, nobody is admitted.
     pub fn new(public: PublicNetworkAccess, default: NetworkAction, rules: Option<Arc<IpRules>>) -> Self {
-        Self { public, default: default.into(), rules, endpoints: Arc::default(), virtual_networks: None }
+        let default = default.into();
+        Self { public, only_v4: false, default, rules, endpoints: Arc::default(), virtual_networks: None }
+    }
+
+    /// The same rules for public addresses of this protocol.
+    #[must_use]
+    pub fn with_protocol(self, protocol: EndpointProtocol) -> Self {
+        Self { only_v4: protocol == EndpointProtocol::IPv4, ..self }
     }
 
     /// The same rules with these private endpoints.
@@ -185,16 +194,17 @@ impl NetworkRules {
     }
 
     /// Decides about `source`. A private endpoint is admitted if and only if its connection is approved. Of other sources:
-    /// public access first, then the longest prefix of the IP rules, the virtual networks, the default action.
+    /// public access and the protocol first, then the longest prefix of the IP rules, the virtual networks, the default action.
     #[inline]
     pub fn admit(&self, source: Source<'_>) -> Result<Admitted, Refused> {
         let (effect, reason) = match source.network {
             Network::Public => self.decide_public(source),
             Network::PrivateEndpoint(mark) => self.decide_endpoint(source, mark),
         };
+        let place = Place::of(source, &reason);
         match effect {
-            Effect::Allow => Ok(Admitted { reason }),
-            Effect::Deny => Err(Refused { reason, distrust: None }),
+            Effect::Allow => Ok(Admitted { reason, place }),
+            Effect::Deny => Err(Refused { reason, place, distrust: None }),
         }
     }
 
@@ -203,6 +213,9 @@ impl NetworkRules {
         match (self.public, &self.rules) {
             (PublicNetworkAccess::Disabled, _) => (Effect::Deny, Reason::PublicAccessDisabled),
             (PublicNetworkAccess::Enabled, None) => (Effect::Deny, Reason::RulesUnreadable),
+            (PublicNetworkAccess::Enabled, Some(_)) if self.only_v4 && source.address.ip().is_ipv6() => {
+                (Effect::Deny, Reason::OnlyV4)
+            }
             (PublicNetworkAccess::Enabled, Some(rules)) => match rules.table.longest_match(source.address) {
                 Some(found) => (found.effect, Reason::Rule(rules.matched(found.position))),
                 None => self.decide_unlisted(source),

@@ -4,7 +4,7 @@
 //! confined source that is had of a principal only.
 
 use super::Distrust;
-use crate::policy::network::{Admitted, Reason, Refused, Source};
+use crate::policy::network::{Admitted, Place, Reason, Refused, Source};
 use crate::policy::principal::Principal;
 use crate::policy::registry::Registry;
 
@@ -42,6 +42,7 @@ impl Registry {
         match refused.reason() {
             Reason::PublicAccessDisabled | Reason::Rule(_) | Reason::DefaultAction(_) => {}
             Reason::RulesUnreadable
+            | Reason::OnlyV4
             | Reason::VirtualNetwork(_)
             | Reason::PrivateEndpoint(_)
             | Reason::UnknownEndpoint(_)
@@ -65,6 +66,14 @@ impl Admission {
         }
     }
 
+    /// Where the source is, in the words of the rules.
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::Admitted(admitted) => admitted.place(),
+            Self::Confined(confined) => confined.refused.place(),
+        }
+    }
+
     /// Whether `principal` is let in at `registry`, about which this was decided.
     ///
     /// # Errors
@@ -83,8 +92,8 @@ impl Confined {
     /// # Errors
     /// The refusal of the rules, with why he is not.
     pub fn resolve(&self, registry: &Registry, principal: &Principal) -> Result<Admitted, Refused> {
-        match registry.trust(principal) {
-            Ok(instance) => Ok(Admitted::trusted(instance)),
+        match registry.trust(principal, self.refused.place()) {
+            Ok(instance) => Ok(Admitted::trusted(instance, self.refused.place())),
             Err(distrust) => Err(self.refuse(distrust)),
         }
     }

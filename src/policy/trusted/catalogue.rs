@@ -61,11 +61,13 @@ pub struct TrustedService {
 
 /// The service that [`networkRuleBypassAllowedForTasks`](crate::policy::Properties) is about (E-5).
 pub(super) const TASKS: &str = "tasks";
+/// The one that `exportPolicy` ends.
+pub(super) const IMPORT: &str = "import";
 
 /// The services that were there in 2021 (S2-17 … S2-20).
 const BUILT_IN: [(&str, ServiceIdentity, &str); 4] = [
     ("scanner", ServiceIdentity::None, "scans images for vulnerabilities"),
-    ("import", ServiceIdentity::None, "copies images to another registry"),
+    (IMPORT, ServiceIdentity::None, "copies images to another registry"),
     (TASKS, ServiceIdentity::SystemAssigned, "runs builds and other tasks"),
     ("machineLearning", ServiceIdentity::SystemAssigned, "deploys and trains with images"),
 ];

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::catalogue::TASKS;
+use super::catalogue::{IMPORT, TASKS};
 use super::{Catalogue, ServiceIdentity, TrustedInstanceDocuments, TrustedService};
-use crate::policy::document::NetworkRuleBypassOptions;
+use crate::policy::conditions::OutOfNetworks;
+use crate::policy::document::{ExportStatus, NetworkRuleBypassOptions};
 use crate::policy::identities::Identities;
 use crate::policy::identity::{Guid, Identity};
 use crate::policy::names;
+use crate::policy::network::Place;
 use crate::policy::origin::Origin;
 use crate::policy::principal::Principal;
 use crate::policy::problem::{Problem, Problems};
@@ -121,10 +123,14 @@ pub enum Distrust {
     VirtualNetworks,
     /// `networkRuleBypassAllowedForTasks` is off (E-5).
     NotForTasks,
+    /// `exportPolicy` is `disabled`: nothing is imported from here (B.4-13).
+    NotExported,
     /// Nobody vouches for him: he has a password, or no name.
     Unvouched,
     /// He is somebody else.
     Stranger,
+    /// He is not who he is from there.
+    OutOfNetworks(OutOfNetworks),
     /// The catalogue wants another kind of identity for this service.
     WrongKind(Arc<TrustedService>),
     /// It is not known who it is: what was presented says nothing, or nothing was.
@@ -137,6 +143,8 @@ impl fmt::Display for Distrust {
             Self::Nobody => f.write_str("the registry has no trusted services"),
             Self::SwitchedOff => f.write_str("trusted services do not pass: networkRuleBypassOptions is None"),
             Self::VirtualNetworks => f.write_str("trusted services do not pass where there are virtual network rules"),
+            Self::NotExported => f.write_str("imports do not pass: exportPolicy is disabled"),
+            Self::OutOfNetworks(out) => write!(f, "he {out}"),
             Self::NotForTasks => f.write_str("tasks do not pass: networkRuleBypassAllowedForTasks is false"),
             Self::Unvouched => f.write_str("only whom an identity provider vouches for can be a trusted service"),
             Self::Stranger => f.write_str("none of its identities is a trusted service of this registry"),
@@ -149,16 +157,11 @@ impl fmt::Display for Distrust {
 }
 
 impl Registry {
-    /// The service as which `principal` is trusted here, in this snapshot.
-    pub fn trusts(&self, principal: &Principal) -> Option<&Arc<TrustedInstance>> {
-        self.trust(principal).ok()
-    }
-
     /// The same, with the reason.
     ///
     /// # Errors
     /// The condition that is not met.
-    pub fn trust(&self, principal: &Principal) -> Result<&Arc<TrustedInstance>, Distrust> {
+    pub fn trust(&self, principal: &Principal, place: &Place) -> Result<&Arc<TrustedInstance>, Distrust> {
         self.trusts_anybody()?;
         let Principal::Identity(held) = principal else { return Err(Distrust::Unvouched) };
         if held.subject().is_none() {
@@ -166,6 +169,10 @@ impl Registry {
         }
         let mut why = Distrust::Stranger;
         for identity in held.identities.iter().filter_map(|name| self.identities().named(name)) {
+            if let Err(out) = held.counts_as(&identity.name, place) {
+                why = Distrust::OutOfNetworks(out);
+                continue;
+            }
             for instance in self.instances_of(identity) {
                 match self.takes(instance, identity) {
                     Ok(()) => return Ok(instance),
@@ -218,6 +225,9 @@ impl Registry {
         }
         if &*service.name == TASKS && !self.properties().network_rule_bypass_allowed_for_tasks.value.0 {
             return Err(Distrust::NotForTasks);
+        }
+        if &*service.name == IMPORT && self.properties().export_policy.value == ExportStatus::Disabled {
+            return Err(Distrust::NotExported);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::auth::keys::{SigningAlgorithm, make_encryption_key};
-use crate::policy::stored::StoredScopeMap;
+use crate::policy::stored::{StoredNetworks, StoredScopeMap};
 use crate::store::{Expected, Kind, ObjectKey, Store, Write};
 
 /// A folder with a configuration file, whose store is in it.
@@ -37,6 +37,7 @@ impl Installation {
         let object = StoredScopeMap {
             description: "made here".into(),
             actions: vec!["repositories/a/content/read".into()],
+            networks: StoredNetworks::default(),
             creation_date: SystemClock.now(),
         };
         let key_of_map = ObjectKey { registry: "myregistry".into(), kind: Kind::ScopeMap, name: "map-a".into() };

@@ -18,7 +18,7 @@ use seawall::policy::{
 };
 
 use self::records::{credential_id, password, principal_id, scope_map, token};
-use super::policy::{declared, now, operation, texts};
+use super::policy::{anywhere, declared, now, operation, texts};
 
 const FILE: &str = "myregistry:
   loginServer: one.example.com
@@ -71,7 +71,7 @@ fn may(registry: &Registry, user: &str, line: &str) -> Result<String, Denial> {
     let principal = registry.principal_named(user).ok_or(Denial::CredentialInvalid)?;
     let credential = principal.passwords().first().map(|password| password.id);
     let caller = Caller { principal, credential, granted: Granted::Everything };
-    authorize(registry, &caller, &operation(line), now()).map(|permit| permit.rule().to_string())
+    authorize(registry, &caller, &operation(line), &anywhere(), now()).map(|permit| permit.rule().to_string())
 }
 
 /// S3-19 … S3-21, S3-85.

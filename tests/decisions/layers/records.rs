@@ -4,7 +4,8 @@ use seawall::policy::credential::{CredentialId, PrincipalId, Verifier};
 use seawall::policy::document::TokenStatus;
 use seawall::policy::identity::{Guid, IdentityKind};
 use seawall::policy::stored::{
-    StoredClaimRule, StoredGrants, StoredIdentity, StoredPassword, StoredRoleAssignment, StoredScopeMap, StoredToken,
+    StoredClaimRule, StoredGrants, StoredIdentity, StoredNetworks, StoredPassword, StoredRoleAssignment,
+    StoredScopeMap, StoredToken,
 };
 use seawall::secret::Secret;
 
@@ -20,7 +21,7 @@ pub(crate) fn credential_id(secret: &str) -> CredentialId {
 
 pub(crate) fn scope_map(actions: &[&str]) -> StoredScopeMap {
     let actions = actions.iter().map(ToString::to_string).collect();
-    StoredScopeMap { description: String::new(), actions, creation_date: now() }
+    StoredScopeMap { description: String::new(), actions, networks: StoredNetworks::default(), creation_date: now() }
 }
 
 /// A token with one password, whose secret is the token's name.
@@ -31,6 +32,7 @@ pub(crate) fn token(name: &str, scope_maps: &[&str]) -> StoredToken {
         additional_scope_maps: scope_maps[1..].iter().map(ToString::to_string).collect(),
         status: TokenStatus::Enabled,
         passwords: vec![password("password1", name)],
+        networks: StoredNetworks::default(),
         creation_date: now(),
     }
 }
@@ -68,6 +70,7 @@ pub(crate) fn identity(name: &str, kind: IdentityKind) -> StoredIdentity {
         verified_by: None,
         status: TokenStatus::Enabled,
         tags: std::collections::BTreeMap::new(),
+        networks: StoredNetworks::default(),
         creation_date: now(),
     }
 }

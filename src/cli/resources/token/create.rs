@@ -11,6 +11,7 @@ use crate::cli::format::Outcome;
 use crate::cli::resources::arguments::{Common, Named, OfRegistry, Switch, name};
 use crate::cli::resources::expiration::Expiration;
 use crate::cli::resources::failure::Failure;
+use crate::cli::resources::networks::Networks;
 use crate::cli::resources::permissions::Permissions;
 use crate::cli::resources::session::Session;
 use crate::cli::resources::{Operation, columns, flat, scope_map};
@@ -36,6 +37,8 @@ pub(in crate::cli) struct Create {
     expiration: Expiration,
     #[command(flatten)]
     further: FurtherScopeMaps,
+    #[command(flatten)]
+    networks: Networks,
     #[command(flatten)]
     common: Common,
 }
@@ -65,6 +68,7 @@ impl Operation for Create {
         properties.insert("scopeMapId".to_owned(), scope_map.into());
         properties.insert("status".to_owned(), self.status.word().into());
         self.further.add_to(&mut properties, session, registry);
+        self.networks.add_to(&mut properties);
         let put = session.put(&session.token(registry, name), &json!({ "properties": properties })).await;
         let left = made.then(|| {
             format!("Its scope map was created before: seawall scope-map delete -r {registry} -n {name}-scope-map")
@@ -116,7 +120,8 @@ async fn default_scope_map(
         return Err(told.fold(failure, Failure::hint).hint("Nothing was changed."));
     }
     session.inform(&format!("Creating the scope map {name:?} for the given permissions."));
-    scope_map::create(session, &path, &actions, Some(&format!("Created by token: {token}"))).await?;
+    let description = Map::from_iter([("description".to_owned(), format!("Created by token: {token}").into())]);
+    scope_map::create(session, &path, &actions, description).await?;
     Ok((path, true))
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Operation;
 use super::arguments::{Common, Confirmation, Named, OfRegistry, name};
 use super::failure::Failure;
+use super::networks::Networks;
 use super::session::{Session, confirmed};
 use super::{columns, flat};
 use crate::cli::format::Outcome;
@@ -88,6 +89,8 @@ pub(in crate::cli) struct Update {
     #[command(flatten)]
     further: FurtherScopeMaps,
     #[command(flatten)]
+    networks: Networks,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -155,6 +158,7 @@ impl Operation for Update {
             properties.insert("status".to_owned(), status.word().into());
         }
         self.further.add_to(&mut properties, session, registry);
+        self.networks.add_to(&mut properties);
         if properties.is_empty() {
             return Err(Failure::new("No token properties to update."));
         }
