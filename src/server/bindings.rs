@@ -81,6 +81,7 @@ fn count(metrics: &Metrics, refusal: Refusal) {
         Refusal::LateProxyHeader => RefusedConnection::LateProxyHeader,
         Refusal::LateHead => RefusedConnection::LateHead,
         Refusal::LargeHead => RefusedConnection::LargeHead,
+        Refusal::ClientCertificate => RefusedConnection::ClientCertificate,
     });
 }
 
