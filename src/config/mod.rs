@@ -28,7 +28,7 @@ mod tests;
 pub use references::missing_files;
 pub use schema::schema;
 pub use settings::{
-    CertificateFiles, Config, EncryptionKeySource, Limits, Listener, Log, ManagementAddress, ManagementSettings,
+    CertificateFiles, ClientCertificates, Config, EncryptionKeySource, Limits, Listener, Log, ManagementAddress, ManagementSettings,
     SecretSource, Signing, Source, StoreLocation, StoreSettings, Tls,
 };
 

@@ -13,6 +13,7 @@ use http::{HeaderValue, header};
 
 use super::forward::{Forward, MANIFEST_LIMIT, declared_length, is_framed};
 use super::listener::SourceMode;
+use super::mutual_tls::{self, MutualTls};
 use super::reject::Refusal;
 use super::source::source_address;
 use super::token_endpoint::NULL_GUID;
@@ -40,6 +41,8 @@ pub(crate) struct Connection<'a> {
     pub(crate) listener: &'a str,
     pub(crate) network: &'a Network,
     pub(crate) tls: bool,
+    /// `None` where the listener takes no certificates of clients.
+    pub(crate) mutual_tls: Option<MutualTls<'a>>,
 }
 
 /// A request as it arrived.
@@ -108,8 +111,10 @@ pub(crate) async fn examine(
     let by_access_token = matches!(credential, Ok(Some(Credential::Bearer(_))));
     let desk = Desk { registry, tls: request.connection.tls, asked: &operation, by_access_token };
     let credential = credential.map_err(|_| desk.deny(Denial::CredentialMalformed))?;
-    let credential = credential.ok_or_else(|| desk.deny(Denial::CredentialRequired))?;
-    let caller = caller(authenticator, &desk, request, &route, credential, trail).await?;
+    let caller = match credential {
+        Some(credential) => caller(authenticator, &desk, request, &route, credential, trail).await?,
+        None => by_certificate(authenticator, &desk, request)?,
+    };
     trail.caller = Some(caller.clone());
     let forward = permitted(authenticator, &desk, &caller, method, route, request, trail)?;
     // What is not permitted uses up nobody's limit.
@@ -146,7 +151,9 @@ fn registry<'p>(policy: &'p PolicySnapshot, request: &Request<'_>) -> Result<&'p
     if lines.next().is_some() {
         return Err(Refusal::UnknownHost);
     }
-    host.and_then(|host| policy.registry_for_host(host)).ok_or(Refusal::UnknownHost)
+    let host = host.ok_or(Refusal::UnknownHost)?;
+    request.connection.mutual_tls.map_or(Ok(()), |mutual_tls| mutual_tls.check(host))?;
+    policy.registry_for_host(host).ok_or(Refusal::UnknownHost)
 }
 
 /// Step 4. Before any credential is looked at, on every path.
@@ -258,6 +265,17 @@ async fn caller(
             sign_in.map(|sign_in| sign_in.caller).map_err(|failure| desk.fail(failure))
         }
         Credential::Bearer(token) => bearer(authenticator, desk, request, route, &token).await,
+    }
+}
+
+/// Whoever shows no credential is whom the connection's certificate says; one that is nobody's is as none.
+fn by_certificate(authenticator: &Authenticator, desk: &Desk<'_>, request: &Request<'_>) -> Result<Caller, Refusal> {
+    let certificate = request.connection.mutual_tls.and_then(|mutual_tls| mutual_tls.certificate);
+    let said = certificate.and_then(mutual_tls::assertion);
+    let said = said.ok_or_else(|| desk.deny(Denial::CredentialRequired))?;
+    match authenticator.by_certificate(desk.registry, &said, request.now) {
+        Err(Failure::Denied(Denial::IdentityUnknown)) => Err(desk.deny(Denial::CredentialRequired)),
+        decided => decided.map_err(|failure| desk.fail(failure)),
     }
 }
 
