@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use super::document::{CertificateDocument, ClientCertificatesDocument, ListenerDocument, SourceDocument, SourceMode, TlsDocument};
+use super::document::{
+    CertificateDocument, ClientCertificatesDocument, ListenerDocument, SourceDocument, SourceMode, TlsDocument,
+};
 use super::resolve::{address, named, path};
 use super::settings::{CertificateFiles, ClientCertificates, Listener, Source, Tls};
 use crate::policy::network::parse_network;

@@ -175,7 +175,9 @@ impl Refusal {
                 }
             }
             Self::BadRequest { code, status, .. } => error(*status, &ErrorBody::new(*code)),
-            Self::UnknownHost | Self::Misdirected => error(421, &ErrorBody::with_message(ErrorCode::NameUnknown, "no such registry")),
+            Self::UnknownHost | Self::Misdirected => {
+                error(421, &ErrorBody::with_message(ErrorCode::NameUnknown, "no such registry"))
+            }
             Self::ClientCertificate | Self::NoSource => error(403, &ErrorBody::new(ErrorCode::Denied)),
             Self::Busy | Self::ProviderUnavailable(_) | Self::NotReady | Self::Outdated => {
                 error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1")

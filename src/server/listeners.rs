@@ -3,7 +3,9 @@
 //! Here, because listeners are process configuration and the policy does not know them.
 
 use crate::config::{Config, Listener, ListenerNetwork, Source};
-use crate::policy::document::{EndpointMatchDocument, IdentityDocuments, RegistryDocuments, VirtualNetworkMatchDocument};
+use crate::policy::document::{
+    EndpointMatchDocument, IdentityDocuments, RegistryDocuments, VirtualNetworkMatchDocument,
+};
 use crate::policy::identity::CERTIFICATE_PROVIDER;
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};

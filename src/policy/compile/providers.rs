@@ -10,7 +10,9 @@ use serde_json::Value;
 use crate::policy::address::check_provider_url;
 use crate::policy::claims::ClaimName;
 use crate::policy::document::{IdentityProviderDocument, IdentityProviderDocuments, JwksDocument, SignInDocument};
-use crate::policy::identity::{CERTIFICATE_PROVIDER, IdentityProvider, OWN_PROVIDER, ProviderAlgorithm, ProviderKeys, SignIn, TokenRequest};
+use crate::policy::identity::{
+    CERTIFICATE_PROVIDER, IdentityProvider, OWN_PROVIDER, ProviderAlgorithm, ProviderKeys, SignIn, TokenRequest,
+};
 use crate::policy::names;
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};

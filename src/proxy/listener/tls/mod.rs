@@ -309,12 +309,7 @@ impl Loaded {
             CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(|error| {
                 CertificateError::Pair { certificate: path.clone(), key: files.key.clone(), reason: error.to_string() }
             })?;
-        Ok(Self {
-            path: path.clone(),
-            certified: Arc::new(certified),
-            names,
-            validity,
-        })
+        Ok(Self { path: path.clone(), certified: Arc::new(certified), names, validity })
     }
 }
 
