@@ -6,14 +6,19 @@ mod names;
 mod revocation;
 mod world;
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::certificates::{ClientAuthority, Identity, uri};
 use self::world::{HOST, REFUSED, World};
+use crate::harness::client::Home;
 use crate::harness::http::Connection;
+use crate::harness::image::Layout;
 use crate::harness::nearby::worker;
+use crate::harness::registry::{Distribution, Registry};
 use crate::harness::sources::{message, record_of};
 
 const SCANNER: &str = "spiffe://corp.example/ns/prod/sa/scanner";
@@ -143,8 +148,10 @@ fn curl_comes_in_by_its_certificate() {
     let run = |version: &str, more: &[&str]| {
         let mut command = Command::new("curl");
         command.args(["-sS", version, "-o", "/dev/null", "-w", "%{http_code} %{http_version}", "--cacert"]);
-        command.arg(&world.server_ca).args(["--resolve", &format!("{HOST}:{}:127.0.0.1", world.optional.port())]);
-        command.args(more).arg(format!("https://{HOST}:{}/v2/team/app/manifests/v1", world.optional.port()));
+        // Under the port that the login server has, which is none.
+        let there = format!("{HOST}:443:127.0.0.1:{}", world.optional.port());
+        command.arg(&world.server_ca).args(["--connect-to", &there]).args(more);
+        command.arg(format!("https://{HOST}/v2/team/app/manifests/v1"));
         let output = command.output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
@@ -152,4 +159,42 @@ fn curl_comes_in_by_its_certificate() {
     assert_eq!(run("--http1.1", &shown), "200 1.1");
     assert_eq!(run("--http2", &shown), "200 2");
     assert_eq!(run("--http2", &[]), "401 2");
+}
+
+/// A registry client that never heard of seawall: a folder with its certificate, no login, real Distribution behind.
+#[test]
+fn skopeo_copies_by_its_certificate_alone() {
+    let (world, upstream) = (World::start(), Registry::start(Distribution::V2));
+    let document = fs::read_to_string(world.seawall.place().path().join("seawall.yaml")).unwrap();
+    let document = document.replace(&world.upstream.url(), &upstream.url());
+    world.seawall.edit(&document.replace("{identity: builder, role: AcrPull}", "{identity: builder, role: AcrPush}"));
+
+    let home = Home::new();
+    let reference = format!("{}/team/app:v1", world.optional);
+    let (pushed, pulled) = (home.layout("pushed"), home.path().join("pulled"));
+    Layout::image("by certificate").write(&pushed, "latest");
+    let builder =
+        world.authority.issue(|params| params.subject_alt_names.push(certificates::dns("builder.corp.example")));
+    let [for_builder, for_scanner] =
+        [("builder", builder), ("scanner", scanner(&world.authority))].map(|(name, identity)| {
+            let directory = home.path().join(name);
+            fs::create_dir(&directory).unwrap();
+            fs::copy(&world.server_ca, directory.join("ca.crt")).unwrap();
+            // The names that these clients look for.
+            let [certificate, key] = identity.written(&directory, "client");
+            fs::rename(certificate, directory.join("client.cert")).unwrap();
+            assert!(key.ends_with("client.key"));
+            directory.display().to_string()
+        });
+    let (remote, local) = (format!("docker://{reference}"), format!("oci:{}:latest", pushed.display()));
+    let push = |directory: &str| home.run("skopeo", &["copy", "--dest-cert-dir", directory, &local, &remote]);
+    let into = format!("oci:{}:latest", pulled.display());
+    push(&for_scanner).expect_failure("");
+    push(&for_builder).expect_success();
+    home.run("skopeo", &["copy", "--src-cert-dir", &for_scanner, &remote, &into]).expect_success();
+    let index = |directory: &Path| fs::read(directory.join("index.json")).unwrap();
+    let digest = |directory: &Path| {
+        serde_json::from_slice::<Value>(&index(directory)).unwrap()["manifests"][0]["digest"].clone()
+    };
+    assert_eq!(digest(&pushed), digest(&pulled));
 }

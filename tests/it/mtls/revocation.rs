@@ -28,7 +28,13 @@ fn a_revocation_ends_open_connections_with_the_next_request() {
     }
     world.publish(&world.authority.revoke(&[&revoked.serial], LATER));
     wait_until("the certificate does not count any more", || optional.get("/v2/", &[]).status == 401);
-    let refused = required.get("/v2/", &[]).expect(403);
+    // The listeners are reloaded one after the other.
+    let mut refused = None;
+    wait_until("the other listener knows it too", || {
+        let answer = required.get("/v2/", &[]);
+        (answer.status == 403).then(|| refused = Some(answer)).is_some()
+    });
+    let refused = refused.unwrap();
     let record = record_of(&world.seawall, &refused);
     assert_eq!(
         (&record["reason"], &record["clientCertificate"]),
