@@ -272,6 +272,20 @@ impl Authenticator {
         Ok(assertion)
     }
 
+    /// Who shows a certificate of which `said` is the word. Whoever asks has verified it, and knows that the caller has its key.
+    ///
+    /// It says nothing about the requests of others: no token is issued for it.
+    ///
+    /// # Errors
+    /// [`Denial::IdentityUnknown`] when it is nobody's here.
+    pub fn by_certificate(&self, registry: &Registry, said: &Assertion, now: Timestamp) -> Result<Caller, Failure> {
+        if !said.is_by_certificate() {
+            return Err(Denial::IdentityUnknown.into());
+        }
+        let principal = self.asserted(registry, said).ok_or(Denial::IdentityUnknown)?;
+        accepted(principal, None, Granted::Everything, now)
+    }
+
     /// Who it is at `registry` of whom `assertion` speaks. It must have been verified, or be our own word.
     fn by_assertion(&self, registry: &Registry, assertion: Assertion, now: Timestamp) -> Result<SignIn, Failure> {
         let principal = self.asserted(registry, &assertion).ok_or(Denial::IdentityUnknown)?;
@@ -447,8 +461,8 @@ impl Authenticator {
 
 /// What of an assertion identities look at: only that is kept and mapped, so that the tokens that follow map to the same.
 fn usable(identities: &Identities, said: &Assertion) -> Result<Assertion, Failure> {
-    if said.is_own() {
-        // No such provider can be declared. If it could, it would make anybody a managed identity.
+    if said.is_own() || said.is_by_certificate() {
+        // No such provider can be declared. If it could, it would make anybody a managed identity, or a certificate's holder.
         return Err(Denial::IdentityTokenInvalid(Rejection::OwnToken.code()).into());
     }
     Ok(Assertion { claims: identities.claims_in_use(said), ..said.clone() })

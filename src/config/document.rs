@@ -112,6 +112,25 @@ pub struct TlsDocument {
     /// At least one; chosen by the name that the client asks for, the first where none fits. Read again when they change.
     #[schemars(length(min = 1))]
     pub certificates: Vec<CertificateDocument>,
+    /// Certificates of clients are asked for, and count as credentials. For listeners only. Default: nobody is asked.
+    #[serde(default)]
+    pub client_certificates: Option<At<ClientCertificatesDocument>>,
+}
+
+/// Whose certificates count. Read again when the files change; what open connections showed is then verified anew.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientCertificatesDocument {
+    /// PEM files with the authorities that sign them; the system's do not count. At least one, relative to this file.
+    #[schemars(length(min = 1))]
+    pub authorities: Vec<At<String>>,
+    /// PEM files with lists of revoked certificates. If there are any, one that has not ended must speak of every
+    /// certificate up to the authority.
+    #[serde(default)]
+    pub revocation_lists: Vec<At<String>>,
+    /// Whether a handshake without a certificate is refused. Default `false`.
+    #[serde(default)]
+    pub required: bool,
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use super::document::{CertificateDocument, ListenerDocument, SourceDocument, SourceMode, TlsDocument};
+use super::document::{
+    CertificateDocument, ClientCertificatesDocument, ListenerDocument, SourceDocument, SourceMode, TlsDocument,
+};
 use super::resolve::{address, named, path};
-use super::settings::{CertificateFiles, Listener, Source, Tls};
+use super::settings::{CertificateFiles, ClientCertificates, Listener, Source, Tls};
 use crate::policy::network::parse_network;
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
@@ -80,7 +82,23 @@ pub(super) fn tls(document: &At<TlsDocument>, problems: &mut Problems) -> Tls {
         let problem = Problem::new(&document.origin, "TLS without a certificate");
         problems.push(problem.hint("add one to certificates, or remove tls to speak plain HTTP"));
     }
-    Tls { certificates: document.certificates.iter().map(|document| certificate(document, problems)).collect() }
+    Tls {
+        certificates: document.certificates.iter().map(|document| certificate(document, problems)).collect(),
+        clients: document.client_certificates.as_ref().map(|document| clients(document, problems)),
+    }
+}
+
+fn clients(document: &At<ClientCertificatesDocument>, problems: &mut Problems) -> ClientCertificates {
+    if document.authorities.is_empty() {
+        let problem = Problem::new(&document.origin, "nobody signs the certificates of clients");
+        problems.push(problem.hint("add the PEM file of an authority to authorities, or remove clientCertificates"));
+    }
+    let mut place = |written: &At<String>| At::new(path(written, problems), written.origin.clone());
+    ClientCertificates {
+        authorities: document.authorities.iter().map(&mut place).collect(),
+        revocation_lists: document.revocation_lists.iter().map(place).collect(),
+        required: document.required,
+    }
 }
 
 fn certificate(document: &CertificateDocument, problems: &mut Problems) -> CertificateFiles {

@@ -68,6 +68,10 @@ fn listening(document: &ManagementDocument, problems: &mut Problems) -> (Managem
         None => Some(ADDRESS),
     };
     let tls = document.tls.as_ref().map(|document| tls(document, problems));
+    if let Some(clients) = document.tls.as_ref().and_then(|tls| tls.client_certificates.as_ref()) {
+        let problem = Problem::new(&clients.origin, "the management API takes no certificates of clients");
+        problems.push(problem.hint("remove clientCertificates: it knows credentials and tokens of identity providers"));
+    }
     if let Some(address) = address.filter(|address| tls.is_none() && !address.ip().is_loopback()) {
         let problem = Problem::new(&origin, format!("the management API at {address} needs tls"));
         problems.push(problem.hint("give management.tls, or an address of this machine: 127.0.0.1:8444 or unix:/path"));

@@ -28,8 +28,8 @@ mod tests;
 pub use references::missing_files;
 pub use schema::schema;
 pub use settings::{
-    CertificateFiles, Config, EncryptionKeySource, Limits, Listener, Log, ManagementAddress, ManagementSettings,
-    SecretSource, Signing, Source, StoreLocation, StoreSettings, Tls,
+    CertificateFiles, ClientCertificates, Config, EncryptionKeySource, Limits, Listener, Log, ManagementAddress,
+    ManagementSettings, SecretSource, Signing, Source, StoreLocation, StoreSettings, Tls,
 };
 
 /// A file without problems, and what it includes.

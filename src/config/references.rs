@@ -25,6 +25,10 @@ pub fn missing_files(config: &Config) -> Problems {
     {
         [certificate, key].into_iter().filter_map(missing_file).for_each(|problem| problems.push(problem));
     }
+    for clients in config.listeners.iter().filter_map(|listener| listener.tls.as_ref()?.clients.as_ref()) {
+        let files = clients.authorities.iter().chain(&clients.revocation_lists);
+        files.filter_map(missing_file).for_each(|problem| problems.push(problem));
+    }
     if let StoreLocation::Postgres { password, ca, .. } = &config.store.location {
         ca.as_ref().and_then(missing_file).into_iter().for_each(|problem| problems.push(problem));
         password.as_ref().and_then(|source| source.read().err()).into_iter().for_each(|problem| problems.push(problem));

@@ -76,6 +76,18 @@ pub struct Listener {
 pub struct Tls {
     /// At least one; the first is the default.
     pub certificates: Vec<CertificateFiles>,
+    /// `None`: clients are not asked for certificates.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// Whose certificates clients may show, with the places that name them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientCertificates {
+    /// At least one.
+    pub authorities: Vec<At<PathBuf>>,
+    pub revocation_lists: Vec<At<PathBuf>>,
+    /// Whether there must be a certificate.
+    pub required: bool,
 }
 
 /// A certificate chain and its key, both PEM, with the places that name them.

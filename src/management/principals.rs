@@ -232,7 +232,7 @@ pub(super) fn checked_rules(
 
 fn check_rule(snapshot: &PolicySnapshot, rule: &MatchRule) -> Result<(), String> {
     let MatchRule { provider, claims } = rule;
-    if snapshot.identities().provider_named(provider).is_none() {
+    if !snapshot.identities().is_provider(provider) {
         return Err(no_provider(provider));
     }
     if claims.is_empty() {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::claims::{ClaimName, looked_at};
 use super::credential::{PrincipalId, Verifier};
 use super::described::Described;
-use super::identity::{Assertion, Guid, Identity, IdentityKind, IdentityProvider};
+use super::identity::{Assertion, CERTIFICATE_PROVIDER, Guid, Identity, IdentityKind, IdentityProvider};
 use super::layers::StoredIdentities;
 use super::origin::Origin;
 use super::problem::{Problem, Problems};
@@ -92,7 +92,7 @@ impl Identities {
             };
             return self.warnings.push(problem);
         }
-        let unknown = |name: &&Arc<str>| !self.providers.iter().any(|provider| provider.name == **name);
+        let unknown = |name: &&Arc<str>| !self.is_provider(name);
         if let Some(name) = identity.rules.iter().map(|rule| &rule.provider).find(unknown) {
             let what = format!("identity `{}` has a rule for provider `{name}`, which no file declares", identity.name);
             let hint = "the rule makes nobody the identity until a file declares it again";
@@ -149,6 +149,11 @@ impl Identities {
         self.providers.iter().find(|provider| *provider.name == *name)
     }
 
+    /// Whether rules may name this provider: one that a file declares, or the one that stands for clients' certificates.
+    pub fn is_provider(&self, name: &str) -> bool {
+        name == CERTIFICATE_PROVIDER || self.provider_named(name).is_some()
+    }
+
     /// The identity with this principal id, of whatever kind.
     pub fn with_principal_id(&self, id: &Guid) -> Option<&Arc<Identity>> {
         self.principal_ids.get(id)
@@ -167,7 +172,11 @@ impl Identities {
         if assertion.is_own() {
             return self.managed(assertion).into_iter().filter(|identity| identity.is_enabled()).collect();
         }
-        let known = self.provider(assertion).and_then(|provider| self.by_provider.get(&provider.name));
+        let known = if assertion.is_by_certificate() {
+            self.by_provider.get(CERTIFICATE_PROVIDER)
+        } else {
+            self.provider(assertion).and_then(|provider| self.by_provider.get(&provider.name))
+        };
         in_force(known.map(|known| known.meant_by(assertion)).unwrap_or_default())
     }
 
@@ -175,6 +184,9 @@ impl Identities {
     pub fn subject_name(&self, assertion: &Assertion) -> Arc<str> {
         if let Some(identity) = self.managed(assertion) {
             return Arc::clone(&identity.name);
+        }
+        if assertion.is_by_certificate() {
+            return shortened(certificate_name(assertion)).into();
         }
         let claim = self.provider(assertion).and_then(|provider| provider.name_claim.as_deref());
         let claimed = claim.and_then(|claim| ClaimName::parse(claim).ok()?.find(&assertion.claims)?.as_str());
@@ -227,6 +239,14 @@ pub(super) fn in_force(mut meant: Vec<&Arc<Identity>>) -> Vec<&Arc<Identity>> {
     }
     meant.retain(|identity| identity.is_enabled());
     meant
+}
+
+/// How the holder of a certificate is called: by its first URI, such as a SPIFFE id, or its name; else its fingerprint.
+fn certificate_name(assertion: &Assertion) -> &str {
+    let claim = |name| assertion.claims.get(name);
+    let uri = claim("uri").and_then(|uris| uris.get(0)?.as_str());
+    let subject = || claim("subject").and_then(Value::as_str);
+    uri.or_else(subject).filter(|name| !name.is_empty()).unwrap_or(&assertion.subject)
 }
 
 /// As much of a subject's name as there is room for in records and tokens.

@@ -23,7 +23,10 @@ use super::principal::Password;
 /// The provider by whose name the installation itself vouches for managed identities, and the issuer of what it says. No
 /// file declares one of this name, and as an issuer is a URL, no provider has this one.
 pub const OWN_PROVIDER: &str = "seawall";
-/// The claim of its assertions with the identity's [`PrincipalId`].
+/// The provider by whose name a client's certificate speaks, and the issuer of what it says. No file declares one of this
+/// name either; which certificates are believed is a listener's to say.
+pub const CERTIFICATE_PROVIDER: &str = "certificate";
+/// The claim with the identity's [`PrincipalId`] in what the installation says.
 const OWN_CLAIM: &str = "identity";
 
 /// An `OpenID` Connect issuer, or anything else that signs JWTs and publishes its keys.
@@ -159,6 +162,11 @@ impl Assertion {
     /// Whether it claims to be the installation's own word, which no provider may speak.
     pub fn is_own(&self) -> bool {
         *self.provider == *OWN_PROVIDER || *self.issuer == *OWN_PROVIDER
+    }
+
+    /// Whether it claims to be what a client's certificate says, which no provider may say either.
+    pub fn is_by_certificate(&self) -> bool {
+        *self.provider == *CERTIFICATE_PROVIDER || *self.issuer == *CERTIFICATE_PROVIDER
     }
 }
 

@@ -23,6 +23,7 @@ use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
 use super::journey::{self, Next, Request, examine, too_large};
 use super::listener::Connection;
 use super::minter::Minter;
+use super::mutual_tls::MutualTls;
 use super::passage::{Passage, Renewal, Shared};
 use super::peer::Peers;
 use super::record;
@@ -68,6 +69,7 @@ impl Gate {
                 listener: &connection.listener().name,
                 network: connection.network(),
                 tls: passage.tls,
+                mutual_tls: MutualTls::of(&connection, passage.began_at),
             },
             head: header,
             target: header.raw_path(),

@@ -14,6 +14,7 @@ use http::{HeaderValue, header};
 use super::door::Door;
 use super::forward::{Forward, MANIFEST_LIMIT, declared_length, is_framed};
 use super::listener::SourceMode;
+use super::mutual_tls::{self, MutualTls};
 use super::reject::Refusal;
 use super::source::source_address;
 use super::token_endpoint::NULL_GUID;
@@ -41,6 +42,8 @@ pub(crate) struct Connection<'a> {
     pub(crate) listener: &'a str,
     pub(crate) network: &'a Network,
     pub(crate) tls: bool,
+    /// `None` where the listener takes no certificates of clients.
+    pub(crate) mutual_tls: Option<MutualTls<'a>>,
 }
 
 /// A request as it arrived.
@@ -112,9 +115,13 @@ pub(crate) async fn examine(
     let door = door.inviting(matches!(method, Method::Get | Method::Head));
     let desk = Desk { registry, tls: request.connection.tls, asked: &operation, by_access_token };
     let credential = credential.map_err(|_| door.tell(desk.deny(Denial::CredentialMalformed)))?;
-    let credential = credential.ok_or_else(|| door.tell(desk.deny(Denial::CredentialRequired)))?;
-    door.hears_credential(&credential)?;
-    let caller = caller(authenticator, (&desk, &door), request, &route, credential, trail).await;
+    let caller = match credential {
+        Some(credential) => {
+            door.hears_credential(&credential)?;
+            caller(authenticator, (&desk, &door), request, &route, credential, trail).await
+        }
+        None => by_certificate(authenticator, &desk, request),
+    };
     let caller = caller.map_err(|refusal| door.tell(refusal))?;
     trail.caller = Some(caller.clone());
     let admitted = door.enter(registry, &caller.principal, trail)?;
@@ -153,7 +160,9 @@ fn registry<'p>(policy: &'p PolicySnapshot, request: &Request<'_>) -> Result<&'p
     if lines.next().is_some() {
         return Err(Refusal::UnknownHost);
     }
-    host.and_then(|host| policy.registry_for_host(host)).ok_or(Refusal::UnknownHost)
+    let host = host.ok_or(Refusal::UnknownHost)?;
+    request.connection.mutual_tls.map_or(Ok(()), |mutual_tls| mutual_tls.check(host))?;
+    policy.registry_for_host(host).ok_or(Refusal::UnknownHost)
 }
 
 /// Where the body ends must be said in one way only, or others may find the end elsewhere (threat class U).
@@ -262,6 +271,17 @@ async fn caller(
             let attempt = bearer(authenticator, desk.registry, request, route, &token);
             door.guard(authenticator, counted, attempt).await.map_err(|failure| desk.fail(failure))
         }
+    }
+}
+
+/// Whoever shows no credential is whom the connection's certificate says; one that is nobody's is as none.
+fn by_certificate(authenticator: &Authenticator, desk: &Desk<'_>, request: &Request<'_>) -> Result<Caller, Refusal> {
+    let certificate = request.connection.mutual_tls.and_then(|mutual_tls| mutual_tls.certificate);
+    let said = certificate.and_then(mutual_tls::assertion);
+    let said = said.ok_or_else(|| desk.deny(Denial::CredentialRequired))?;
+    match authenticator.by_certificate(desk.registry, &said, request.now) {
+        Err(Failure::Denied(Denial::IdentityUnknown)) => Err(desk.deny(Denial::CredentialRequired)),
+        decided => decided.map_err(|failure| desk.fail(failure)),
     }
 }
 

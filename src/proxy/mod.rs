@@ -9,6 +9,8 @@
 //! | 10 rewrite | `rewrite`, `upload` |
 //! | 11 audit | `trail`, `record` |
 //!
+//! `mutual_tls` says what a client's certificate means in steps 3 and 6.
+//!
 //! `gate` holds the pingora hooks, `reject` what a client sees of every refusal, `token_endpoint` and `exchange` the
 //! logins, which come as what `form` reads, `sign_in` where people sign in.
 
@@ -22,6 +24,7 @@ mod gate;
 mod journey;
 pub mod listener;
 mod minter;
+mod mutual_tls;
 mod passage;
 mod peer;
 mod record;

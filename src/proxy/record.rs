@@ -71,6 +71,9 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
         network: passage.trail.network.clone(),
         principal: principal(&passage.trail),
         credential: credential(&passage.trail),
+        client_certificate: connection
+            .and_then(|connection| connection.shown_certificate())
+            .map(|certificate| certificate.sha256.clone()),
         operation: passage.trail.class,
         method: begun.method,
         repository,

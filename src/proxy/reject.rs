@@ -29,6 +29,12 @@ pub(crate) enum Refusal {
     BadRequest { code: ErrorCode, status: u16, reason: &'static str },
     #[error("no registry has this host name")]
     UnknownHost,
+    /// The connection was made for another name than the Host.
+    #[error("the Host is not the name of the connection's TLS handshake")]
+    Misdirected,
+    /// The listener serves nobody without a certificate, and the client's has ended or was revoked since the handshake.
+    #[error("the client's certificate does not count any more, and the listener requires one")]
+    ClientCertificate,
     #[error("the source address is not known")]
     NoSource,
     /// The work of checking passwords is piling up.
@@ -90,6 +96,8 @@ impl Refusal {
             Self::Network { .. } => "network_refused",
             Self::Malformed(_) | Self::BadRequest { .. } => "malformed",
             Self::UnknownHost => "unknown_host",
+            Self::Misdirected => "misdirected",
+            Self::ClientCertificate => "client_certificate",
             Self::NoSource => "no_source",
             Self::Busy => "busy",
             Self::RateLimited(_) => "rate_limited",
@@ -120,6 +128,8 @@ impl Refusal {
                 | Self::Malformed(_)
                 | Self::BadRequest { .. }
                 | Self::UnknownHost
+                | Self::Misdirected
+                | Self::ClientCertificate
                 | Self::NoSource
                 | Self::RateLimited(_)
                 | Self::LoginLocked(_)
@@ -165,8 +175,10 @@ impl Refusal {
                 }
             }
             Self::BadRequest { code, status, .. } => error(*status, &ErrorBody::new(*code)),
-            Self::UnknownHost => error(421, &ErrorBody::with_message(ErrorCode::NameUnknown, "no such registry")),
-            Self::NoSource => error(403, &ErrorBody::new(ErrorCode::Denied)),
+            Self::UnknownHost | Self::Misdirected => {
+                error(421, &ErrorBody::with_message(ErrorCode::NameUnknown, "no such registry"))
+            }
+            Self::ClientCertificate | Self::NoSource => error(403, &ErrorBody::new(ErrorCode::Denied)),
             Self::Busy | Self::ProviderUnavailable(_) | Self::NotReady | Self::Outdated => {
                 error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1")
             }

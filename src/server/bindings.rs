@@ -1,13 +1,18 @@
 //! Everything that listens, bound before anything is served: a port that is taken ends the start.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::management::{Management, ManagementError};
 use super::start::StartError;
 use crate::clock::Clock;
-use crate::config::{self, Config, ListenerNetwork, ManagementAddress, Source, Tls};
+use crate::config::{self, ClientCertificates, Config, ListenerNetwork, ManagementAddress, Source, Tls};
 use crate::policy::network::{EndpointMark, Network};
-use crate::proxy::listener::{Bound, CertificateFiles, Certificates, Listener, Refusal, SourceMode};
+use crate::policy::origin::At;
+use crate::proxy::listener::{
+    AuthorityFiles, Bound, CertificateFiles, CertificateWarning, Certificates, ClientAuthorities, Listener, Refusal,
+    SourceMode,
+};
 use crate::telemetry::RefusedConnection;
 use crate::telemetry::metrics::Metrics;
 
@@ -61,14 +66,33 @@ impl Bindings {
             certificate: files.certificate.value.clone(),
             key: files.key.value.clone(),
         });
-        let (certificates, warnings) =
+        let (mut certificates, warnings) =
             Certificates::load(files.collect(), clock.now()).map_err(StartError::Certificates)?;
-        for warning in warnings {
-            tracing::warn!("{warning}");
+        tell(&warnings);
+        if let Some(clients) = &tls.clients {
+            let (authorities, warnings) =
+                ClientAuthorities::load(authority_files(clients), clock.now()).map_err(StartError::Certificates)?;
+            tell(&warnings);
+            certificates = certificates.with_clients(authorities);
         }
         let certificates = Arc::new(certificates);
         self.certificates.push(Arc::clone(&certificates));
         Ok(Some(certificates))
+    }
+}
+
+fn authority_files(clients: &ClientCertificates) -> AuthorityFiles {
+    let paths = |files: &[At<PathBuf>]| files.iter().map(|file| file.value.clone()).collect();
+    AuthorityFiles {
+        authorities: paths(&clients.authorities),
+        revocation_lists: paths(&clients.revocation_lists),
+        required: clients.required,
+    }
+}
+
+fn tell(warnings: &[CertificateWarning]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -81,6 +105,7 @@ fn count(metrics: &Metrics, refusal: Refusal) {
         Refusal::LateProxyHeader => RefusedConnection::LateProxyHeader,
         Refusal::LateHead => RefusedConnection::LateHead,
         Refusal::LargeHead => RefusedConnection::LargeHead,
+        Refusal::ClientCertificate => RefusedConnection::ClientCertificate,
     });
 }
 

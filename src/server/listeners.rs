@@ -3,7 +3,10 @@
 //! Here, because listeners are process configuration and the policy does not know them.
 
 use crate::config::{Config, Listener, ListenerNetwork, Source};
-use crate::policy::document::{EndpointMatchDocument, RegistryDocuments, VirtualNetworkMatchDocument};
+use crate::policy::document::{
+    EndpointMatchDocument, IdentityDocuments, RegistryDocuments, VirtualNetworkMatchDocument,
+};
+use crate::policy::identity::CERTIFICATE_PROVIDER;
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
 use crate::proxy::source::EndpointKind;
@@ -18,6 +21,20 @@ pub(super) fn unmet(config: &Config, registries: &RegistryDocuments, problems: &
         for rule in &document.network_rule_set.virtual_network_rules {
             listeners.check_virtual_network(&rule.matches, problems);
         }
+    }
+}
+
+/// Warns of identities that only a certificate can make, where no listener takes any.
+pub(super) fn no_certificates(config: &Config, identities: &IdentityDocuments, problems: &mut Problems) {
+    let takes = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.clients.is_some());
+    if config.listeners.iter().any(takes) {
+        return;
+    }
+    let rules = identities.values().flat_map(|identity| &identity.matches);
+    for rule in rules.filter(|rule| rule.provider.value == CERTIFICATE_PROVIDER) {
+        let what = "no listener takes certificates of clients, so nothing matches";
+        let hint = "give a listener `tls: { clientCertificates: { authorities: [ca.pem] } }`";
+        problems.push(Problem::warning(&rule.provider.origin, what).hint(hint));
     }
 }
 

@@ -65,6 +65,7 @@ fn examine(path: &Path) -> (Problems, Vec<PathBuf>) {
         if let Some(config) = &config {
             clear_text(config, &policy.examine().registries, &mut problems);
             listeners::unmet(config, &policy.examine().registries, &mut problems);
+            listeners::no_certificates(config, &policy.examine().identities, &mut problems);
         }
         files.extend(references.into_files());
     }

@@ -104,6 +104,8 @@ labels! {
         LateHead => "late_head",
         /// The head of a request is over 64 KiB.
         LargeHead => "large_head",
+        /// The client showed a certificate that none of the listener's authorities stands behind.
+        ClientCertificate => "client_certificate",
     }
 
     /// The way of transferred bytes, as clients see it.

@@ -34,6 +34,8 @@ mod logins;
 #[cfg(test)]
 mod management;
 #[cfg(test)]
+mod mtls;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod proxies;

@@ -7,7 +7,7 @@ use crate::policy::claims::{ClaimName, ClaimPattern, ClaimRule};
 use crate::policy::conditions::NetworkCondition;
 use crate::policy::credential::PrincipalId;
 use crate::policy::document::{ClaimRuleDocument, IdentityDocument, IdentityDocuments, IdentityProviderDocuments};
-use crate::policy::identity::{Guid, Identity, IdentityKind};
+use crate::policy::identity::{CERTIFICATE_PROVIDER, Guid, Identity, IdentityKind};
 use crate::policy::names;
 use crate::policy::origin::{At, Origin};
 use crate::policy::principal::Password;
@@ -170,7 +170,10 @@ fn rule(
     providers: &IdentityProviderDocuments,
     problems: &mut Problems,
 ) -> Option<ClaimRule> {
-    let provider = provider(&document.provider, providers, problems);
+    let provider = match document.provider.as_str() {
+        CERTIFICATE_PROVIDER => Some(CERTIFICATE_PROVIDER.into()),
+        _ => provider(&document.provider, providers, problems),
+    };
     if document.claims.is_empty() {
         let what = format!("a rule without a claim would match everybody whom `{}` knows", document.provider.value);
         let hint = "name the claims that must hold, such as `sub: repo:acme/app:ref:refs/heads/main`";

@@ -10,7 +10,9 @@ use serde_json::Value;
 use crate::policy::address::check_provider_url;
 use crate::policy::claims::ClaimName;
 use crate::policy::document::{IdentityProviderDocument, IdentityProviderDocuments, JwksDocument, SignInDocument};
-use crate::policy::identity::{IdentityProvider, OWN_PROVIDER, ProviderAlgorithm, ProviderKeys, SignIn, TokenRequest};
+use crate::policy::identity::{
+    CERTIFICATE_PROVIDER, IdentityProvider, OWN_PROVIDER, ProviderAlgorithm, ProviderKeys, SignIn, TokenRequest,
+};
 use crate::policy::names;
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
@@ -58,6 +60,11 @@ fn provider(
     if name.eq_ignore_ascii_case(OWN_PROVIDER) {
         let problem = Problem::new(&name.origin, format!("`{OWN_PROVIDER}` is the name of the installation itself"));
         problems.push(problem.hint("choose another name for the provider"));
+    }
+    if name.eq_ignore_ascii_case(CERTIFICATE_PROVIDER) {
+        let what = format!("`{CERTIFICATE_PROVIDER}` stands for the certificates that clients show");
+        let hint = "choose another name for the provider; listeners name the authorities of certificates";
+        problems.push(Problem::new(&name.origin, what).hint(hint));
     }
     let issuer = url(&document.issuer, false, problems);
     let audiences = audiences(&document.audiences, problems);

@@ -17,7 +17,7 @@ use super::connection::{Connection, Head};
 use super::head_deadline::HeadDeadline;
 use super::in_flight::InFlight;
 use super::proxy_protocol::{peer_address, read_header};
-use super::tls::AskedName;
+use super::tls::Handshake;
 use super::{Listener, Refusal, SourceMode};
 use crate::proxy::source::Header;
 
@@ -40,13 +40,15 @@ impl<A> Accept<A> {
             SourceMode::ProxyProtocol { trusted, .. } => Some(read_header(stream, peer, trusted).await?),
             SourceMode::Peer | SourceMode::Forwarded { .. } => None,
         };
+        let handshake = encrypted.as_ref().and_then(|tls| tls.extension.get::<Handshake>());
         let network = self.listener.network_of(announced.as_ref()).map_err(|_| Refusal::MalformedProxyHeader)?;
         Ok(Connection {
             listener: Arc::clone(&self.listener),
             peer,
             announced,
             network,
-            server_name: encrypted.and_then(|tls| tls.extension.get::<AskedName>()?.0.clone()),
+            server_name: handshake.and_then(|handshake| handshake.server_name.clone()),
+            shown: handshake.and_then(|handshake| handshake.shown.clone()),
             http2: matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
             in_flight: self.in_flight.clone(),
             head: Head::first(),

@@ -14,7 +14,9 @@ use pingora::protocols::raw_connect::ProxyDigest;
 
 use super::in_flight::{Counted, InFlight};
 use super::proxy_protocol::digest_with;
+use super::tls::{ClientAuthorities, ClientCertificate, Shown};
 use super::{Listener, Refusal};
+use crate::clock::Timestamp;
 use crate::policy::network::Network;
 use crate::proxy::source::Header;
 
@@ -26,6 +28,7 @@ pub struct Connection {
     pub(super) announced: Option<Header>,
     pub(super) network: Network,
     pub(super) server_name: Option<Box<str>>,
+    pub(super) shown: Option<Arc<Shown>>,
     pub(super) http2: bool,
     pub(super) in_flight: InFlight,
     pub(super) head: Head,
@@ -68,6 +71,21 @@ impl Connection {
     /// sent none.
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
+    }
+
+    /// Whose certificates its listener takes; `None`: it asks for none.
+    pub fn client_authorities(&self) -> Option<&Arc<ClientAuthorities>> {
+        self.listener.tls.as_ref()?.clients()
+    }
+
+    /// The certificate that the client showed, if it is good now.
+    pub fn client_certificate(&self, now: Timestamp) -> Option<&ClientCertificate> {
+        self.shown.as_ref()?.in_force(now)
+    }
+
+    /// The certificate that the client showed, and whose key it has, good or not.
+    pub fn shown_certificate(&self) -> Option<&ClientCertificate> {
+        self.shown.as_ref().map(|shown| shown.certificate())
     }
 
     /// Whether the process is ending and cuts what still runs.

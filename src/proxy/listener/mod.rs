@@ -27,7 +27,10 @@ use crate::policy::network::Network;
 pub use connection::Connection;
 pub use in_flight::InFlight;
 pub use service::{Bound, ListenError, Serving, server_configuration, services};
-pub use tls::{CertificateError, CertificateFiles, CertificateWarning, Certificates};
+pub use tls::{
+    AuthorityFiles, CertificateError, CertificateFiles, CertificateWarning, Certificates, ClientAuthorities,
+    ClientCertificate,
+};
 
 /// One address to listen on, resolved from the configuration.
 pub struct Listener {
@@ -108,6 +111,8 @@ pub enum Refusal {
     LateHead,
     /// The head of a request is over 64 KiB.
     LargeHead,
+    /// The client showed a certificate that none of the listener's authorities stands behind.
+    ClientCertificate,
     /// pingora itself answered with an error, because what arrived is not HTTP (or a CONNECT). No other step of the
     /// journey ever sees it.
     MalformedHead,
@@ -123,6 +128,7 @@ impl Refusal {
             Self::LateProxyHeader => "late_proxy_header",
             Self::LateHead => "late_head",
             Self::LargeHead => "large_head",
+            Self::ClientCertificate => "client_certificate",
             Self::MalformedHead => "malformed_head",
         }
     }

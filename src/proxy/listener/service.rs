@@ -152,7 +152,7 @@ where
     if let Some(certificates) = &listener.tls {
         endpoint = endpoint.tls(
             certificates
-                .settings()
+                .settings(&listener)
                 .map_err(|error| ListenError::Tls { name: listener.name.to_string(), reason: error.to_string() })?,
         );
     }

@@ -36,6 +36,9 @@ pub struct AuditRecord {
     /// The name of the password that was used, never the password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
+    /// The SHA-256 fingerprint of the certificate that the client showed, whether or not it counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<String>,
     pub operation: OperationClass,
     /// `OTHER` for a method that the protocol does not know.
     pub method: &'static str,

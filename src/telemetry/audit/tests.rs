@@ -19,6 +19,7 @@ fn record(request_id: &str) -> AuditRecord {
         network: Some(NetworkClass::Public),
         principal: Some(PrincipalRecord::new("token", Some("ci-push".to_owned()))),
         credential: Some("password1".to_owned()),
+        client_certificate: Some("ab01".to_owned()),
         operation: OperationClass::ManifestRead,
         method: "GET",
         repository: Some("team/app".to_owned()),
@@ -45,6 +46,7 @@ fn unknown() -> AuditRecord {
         network: None,
         principal: None,
         credential: None,
+        client_certificate: None,
         operation: OperationClass::Other,
         repository: None,
         reference: None,
@@ -82,7 +84,8 @@ fn a_record_is_one_line_in_a_fixed_shape() {
         concat!(
             r#"{"time":"2023-11-14T22:13:20.000500Z","requestId":"r1","registry":"myregistry","listener":"public","#,
             r#""peerAddress":"10.0.0.1:40000","sourceAddress":"203.0.113.9","network":"public","#,
-            r#""principal":{"kind":"token","name":"ci-push"},"credential":"password1","operation":"manifest_read","#,
+            r#""principal":{"kind":"token","name":"ci-push"},"credential":"password1","clientCertificate":"ab01","#,
+            r#""operation":"manifest_read","#,
             r#""method":"GET","repository":"team/app","reference":"v1","decision":"permit","reason":"scope_map","#,
             r#""rule":"scope map `team-a` at policy.yaml:20:7","policyVersion":3,"status":200,"requestBytes":0,"#,
             r#""responseBytes":1203,"durationMs":1.25,"upstreamMs":0.5,"userAgent":"docker/28"}"#

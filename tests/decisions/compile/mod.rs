@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use seawall::policy::network::{EndpointMark, Network, PrivateEndpointConnection, Source};
+use seawall::policy::problem::Problem;
 use seawall::policy::{Compiler, PolicySnapshot, Registry, StoredPolicy, compile};
 use seawall::{config, server};
 
@@ -192,6 +193,38 @@ registries:
     assert_eq!(written(&all.join(", ")), [""; 0]);
     let private = all.join(", ").replace("127.0.0.1:5 }", "127.0.0.1:5, network: private }");
     assert_eq!(written(&private), ["7:79 listener \"inner\" is private, so nothing matches"]);
+}
+
+/// So would a rule about certificates that nobody is asked for; a file that is missing keeps seawall from starting.
+#[test]
+fn rules_about_certificates_need_a_listener_that_takes_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("seawall.yaml");
+    let told = |tls: &str| {
+        let text = format!(
+            "version: 1
+listeners: [{{ name: a, address: 127.0.0.1:1{tls} }}]
+identities:
+  scanner: {{ type: SystemAssigned, matches: [{{ provider: certificate, claims: {{ uri: \"spiffe://corp/scanner\" }} }}] }}
+registries:
+  myregistry: {{ loginServer: r.example.com, upstream: {{ url: http://127.0.0.1:5000 }} }}
+"
+        );
+        fs::write(&path, text).unwrap();
+        let problems = server::check(&path).sorted();
+        let shown = |one: Problem| format!("{}:{} {} {}", one.origin.line, one.origin.column, one.warning, one.what);
+        problems.into_iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(told(""), ["4:53 true no listener takes certificates of clients, so nothing matches"]);
+    for name in ["tls.crt", "tls.key", "ca.pem"] {
+        fs::write(directory.path().join(name), "").unwrap();
+    }
+    let certificates = ", tls: { certificates: [{ certificate: tls.crt, key: tls.key }], clientCertificates: ";
+    assert_eq!(told(&format!("{certificates}{{ authorities: [ca.pem] }} }}")), [""; 0]);
+    let missing = told(&format!("{certificates}{{ authorities: [ca.pem, other.pem], revocationLists: [crl.pem] }} }}"));
+    assert_eq!(missing.len(), 2, "{missing:?}");
+    assert!(missing[0].starts_with("2:156 false cannot read ") && missing[0].contains("other.pem"), "{missing:?}");
+    assert!(missing[1].starts_with("2:186 false cannot read ") && missing[1].contains("crl.pem"), "{missing:?}");
 }
 
 fn registry_of(text: &str) -> Arc<Registry> {

@@ -1,5 +1,6 @@
 //! Identities and role assignments that the API has made, beside those of the files.
 
+mod certificates;
 mod history;
 mod wrong;
 

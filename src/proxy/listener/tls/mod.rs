@@ -8,6 +8,12 @@
 //! answer and an audit record, which an aborted handshake would not leave.
 //!
 //! TLS 1.2 and 1.3 and no early data are what rustls and pingora do by default; a request is never replayed.
+//!
+//! A listener may take certificates of clients too: `authorities` says whose, `client` what they say.
+
+mod authorities;
+mod client;
+mod subject;
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -26,10 +32,18 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
+use x509_parser::certificate::Validity;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::time::ASN1Time;
 
+use super::Listener;
 use crate::clock::Timestamp;
+
+pub use authorities::{AuthorityFiles, ClientAuthorities};
+pub use client::ClientCertificate;
+pub(super) use client::Shown;
+use client::Verifier;
 
 /// Where one certificate is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +94,20 @@ pub enum CertificateError {
         /// What is wrong.
         reason: String,
     },
+    /// A file is not PEM, or what is inside is not a list of revoked certificates.
+    #[error("`{path}` holds no usable revocation list: {reason}")]
+    RevocationList {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The authorities for client certificates and their lists cannot be used together.
+    #[error("client certificates cannot be verified: {reason}")]
+    Authorities {
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// Something about a usable certificate that an operator should know.
@@ -107,12 +135,22 @@ pub enum CertificateWarning {
         /// The certificate's file.
         path: PathBuf,
     },
+    /// No certificate that a list has to speak of is taken.
+    #[error("a revocation list in `{path}` is too old to be believed; it ended: {at}")]
+    OldList {
+        /// The list's file.
+        path: PathBuf,
+        /// When it ended.
+        at: Timestamp,
+    },
 }
 
 /// The certificates of one listener.
 pub struct Certificates {
     files: Vec<CertificateFiles>,
     current: ArcSwap<Set>,
+    /// Whose certificates clients may show; `None`: they are not asked for any.
+    clients: Option<Arc<ClientAuthorities>>,
 }
 
 impl Certificates {
@@ -124,26 +162,49 @@ impl Certificates {
         now: Timestamp,
     ) -> Result<(Self, Vec<CertificateWarning>), Vec<CertificateError>> {
         let (set, warnings) = Set::load(&files, now)?;
-        Ok((Self { files, current: ArcSwap::from_pointee(set) }, warnings))
+        Ok((Self { files, current: ArcSwap::from_pointee(set), clients: None }, warnings))
     }
 
-    /// Reads all files again. Handshakes from now on use what is there; connections that are open stay as they are. On any
-    /// error nothing changes.
+    /// The same for a listener that asks its clients for certificates.
+    #[must_use]
+    pub fn with_clients(self, authorities: ClientAuthorities) -> Self {
+        Self { clients: Some(Arc::new(authorities)), ..self }
+    }
+
+    /// Whose certificates clients may show; `None`: they are not asked for any.
+    pub fn clients(&self) -> Option<&Arc<ClientAuthorities>> {
+        self.clients.as_ref()
+    }
+
+    /// Reads all files again. Handshakes from now on use what is there; connections that are open stay as they are, except
+    /// that what their clients showed has to be good by the new authorities. On any error of the certificates they do not
+    /// change, nor do the authorities on any of theirs: a broken certificate must not keep a revocation from being read.
     pub fn reload(&self, now: Timestamp) -> Result<Vec<CertificateWarning>, Vec<CertificateError>> {
-        let (set, warnings) = Set::load(&self.files, now)?;
-        self.current.store(Arc::new(set));
-        Ok(warnings)
+        let own = Set::load(&self.files, now).map(|(set, warnings)| {
+            self.current.store(Arc::new(set));
+            warnings
+        });
+        let clients = self.clients.as_ref().map_or(Ok(Vec::new()), |clients| clients.reload(now));
+        match (own, clients) {
+            (Ok(own), Ok(clients)) => Ok(own.into_iter().chain(clients).collect()),
+            (own, clients) => Err(own.err().into_iter().chain(clients.err()).flatten().collect()),
+        }
     }
 
     /// The files to watch.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().flat_map(|files| [files.certificate.as_path(), files.key.as_path()])
+        let own = self.files.iter().flat_map(|files| [files.certificate.as_path(), files.key.as_path()]);
+        own.chain(self.clients.iter().flat_map(|clients| clients.paths()))
     }
 
     /// What pingora needs to terminate TLS with these certificates: HTTP/2 or HTTP/1.1 by ALPN.
-    pub(super) fn settings(self: &Arc<Self>) -> pingora::Result<TlsSettings> {
-        let mut settings = TlsSettings::with_callbacks(Box::new(RecordName))?;
+    pub(super) fn settings(self: &Arc<Self>, listener: &Arc<Listener>) -> pingora::Result<TlsSettings> {
+        let mut settings = TlsSettings::with_callbacks(Box::new(RecordHandshake(self.clients.clone())))?;
         settings.set_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        if let Some(authorities) = &self.clients {
+            let (authorities, listener) = (Arc::clone(authorities), Arc::clone(listener));
+            settings.set_client_cert_verifier(Arc::new(Verifier { authorities, listener }));
+        }
         settings.enable_h2();
         Ok(settings)
     }
@@ -188,7 +249,7 @@ impl Set {
         let mut set = Self { first: Arc::clone(&first.certified), exact: HashMap::new(), wildcard: HashMap::new() };
         let mut warnings = Vec::new();
         for (index, one) in loaded.iter().enumerate() {
-            warnings.extend(one.out_of_date(now));
+            warnings.extend(out_of_date(&one.path, &one.validity, now));
             if !set.add(one) && index > 0 {
                 warnings.push(CertificateWarning::NeverChosen { path: one.path.clone() });
             }
@@ -227,8 +288,7 @@ struct Loaded {
     path: PathBuf,
     certified: Arc<CertifiedKey>,
     names: Vec<String>,
-    not_before: Timestamp,
-    not_after: Timestamp,
+    validity: Validity,
 }
 
 impl Loaded {
@@ -241,8 +301,7 @@ impl Loaded {
         let leaf = chain.first().ok_or_else(|| unusable("no certificate in it".to_owned()))?;
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|error| unusable(error.to_string()))?;
         let names = dns_names(&parsed).map_err(unusable)?;
-        let validity = parsed.validity();
-        let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+        let validity = parsed.validity().clone();
 
         let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
             .map_err(|error| CertificateError::Key { path: files.key.clone(), reason: error.to_string() })?;
@@ -250,25 +309,26 @@ impl Loaded {
             CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(|error| {
                 CertificateError::Pair { certificate: path.clone(), key: files.key.clone(), reason: error.to_string() }
             })?;
-        Ok(Self {
-            path: path.clone(),
-            certified: Arc::new(certified),
-            names,
-            not_before: Timestamp::from_second(not_before).unwrap_or(Timestamp::MIN),
-            not_after: Timestamp::from_second(not_after).unwrap_or(Timestamp::MAX),
-        })
+        Ok(Self { path: path.clone(), certified: Arc::new(certified), names, validity })
     }
+}
 
-    fn out_of_date(&self, now: Timestamp) -> Option<CertificateWarning> {
-        let path = self.path.clone();
-        if self.not_after < now {
-            Some(CertificateWarning::Expired { path, at: self.not_after })
-        } else if now < self.not_before {
-            Some(CertificateWarning::NotYetValid { path, at: self.not_before })
-        } else {
-            None
-        }
+fn out_of_date(path: &Path, validity: &Validity, now: Timestamp) -> Option<CertificateWarning> {
+    let path = path.to_owned();
+    let (not_before, not_after) = (timestamp(validity.not_before), timestamp(validity.not_after));
+    if not_after < now {
+        Some(CertificateWarning::Expired { path, at: not_after })
+    } else if now < not_before {
+        Some(CertificateWarning::NotYetValid { path, at: not_before })
+    } else {
+        None
     }
+}
+
+/// What is beyond the times that we know is as far away as they go.
+fn timestamp(time: ASN1Time) -> Timestamp {
+    let seconds = time.timestamp();
+    Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
@@ -287,15 +347,23 @@ fn dns_names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, String> {
         .collect())
 }
 
-/// The name a client asked for, as left in the TLS digest of its connection.
-pub(super) struct AskedName(pub(super) Option<Box<str>>);
+/// What a handshake told of the client, as left in the TLS digest of its connection.
+pub(super) struct Handshake {
+    /// In lower case.
+    pub(super) server_name: Option<Box<str>>,
+    pub(super) shown: Option<Arc<Shown>>,
+}
 
-struct RecordName;
+struct RecordHandshake(Option<Arc<ClientAuthorities>>);
 
 #[async_trait]
-impl TlsAccept for RecordName {
+impl TlsAccept for RecordHandshake {
     async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
-        Some(Arc::new(AskedName(tls.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str()))))
+        let chain = self.0.as_ref().zip(tls.peer_cert_chain_der());
+        Some(Arc::new(Handshake {
+            server_name: tls.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str()),
+            shown: chain.and_then(|(authorities, chain)| Shown::new(chain, authorities)).map(Arc::new),
+        }))
     }
 }
 

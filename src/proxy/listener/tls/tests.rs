@@ -75,6 +75,8 @@ fn every_broken_file_is_reported_and_none_of_its_secrets() {
             CertificateError::Certificate { .. } => "certificate",
             CertificateError::Key { .. } => "key",
             CertificateError::Pair { .. } => "pair",
+            CertificateError::RevocationList { .. } => "list",
+            CertificateError::Authorities { .. } => "authorities",
         })
         .collect();
     assert_eq!(kinds, ["pair", "read", "certificate", "certificate", "key", "certificate"]);
@@ -105,6 +107,43 @@ fn a_broken_new_pair_never_replaces_a_good_one() {
     certificates.reload(now()).unwrap();
     assert_eq!(chosen(&certificates, Some("b.test")), 1);
     assert!(!Arc::ptr_eq(&before, &certificates.current.load_full()));
+}
+
+/// A certificate that cannot be renewed must not keep a revocation from being read, nor the other way round.
+#[test]
+fn certificates_and_authorities_are_replaced_each_for_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let a = write_certificate(directory.path(), "a", &["a.test"]);
+    let authority = directory.path().join("ca.pem");
+    write_authority(&authority);
+    let files = AuthorityFiles { authorities: vec![authority.clone()], revocation_lists: Vec::new(), required: false };
+    let (clients, warnings) = ClientAuthorities::load(files, now()).unwrap();
+    assert_eq!(warnings, []);
+    let certificates = Certificates::load(vec![a.clone()], now()).unwrap().0.with_clients(clients);
+    let paths: Vec<_> = certificates.paths().collect();
+    assert_eq!(paths, [&*a.certificate, &*a.key, &*authority]);
+    let generation = || certificates.clients().unwrap().current().generation;
+    let own = || certificates.current.load_full();
+
+    let (before, whole) = (generation(), std::fs::read(&a.key).unwrap());
+    std::fs::write(&a.key, "").unwrap();
+    write_authority(&authority);
+    assert!(matches!(certificates.reload(now()).unwrap_err()[..], [CertificateError::Key { .. }]));
+    assert_ne!(generation(), before);
+
+    let (before, served) = (generation(), own());
+    std::fs::write(&a.key, whole).unwrap();
+    std::fs::write(&authority, "").unwrap();
+    assert!(matches!(certificates.reload(now()).unwrap_err()[..], [CertificateError::Certificate { .. }]));
+    assert_eq!(generation(), before);
+    assert!(!Arc::ptr_eq(&served, &own()));
+}
+
+fn write_authority(path: &Path) {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let made = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(path, made.pem()).unwrap();
 }
 
 #[test]
