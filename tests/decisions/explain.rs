@@ -43,7 +43,8 @@ fn policy() -> PolicySnapshot {
 
 fn question(source: &str, who: Who, action: &str, target: Option<&str>, from: Option<&str>) -> Question {
     let what = Asked::parse(&Words { action, target, from }).unwrap();
-    Question { source: source.parse::<std::net::IpAddr>().unwrap().into(), via: Via::Public, who, what }
+    let source = source.parse::<std::net::IpAddr>().unwrap().into();
+    Question { source, via: Via::Public, who, credential: None, scopes: None, what }
 }
 
 fn explained(policy: &PolicySnapshot, question: &Question) -> Explanation {

@@ -29,6 +29,7 @@ mod service_principal;
 mod session;
 mod task;
 mod token;
+mod what_if;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -101,6 +102,9 @@ pub(super) enum Command {
     Exec(exec::Exec),
     /// Print what a request would get and every rule that is considered, or why one was denied. Exit code 1 if it is denied.
     Explain(explain::Explain),
+    /// Ask the requests of an audit log again, of other files, and print the decisions that change. Exit code 0: none does. 1: some
+    /// do. 2: it cannot be told.
+    WhatIf(what_if::WhatIf),
 }
 
 /// Runs one.
@@ -133,6 +137,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Import(import) => import::run(&import),
         Command::Exec(exec) => exec::run(&exec),
         Command::Explain(explain) => explain::run(&explain),
+        Command::WhatIf(what_if) => what_if::run(&what_if),
         Command::Task(command) => run_task(command),
     }
 }

@@ -6,26 +6,29 @@ use std::sync::Arc;
 
 use super::missing;
 use super::question::{Question, Via};
-use super::step::{Stage, Step, StepEffect};
+use super::step::{Notes, Stage, Step, StepEffect};
 use crate::policy::network::{
-    Effect, EndpointMark, EndpointMatch, IpRule, Network, Reason, Source, SourceAddress, VirtualNetworkMatch,
+    Admitted, Effect, EndpointMark, EndpointMatch, IpRule, Network, Reason, Refused, Source, SourceAddress,
+    VirtualNetworkMatch,
 };
 use crate::policy::origin::Origin;
 use crate::policy::properties::Setting;
 use crate::policy::registry::Registry;
 
-/// Whether the network rules admit whoever asks, and if not the sentence that says why; what was considered goes into `steps`.
+/// Whether the network rules admit whoever asks, and if not the sentence that says why; what was considered goes into `notes`.
 ///
 /// # Errors
 /// A sentence, when the registry has no such private endpoint connection or virtual network rule.
 pub(super) fn admit(
     registry: &Registry,
     question: &Question,
-    steps: &mut Vec<Step>,
+    notes: &mut impl Notes,
 ) -> Result<Result<(), String>, String> {
     let (network, listener) = network_of(registry, &question.via)?;
     let source = Source::public(question.source).on(&listener).behind(&network);
-    Ok(decided(registry, source, steps))
+    let decision = registry.network.admit(source);
+    notes.note(|| considered(registry, source, &decision));
+    Ok(decision.map(|_| ()).map_err(|refused| refused.reason().to_string()))
 }
 
 /// The network, and the listener's name, of whoever comes that way.
@@ -33,6 +36,8 @@ fn network_of(registry: &Registry, via: &Via) -> Result<(Network, Arc<str>), Str
     let nowhere = || Arc::from("");
     match via {
         Via::Public => Ok((Network::Public, nowhere())),
+        Via::Listener(name) => Ok((Network::Public, name.as_str().into())),
+        Via::UnknownEndpoint(mark) => Ok((Network::PrivateEndpoint(mark.clone()), nowhere())),
         Via::PrivateEndpoint(name) => {
             let all = registry.network.endpoints().connections();
             let known = all.iter().map(|one| &*one.name);
@@ -55,13 +60,11 @@ fn network_of(registry: &Registry, via: &Via) -> Result<(Network, Arc<str>), Str
     }
 }
 
-fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Result<(), String> {
-    let admitted = registry.network.admit(source);
-    let reason = match &admitted {
-        Ok(admitted) => admitted.reason(),
-        Err(refused) => refused.reason(),
-    };
-    let verdict = if admitted.is_ok() { StepEffect::Allows } else { StepEffect::Denies };
+/// Everything that there was to choose from.
+fn considered(registry: &Registry, source: Source<'_>, decision: &Result<Admitted, Refused>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let reason = decision.as_ref().map_or_else(Refused::reason, Admitted::reason);
+    let verdict = if decision.is_ok() { StepEffect::Allows } else { StepEffect::Denies };
     let effect = |decided: bool| if decided { verdict } else { StepEffect::Nothing };
     let (mut access, mut unreadable, mut default, mut matched, mut virtual_network) = (false, false, false, None, None);
     match reason {
@@ -73,18 +76,11 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
         // Its address never meets the public rules.
         Reason::PrivateEndpoint(connection) => {
             let title = format!("private endpoint connection `{}`", connection.name);
-            steps.push(Step::new(Stage::Network, title, &connection.origin, verdict, connection.status.to_string()));
-            return admitted.map(|_| ()).map_err(|refused| refused.reason().to_string());
+            return vec![Step::new(Stage::Network, title, &connection.origin, verdict, connection.status.to_string())];
         }
         Reason::UnknownEndpoint(_) => {
-            steps.push(Step::new(
-                Stage::Network,
-                "privateEndpointConnections",
-                &registry.origin,
-                verdict,
-                reason.to_string(),
-            ));
-            return admitted.map(|_| ()).map_err(|refused| refused.reason().to_string());
+            let title = "privateEndpointConnections";
+            return vec![Step::new(Stage::Network, title, &registry.origin, verdict, reason.to_string())];
         }
     }
     let set = registry.properties();
@@ -116,7 +112,7 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
         if default { reason.to_string() } else { "not asked".to_owned() }
     );
     steps.push(Step::new(Stage::Network, "defaultAction", &place(&set.default_action), effect(default), says));
-    admitted.map(|_| ()).map_err(|refused| refused.reason().to_string())
+    steps
 }
 
 /// Where a property is declared.
