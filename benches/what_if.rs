@@ -22,6 +22,17 @@ const RULES: u32 = 1_000;
 /// What it must take at most.
 const LIMIT: Duration = Duration::from_secs(2);
 
+const HEAD: &str = "version: 1
+listeners: [{ name: public, address: \"127.0.0.1:5443\" }]
+registries:
+  myregistry:
+    loginServer: registry.example.com
+    upstream: { url: http://127.0.0.1:5000 }
+    networkRuleSet:
+      defaultAction: Deny
+      ipRules:
+";
+
 fn main() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("secret"), "a-secret-of-forty-three-characters-0123456789").unwrap();
@@ -39,9 +50,7 @@ fn main() {
 
 /// One registry with many tokens and many rules. Every tenth token may not push any more.
 fn policy() -> String {
-    let mut text = "registries:\n  myregistry:\n    loginServer: registry.example.com\n    upstream: { url: \
-                    http://127.0.0.1:5000 }\n    networkRuleSet:\n      defaultAction: Deny\n      ipRules:\n"
-        .to_owned();
+    let mut text = HEAD.to_owned();
     for rule in 0..RULES {
         writeln!(text, "        - {{ value: 10.{}.{}.0/24 }}", rule / 250, rule % 250).unwrap();
     }
