@@ -83,6 +83,7 @@ fn record(number: u32, repositories: u32) -> AuditRecord {
         peer_address: Some(([10, 0, high % 200, low], 40_000).into()),
         source_address: Some(SourceAddress::new([10, 0, (token % 200) as u8, 9].into())),
         network: Some(NetworkClass::Public),
+        shadow: None,
         principal: Some(PrincipalRecord::new("token", Some(format!("token-{token}")))),
         credential: Some("password1".to_owned()),
         operation,

@@ -262,7 +262,10 @@ fn satisfy(registry: &Registry, caller: &Caller, need: &Need, notes: &mut impl N
         Need::Catalog => {
             let granted = match &caller.granted {
                 Granted::Everything => true,
-                Granted::Access(list) => list.catalog,
+                Granted::Access(list) => {
+                    notes.note(|| Step::issued_for_catalog(list.catalog));
+                    list.catalog
+                }
             };
             for right in caller.principal.rights() {
                 let lists = right.lists_catalog();
@@ -285,7 +288,11 @@ fn satisfy(registry: &Registry, caller: &Caller, need: &Need, notes: &mut impl N
             }
             let usable = match &caller.granted {
                 Granted::Everything => held,
-                Granted::Access(list) => held.intersection(list.actions(name)),
+                Granted::Access(list) => {
+                    let issued = list.actions(name);
+                    notes.note(|| Step::issued(name, issued, *any_of));
+                    held.intersection(issued)
+                }
             };
             let gives = |right: &Right<'_>| right.actions(name).intersects(usable);
             match caller.principal.rights().find(gives) {

@@ -154,6 +154,7 @@ fn admit(registry: &Registry, source: Source<'_>, trail: &mut Trail) -> Result<(
     let decision = registry.network.admit(source);
     let reason = decision.as_ref().map_or_else(Refused::reason, Admitted::reason);
     trail.network = Some(NetworkClass::of(source, reason));
+    trail.shadow = registry.network.shadowed(source, &decision);
     match decision {
         Ok(_admitted) => Ok(()),
         Err(refused) => {

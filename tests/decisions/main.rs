@@ -27,6 +27,8 @@ mod policy;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod shadow;
 mod sign_in;
 #[cfg(test)]
 mod stored_identities;
+mod what_if;

@@ -126,6 +126,7 @@ fn registry(
     let upstream = upstream::target(&document.upstream, &document.login_server, compiler, problems);
     let properties = properties::declared(document, problems);
     let ip_rules = properties::ip_rules(document, problems);
+    let shadow = properties::shadow(document, problems);
     let endpoints = networks::endpoints(document, problems);
     let virtual_networks = networks::virtual_networks(document, problems);
     let scope_maps = scope_maps::compile(document, problems);
@@ -141,6 +142,7 @@ fn registry(
         upstream: Arc::new(upstream?),
         properties,
         ip_rules,
+        shadow,
         endpoints,
         virtual_networks,
         admin_id: PrincipalId::derive(compiler.hash_key, "principal", &[name.as_bytes(), b"admin"]),

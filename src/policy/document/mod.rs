@@ -18,8 +18,8 @@ mod network;
 
 pub use network::{
     ConnectionStatus, EndpointMatchDocument, IpRuleDocument, NetworkAction, NetworkRuleBypassOptions,
-    NetworkRuleSetDocument, PrivateEndpointConnectionDocument, PublicNetworkAccess, VirtualNetworkAction,
-    VirtualNetworkMatchDocument, VirtualNetworkRuleDocument,
+    NetworkRuleSetDocument, PrivateEndpointConnectionDocument, PublicNetworkAccess, ShadowRuleSetDocument,
+    VirtualNetworkAction, VirtualNetworkMatchDocument, VirtualNetworkRuleDocument,
 };
 
 /// All that one policy is made of, wherever it was written.

@@ -112,6 +112,10 @@ fn considered(registry: &Registry, source: Source<'_>, decision: &Result<Admitte
         if default { reason.to_string() } else { "not asked".to_owned() }
     );
     steps.push(Step::new(Stage::Network, "defaultAction", &place(&set.default_action), effect(default), says));
+    steps.extend(registry.network.shadowed(source, decision).map(|shadowed| {
+        let says = format!("would {}: {}", word(shadowed.would), shadowed.reason);
+        Step::new(Stage::Network, "shadow", &shadowed.origin, StepEffect::Nothing, says)
+    }));
     steps
 }
 

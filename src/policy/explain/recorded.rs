@@ -78,7 +78,9 @@ impl Recorded {
             (Some("deny"), "scope_not_granted" | "catalog_not_granted") => {
                 Err("its access token may have been issued for less, and the record does not say for what")
             }
-            (Some("deny"), _) => Err("it was refused before the policy was asked: no credential, a wrong one, or malformed"),
+            (Some("deny"), _) => {
+                Err("it was refused before the policy was asked: no credential, a wrong one, or malformed")
+            }
             (Some("error"), _) => Err("it ended in an error, which is no decision"),
             _ => Err("it is no record of a request"),
         }
@@ -93,7 +95,9 @@ impl Recorded {
         };
         match self.network.as_deref() {
             Some(text) if text.starts_with(known) => Ok(Via::PrivateEndpoint(text.split_at(known.len()).1.to_owned())),
-            Some(text) if text.starts_with("unknown ") => unknown(text).ok_or("the network in the record is not understood"),
+            Some(text) if text.starts_with("unknown ") => {
+                unknown(text).ok_or("the network in the record is not understood")
+            }
             // `public`, `virtual network NAME` or `trusted service NAME`.
             Some(_) | None => Ok(self.listener.clone().map_or(Via::Public, Via::Listener)),
         }

@@ -305,21 +305,7 @@ impl Change {
         let Kind { registry, principal, network, operation, repository, from, to, code, reason } = kind;
         let Tally { place, records, address, first, last } = tally;
         let source = address.map_or_else(|| network.to_string(), |address| address.to_string());
-        Self {
-            registry,
-            principal,
-            source,
-            operation,
-            repository,
-            from,
-            to,
-            code,
-            reason,
-            place,
-            records,
-            first,
-            last,
-        }
+        Self { registry, principal, source, operation, repository, from, to, code, reason, place, records, first, last }
     }
 
     /// Of changes with as many records.

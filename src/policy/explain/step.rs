@@ -100,6 +100,27 @@ impl Step {
         [Self::new(Stage::Rights, rule, &place, effect, says)]
     }
 
+    /// What an access token was issued for on `repository`, where one of the `wanted` is needed: it carries no more.
+    pub(in crate::policy) fn issued(repository: &RepositoryName, issued: ActionSet, wanted: ActionSet) -> [Self; 1] {
+        let effect = if issued.intersects(wanted) { StepEffect::Nothing } else { StepEffect::Denies };
+        let says =
+            format!("was issued for {} on {repository}; needed: {}", listed(issued, ", "), listed(wanted, " or "));
+        [Self::access_token(effect, says)]
+    }
+
+    /// Whether an access token was issued for the catalogue.
+    pub(in crate::policy) fn issued_for_catalog(issued: bool) -> [Self; 1] {
+        [if issued {
+            Self::access_token(StepEffect::Nothing, "was issued for the catalog")
+        } else {
+            Self::access_token(StepEffect::Denies, "was not issued for the catalog")
+        }]
+    }
+
+    fn access_token(effect: StepEffect, says: impl Into<String>) -> Self {
+        Self::new(Stage::Credential, "access token", &Origin::new("the token itself", 0, 0), effect, says)
+    }
+
     /// What `right` gives on `repository`, where one of the `wanted` is needed. Of a scope map, every rule that covers it.
     pub(in crate::policy) fn repository(
         registry: &Registry,

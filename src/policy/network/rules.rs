@@ -9,8 +9,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{
-    Admitted, EndpointMark, Network, NetworkTable, PrivateEndpoints, Reason, Refused, Source, VirtualNetworkRule,
-    VirtualNetworks, parse_network,
+    Admitted, EndpointMark, Network, NetworkTable, PrivateEndpoints, Reason, Refused, Shadow, Shadowed, Source,
+    VirtualNetworkRule, VirtualNetworks, parse_network,
 };
 use crate::policy::document::{ConnectionStatus, IpRuleDocument, NetworkAction, PublicNetworkAccess};
 use crate::policy::origin::Origin;
@@ -163,12 +163,21 @@ pub struct NetworkRules {
     endpoints: Arc<PrivateEndpoints>,
     /// `None` where there are none, so that most decisions touch none of their memory.
     virtual_networks: Option<Arc<VirtualNetworks>>,
+    shadow: Option<Arc<Tried>>,
+}
+
+/// The rules as they would be.
+#[derive(Debug)]
+struct Tried {
+    rules: NetworkRules,
+    origin: Origin,
 }
 
 impl NetworkRules {
     /// Without `rules`, because they cannot be read, nobody is admitted.
     pub fn new(public: PublicNetworkAccess, default: NetworkAction, rules: Option<Arc<IpRules>>) -> Self {
-        Self { public, default: default.into(), rules, endpoints: Arc::default(), virtual_networks: None }
+        let (endpoints, virtual_networks, shadow) = (Arc::default(), None, None);
+        Self { public, default: default.into(), rules, endpoints, virtual_networks, shadow }
     }
 
     /// The same rules with these private endpoints.
@@ -182,6 +191,33 @@ impl NetworkRules {
     pub fn with_virtual_networks(self, virtual_networks: Arc<VirtualNetworks>) -> Self {
         let virtual_networks = Some(virtual_networks).filter(|some| !some.rules().is_empty());
         Self { virtual_networks, ..self }
+    }
+
+    /// The same rules, beside which `shadow` is tried.
+    #[must_use]
+    pub fn with_shadow(self, shadow: &Shadow) -> Self {
+        // Where the rules in force cannot be read there is nothing to try others in place of.
+        let rules = self.rules.as_ref().map(|in_force| Arc::clone(shadow.ip_rules.as_ref().unwrap_or(in_force)));
+        let rules = Self {
+            public: shadow.public.unwrap_or(self.public),
+            default: shadow.default.map_or(self.default, Effect::from),
+            rules,
+            shadow: None,
+            ..self.clone()
+        };
+        Self { shadow: Some(Arc::new(Tried { rules, origin: shadow.origin.clone() })), ..self }
+    }
+
+    /// What would be decided about `source` by the rules that are tried, where it is something else than `decision`.
+    #[inline]
+    pub fn shadowed(&self, source: Source<'_>, decision: &Result<Admitted, Refused>) -> Option<Shadowed> {
+        let tried = self.shadow.as_ref()?;
+        let (would, reason) = match (tried.rules.admit(source), decision) {
+            (Ok(admitted), Err(_)) => (Effect::Allow, admitted.reason),
+            (Err(refused), Ok(_)) => (Effect::Deny, refused.reason),
+            (Ok(_), Ok(_)) | (Err(_), Err(_)) => return None,
+        };
+        Some(Shadowed { would, reason, origin: tried.origin.clone() })
     }
 
     /// Decides about `source`. A private endpoint is admitted if and only if its connection is approved. Of other sources:
