@@ -28,7 +28,9 @@ mod policy;
 mod properties;
 #[cfg(test)]
 mod shadow;
+#[cfg(test)]
 mod sign_in;
 #[cfg(test)]
 mod stored_identities;
+#[cfg(test)]
 mod what_if;

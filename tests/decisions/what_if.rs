@@ -24,7 +24,7 @@ registries:
       virtualNetworkRules: [{ name: lab, match: { listener: lab } }]
     privateEndpointConnections: [{ name: build, match: { vpcEndpointId: vpce-1 }, status: Approved }]
     scopeMaps:
-      team-a: { repositories: { team-a/*: [content/read, content/write] } }
+      team-a: { repositories: { team-a/*: [content/read, content/write, metadata/read] } }
     tokens:
       ci: { scopeMap: team-a, passwords: [{ name: password1, file: a, expiry: 2026-11-20T00:00:00Z }] }
     roleAssignments: [{ identity: jane, role: AcrPull }, { identity: devs, role: AcrPush }]
@@ -128,7 +128,7 @@ fn each_change_is_told_with_its_reason_and_place() {
     });
     let of_two = json!({ "principal": of_groups(&["jane", "devs"]), "credential": null });
     let table = [
-        (with("192.0.2.0/24", "192.0.2.0/28"), json!({}), "permit deny network_refused 192.0.2.9"),
+        (with("192.0.2.0/24", "192.0.2.128/25"), json!({}), "permit deny network_refused 192.0.2.9"),
         (
             with("192.0.2.0/24", "192.0.2.128/25"),
             json!({ "operation": "keys", "reason": "public" }),
@@ -188,7 +188,10 @@ fn each_change_is_told_with_its_reason_and_place() {
             "permit deny unknown_host there is no registry `myregistry`",
         ),
         (
-            with("team-a/*: [content/read, content/write]", "team-a/app: [content/read, content/write]"),
+            with(
+                "team-a/*: [content/read, content/write, metadata/read]",
+                "team-a/app: [content/read, content/write, metadata/read]",
+            ),
             json!({ "operation": "upload", "method": "POST", "reference": "team-a/b@sha256:0" }),
             "permit deny action_not_granted",
         ),
@@ -261,7 +264,7 @@ fn changes_of_one_kind_are_one_line() {
         from("192.0.2.10", 1, "team-a/app"),
         from("192.0.2.9", 5, "team-a/app"),
     ];
-    let policy = POLICY.replace("[content/read, content/write]", "[metadata/read]");
+    let policy = POLICY.replace("[content/read, content/write, metadata/read]", "[metadata/read]");
     let replayed = replayed(&policy, &records);
     let shown: Vec<_> = replayed
         .changes
@@ -281,7 +284,7 @@ fn changes_of_one_kind_are_one_line() {
 /// However many different questions there are, they are all answered.
 #[test]
 fn a_long_log_of_different_questions_is_answered_within_bounds() {
-    let policy = policy(&POLICY.replace("[content/read, content/write]", "[metadata/read]"));
+    let policy = policy(&POLICY.replace("[content/read, content/write, metadata/read]", "[metadata/read]"));
     let mut replay = Replay::new(&policy, Some("MYREGISTRY".to_owned()));
     let mut one: Recorded = serde_json::from_value(record(&json!({}))).unwrap();
     for number in 0..21_000 {

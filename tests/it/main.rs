@@ -51,3 +51,5 @@ mod upstreams;
 mod walkthrough;
 #[cfg(test)]
 mod watching;
+#[cfg(test)]
+mod what_if;
