@@ -175,7 +175,11 @@ fn each_change_is_told_with_its_reason_and_place() {
             json!({ "principal": of_groups(&["jane"]), "credential": null }),
             "permit deny no_role",
         ),
-        (with("  jane: { type: User,", "  jane: { type: User, status: disabled,"), of_two.clone(), ""),
+        (
+            with("  jane: { type: User,", "  jane: { type: User, status: disabled,"),
+            of_two.clone(),
+            "permit deny identity_unknown",
+        ),
         (
             with("  jane: { type: User, matches: [{ provider: corp, claims: { sub: jane } }] }\n", "")
                 .replace("{ identity: jane, role: AcrPull }, ", ""),
