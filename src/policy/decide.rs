@@ -296,7 +296,10 @@ fn satisfy(
         Need::Catalog => {
             let granted = match &caller.granted {
                 Granted::Everything => true,
-                Granted::Access(list) => list.catalog,
+                Granted::Access(list) => {
+                    notes.note(|| Step::issued_for_catalog(list.catalog));
+                    list.catalog
+                }
             };
             for right in caller.principal.rights() {
                 if let Err(out) = caller.principal.has_at(right, place) {
@@ -327,7 +330,11 @@ fn satisfy(
             }
             let usable = match &caller.granted {
                 Granted::Everything => held,
-                Granted::Access(list) => held.intersection(list.actions(name)),
+                Granted::Access(list) => {
+                    let issued = list.actions(name);
+                    notes.note(|| Step::issued(name, issued, *any_of));
+                    held.intersection(issued)
+                }
             };
             let gives = |right: &Right<'_>| {
                 right.actions(name).intersects(usable) && caller.principal.has_at(*right, place).is_ok()

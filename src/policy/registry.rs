@@ -290,6 +290,10 @@ fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules
         .with_protocol(properties.endpoint_protocol.value)
         .with_endpoints(Arc::clone(&declared.endpoints))
         .with_virtual_networks(Arc::clone(&declared.virtual_networks));
+    let network = match &declared.shadow {
+        Some(shadow) => network.with_shadow(shadow),
+        None => network,
+    };
     let passwords = declared.admin.as_ref().map_or(&set.admin_passwords, |admin| &admin.value);
     let admin = Admin {
         name: Arc::clone(&declared.name),

@@ -29,6 +29,8 @@ impl Door {
         let decision = registry.admit(source);
         let place = decision.as_ref().map_or_else(Refused::place, Admission::place);
         trail.network = Some(place.class.clone());
+        let admitted = matches!(decision, Ok(Admission::Admitted(_)));
+        trail.shadow = registry.network.shadowed(source, admitted);
         let admission = decision.map_err(|refused| refuse(source.address, &refused))?;
         Ok(Self { admission, source: source.address, invites: false })
     }

@@ -11,7 +11,7 @@ use super::trail::Trail;
 use crate::oci::Route;
 use crate::policy::Principal;
 use crate::policy::principal::Subject;
-use crate::telemetry::audit::{AuditRecord, Bounded, PrincipalRecord};
+use crate::telemetry::audit::{AuditRecord, Bounded, PrincipalRecord, ShadowRecord};
 use crate::telemetry::metrics::FinishedRequest;
 use crate::telemetry::{OperationClass, Outcome};
 
@@ -50,6 +50,10 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
     let registry = passage.trail.registry.as_ref().map(|registry| registry.name.to_string());
     let (outcome, reason) = outcome(&passage.trail);
     shared.metrics.decided(registry.as_deref(), outcome, reason);
+    let shadow = passage.trail.shadow.as_ref().map(ShadowRecord::new);
+    if let (Some(registry), Some(shadow)) = (&registry, &shadow) {
+        shared.metrics.shadow_decided(registry, shadow.would);
+    }
     shared.metrics.request_finished(&FinishedRequest {
         registry: registry.as_deref(),
         operation: passage.trail.class,
@@ -69,6 +73,7 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
         peer_address: connection.map(|connection| connection.peer()),
         source_address: passage.trail.source,
         network: passage.trail.network.clone(),
+        shadow,
         principal: principal(&passage.trail),
         credential: credential(&passage.trail),
         client_certificate: connection

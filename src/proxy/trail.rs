@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::reject::Refusal;
 use crate::oci::Route;
-use crate::policy::network::{NetworkClass, SourceAddress};
+use crate::policy::network::{NetworkClass, Shadowed, SourceAddress};
 use crate::policy::{Caller, Denial, OperationClass as Needed, Permit, Registry};
 use crate::telemetry::OperationClass;
 
@@ -16,6 +16,8 @@ pub(crate) struct Trail {
     pub(crate) source: Option<SourceAddress>,
     /// Known with the registry, whose rules name it.
     pub(crate) network: Option<NetworkClass>,
+    /// What the network rules that are tried would have decided otherwise.
+    pub(crate) shadow: Option<Shadowed>,
     pub(crate) registry: Option<Arc<Registry>>,
     pub(crate) class: OperationClass,
     pub(crate) route: Option<Route>,
@@ -43,6 +45,7 @@ impl Default for Trail {
         Self {
             source: None,
             network: None,
+            shadow: None,
             registry: None,
             class: OperationClass::Other,
             route: None,

@@ -25,3 +25,5 @@ mod scope_maps;
 mod seeds;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod what_if;

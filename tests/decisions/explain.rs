@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use seawall::policy::explain::{Asked, Explanation, Question, Step, StepEffect, Via, Who, Words, explain};
+use seawall::policy::explain::{Asked, Explanation, Question, Request, Step, StepEffect, Via, Who, Words, explain};
 use seawall::policy::network::Source;
 use seawall::policy::{Caller, Granted, PolicySnapshot, Principal, Registry, authorize};
 use serde_json::json;
@@ -43,7 +43,8 @@ fn policy() -> PolicySnapshot {
 
 fn question(source: &str, who: Who, action: &str, target: Option<&str>, from: Option<&str>) -> Question {
     let what = Asked::parse(&Words { action, target, from }).unwrap();
-    Question { source: source.parse::<std::net::IpAddr>().unwrap().into(), via: Via::Public, who, what }
+    let source = source.parse::<std::net::IpAddr>().unwrap().into();
+    Question { source, via: Via::Public, who, credential: None, scopes: None, what }
 }
 
 fn explained(policy: &PolicySnapshot, question: &Question) -> Explanation {
@@ -302,6 +303,42 @@ proptest! {
             prop_assert!(!(explanation.allowed && denies), "{}", shown(&explanation));
         }
     }
+}
+
+/// An access token carries no more than it was issued for, and no more than there is.
+#[test]
+fn an_access_token_is_explained_by_what_it_was_issued_for() {
+    let policy = policy();
+    let with = |scope: &str, action: &str, target: Option<&str>| {
+        let request = Request {
+            registry: "myregistry".to_owned(),
+            source: "192.0.2.9".to_owned(),
+            action: action.to_owned(),
+            repository: target.map(str::to_owned),
+            token: Some("ci".to_owned()),
+            scopes: vec![scope.to_owned()],
+            ..Request::default()
+        };
+        explained(&policy, &request.question().unwrap())
+    };
+    let app = Some("team-a/app");
+    let pull = with("repository:team-a/app:pull", "pull", app);
+    assert_eq!(pull.code, "permitted");
+    let push = with("repository:team-a/app:pull", "push", app);
+    assert_eq!(push.code, "scope_not_granted");
+    assert!(
+        shown(&push).contains(
+            "- access token [the token itself] was issued for content/read on team-a/app; needed: content/write\n"
+        ),
+        "{}",
+        shown(&push)
+    );
+    assert_eq!(with("repository:team-b/app:pull,push", "pull", app).code, "scope_not_granted");
+    assert_eq!(with("repository:team-b/app:pull", "pull", Some("team-b/app")).code, "action_not_granted");
+    let catalog = with("repository:team-a/app:pull", "catalog", None);
+    assert_eq!(catalog.code, "catalog_not_granted");
+    let malformed = Request { scopes: vec!["team-a/app".to_owned()], ..Request::default() };
+    malformed.question().unwrap_err();
 }
 
 #[test]

@@ -29,6 +29,10 @@ mod policy;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod sign_in;
 #[cfg(test)]
 mod stored_identities;
+#[cfg(test)]
+mod what_if;

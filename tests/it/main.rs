@@ -57,3 +57,5 @@ mod upstreams;
 mod walkthrough;
 #[cfg(test)]
 mod watching;
+#[cfg(test)]
+mod what_if;

@@ -245,6 +245,24 @@ pub(super) fn explanation(value: &Value) -> Vec<Row> {
     table.into_iter().map(|cells| names.into_iter().map(str::to_owned).zip(cells).collect()).collect()
 }
 
+/// Of the decisions that another policy changes.
+pub(super) fn changes(value: &Value) -> Vec<Row> {
+    rows(value.get("changes").unwrap_or(value), |change| {
+        row([
+            ("RECORDS", text(change, "/records")),
+            ("FROM", text(change, "/from")),
+            ("TO", text(change, "/to")),
+            ("REGISTRY", text(change, "/registry")),
+            ("PRINCIPAL", text(change, "/principal")),
+            ("SOURCE", text(change, "/source")),
+            ("OPERATION", text(change, "/operation")),
+            ("REPOSITORY", text(change, "/repository")),
+            ("PLACE", text(change, "/place")),
+            ("REASON", text(change, "/reason")),
+        ])
+    })
+}
+
 fn rows(value: &Value, row: impl Fn(&Value) -> Row) -> Vec<Row> {
     match value {
         Value::Array(elements) => elements.iter().map(row).collect(),

@@ -49,6 +49,10 @@ pub(in crate::cli) struct Explain {
     /// Whoever comes without a credential. So it is when nobody is named.
     #[arg(long, group = "who")]
     anonymous: bool,
+    /// What an access token was issued for, such as "repository:team/app:pull": it allows no more. Several times: several. Default:
+    /// the login itself, which is for everything.
+    #[arg(long, value_name = "SCOPE", conflicts_with = "denial")]
+    scope: Vec<String>,
     /// Explain the denial with this id, which its answer carries as X-Seawall-Denial.
     #[arg(long, value_name = "ID", conflicts_with_all = ["registry", "source", "network", "who", "words"])]
     denial: Option<String>,
@@ -108,6 +112,7 @@ impl Explain {
             service_principal: self.service_principal.clone(),
             admin: self.admin,
             anonymous: self.anonymous,
+            scopes: self.scope.clone(),
         };
         request.question().map_err(Failure::usage)?;
         Ok(request)

@@ -31,6 +31,7 @@ mod session;
 mod task;
 mod token;
 mod trusted_service;
+mod what_if;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -106,6 +107,9 @@ pub(super) enum Command {
     Exec(exec::Exec),
     /// Print what a request would get and every rule that is considered, or why one was denied. Exit code 1 if it is denied.
     Explain(explain::Explain),
+    /// Ask the requests of an audit log again, of other files, and print the decisions that change. Exit code 0: none does. 1: some
+    /// do. 2: it cannot be told.
+    WhatIf(what_if::WhatIf),
 }
 
 /// Runs one.
@@ -141,6 +145,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Import(import) => import::run(&import),
         Command::Exec(exec) => exec::run(&exec),
         Command::Explain(explain) => explain::run(&explain),
+        Command::WhatIf(what_if) => what_if::run(&what_if),
         Command::Task(command) => run_task(command),
     }
 }

@@ -144,6 +144,7 @@ fn registry(
     let trusted = document.trusted_services.as_ref().map(|written| house.trusted(written, problems));
     let properties = properties::declared(document, trusted.as_ref(), problems);
     let ip_rules = properties::ip_rules(document, problems);
+    let shadow = properties::shadow(document, problems);
     let endpoints = networks::endpoints(document, problems);
     let virtual_networks = networks::virtual_networks(document, problems);
     let scope_maps = scope_maps::compile(document, problems);
@@ -159,6 +160,7 @@ fn registry(
         upstream: Arc::new(upstream?),
         properties,
         ip_rules,
+        shadow,
         endpoints,
         virtual_networks,
         catalogue: Arc::clone(&house.catalogue),

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::policy::document::{ExportStatus, IpRuleDocument, PublicNetworkAccess, RegistryDocument};
-use crate::policy::network::IpRules;
+use crate::policy::document::{
+    ExportStatus, IpRuleDocument, PublicNetworkAccess, RegistryDocument, ShadowRuleSetDocument,
+};
+use crate::policy::network::{IpRules, Shadow};
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::properties::{DeclaredProperties, OnUnlessSet, Repositories};
@@ -62,6 +64,18 @@ fn anonymous_pull_repositories(
 pub(super) fn ip_rules(document: &RegistryDocument, problems: &mut Problems) -> Option<Arc<IpRules>> {
     let rules = document.network_rule_set.ip_rules.as_ref()?;
     IpRules::compile(rules, problems).map(Arc::new)
+}
+
+/// The rules that are tried.
+pub(super) fn shadow(document: &RegistryDocument, problems: &mut Problems) -> Option<Shadow> {
+    let At { value: written, origin } = document.network_rule_set.shadow.as_ref()?;
+    let ShadowRuleSetDocument { public_network_access: public, default_action: default, ip_rules } = written;
+    if public.is_none() && default.is_none() && ip_rules.is_none() {
+        let hint = "write `publicNetworkAccess`, `defaultAction` or `ipRules` as they might become";
+        problems.push(Problem::warning(origin, "`shadow` tries nothing").hint(hint));
+    }
+    let ip_rules = ip_rules.as_ref().and_then(|rules| IpRules::compile(rules, problems)).map(Arc::new);
+    Some(Shadow { public: *public, default: *default, ip_rules, origin: origin.clone() })
 }
 
 fn written(rule: &IpRuleDocument) -> StoredIpRule {

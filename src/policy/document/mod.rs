@@ -20,8 +20,8 @@ mod network;
 pub use network::{
     ConnectionStatus, EndpointMatchDocument, EndpointProtocol, ExportPolicyDocument, ExportStatus, IpRuleDocument,
     NetworkAction, NetworkConditionDocument, NetworkRuleBypassOptions, NetworkRuleSetDocument,
-    PrivateEndpointConnectionDocument, PublicNetworkAccess, VirtualNetworkAction, VirtualNetworkMatchDocument,
-    VirtualNetworkRuleDocument,
+    PrivateEndpointConnectionDocument, PublicNetworkAccess, ShadowRuleSetDocument, VirtualNetworkAction,
+    VirtualNetworkMatchDocument, VirtualNetworkRuleDocument,
 };
 
 /// All that one policy is made of, wherever it was written.

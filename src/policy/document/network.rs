@@ -62,6 +62,21 @@ pub struct NetworkRuleSetDocument {
     #[serde(default)]
     #[schemars(length(max = 100))]
     pub virtual_network_rules: Vec<At<VirtualNetworkRuleDocument>>,
+    /// Rules to try: they decide nothing, and the audit log and a metric say where they would.
+    #[serde(default)]
+    pub shadow: Option<At<ShadowRuleSetDocument>>,
+}
+
+/// What is tried in place of what is in force. What is left out is as it is in force.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShadowRuleSetDocument {
+    #[serde(default)]
+    pub public_network_access: Option<PublicNetworkAccess>,
+    #[serde(default)]
+    pub default_action: Option<NetworkAction>,
+    #[serde(default)]
+    pub ip_rules: Option<Vec<IpRuleDocument>>,
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

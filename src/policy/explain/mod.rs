@@ -6,6 +6,7 @@
 mod network;
 mod question;
 mod recorded;
+mod replay;
 mod step;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::credential::CredentialId;
-use super::decide::{Caller, Denial, Granted, decide};
+use super::decide::{AccessList, Caller, Denial, Granted, decide};
 use super::identity::{Identity, IdentityKind};
 use super::nearest::nearest;
 use super::network::{Place, Refused};
@@ -23,9 +24,11 @@ use super::registry::Registry;
 use super::snapshot::PolicySnapshot;
 use super::trusted::Admission;
 use crate::clock::Timestamp;
+use crate::oci::Scope;
 
 pub use question::{Asked, Question, Request, Via, Who, Words};
 pub use recorded::{Recorded, RecordedPrincipal};
+pub use replay::{Change, Replay, Replayed, Skipped};
 pub(super) use step::{Notes, Unnoted};
 pub use step::{Stage, Step, StepEffect};
 
@@ -70,37 +73,8 @@ pub fn explain(
     let known = policy.registries().iter().map(|one| &*one.name);
     let registry = policy.registry_named(registry).ok_or_else(|| missing("registry", registry, known))?;
     let mut steps = Vec::new();
-    let admitted = network::admit(registry, question, &mut steps)?;
-    let place = match &admitted {
-        Ok(admission) => admission.place().clone(),
-        Err(refused) => refused.place().clone(),
-    };
-    let from = (&place, now);
-    let (decided, admitted) = if question.who == Who::Unknown {
-        // Nobody in particular is no trusted service.
-        (Ok(ADMITTED.to_owned()), enter(registry, admitted, &Caller::anonymous(registry), &mut steps))
-    } else {
-        let mut denied = Vec::new();
-        let asking = caller(registry, &question.who, now, &mut denied)?;
-        let admitted = match &asking {
-            Ok(caller) => enter(registry, admitted, caller, &mut steps),
-            // Whoever is nobody is no trusted service either.
-            Err(_) => enter(registry, admitted, &Caller::anonymous(registry), &mut steps),
-        };
-        steps.append(&mut denied);
-        let decided = asking.and_then(|caller| {
-            let permit = decide(registry, &caller, &question.what.operation, from, &mut steps);
-            permit
-                .map(|permit| permit.rule().to_string())
-                .map_err(|denial| (denial, becomes_upload(registry, &caller, &question.what, from)))
-        });
-        (decided, admitted)
-    };
-    let (allowed, code, reason, instead) = match (admitted, decided) {
-        (Err(refused), _) => (false, NETWORK_REFUSED, refused.to_string(), None),
-        (Ok(()), Err((denial, instead))) => (false, denial.code(), denial.to_string(), instead),
-        (Ok(()), Ok(rule)) => (true, "permitted", rule, None),
-    };
+    let Verdict { allowed, code, reason, instead, turns: _ } =
+        judge(registry, question, now, &mut steps).map_err(|absent| absent.text)?;
     Ok(Explanation {
         allowed,
         code,
@@ -115,14 +89,58 @@ pub fn explain(
     })
 }
 
-/// Whether `caller` is let in, for whom it is decided where the network rules leave it open.
-fn enter(
-    registry: &Registry,
-    decided: Result<Admission, Refused>,
-    caller: &Caller,
-    steps: &mut Vec<Step>,
-) -> Result<(), Refused> {
-    network::enter(registry, &decided?, &caller.principal, steps)
+/// The decision about a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Verdict {
+    allowed: bool,
+    code: &'static str,
+    reason: String,
+    instead: Option<&'static str>,
+    /// When another decision may be due, because a password ends.
+    turns: Option<Timestamp>,
+}
+
+/// What a question names and the policy has not.
+#[derive(Debug)]
+struct Absent {
+    /// Of the denial that a request gets for it.
+    code: &'static str,
+    text: String,
+}
+
+/// The decision, with everything that is considered left in `notes`.
+fn judge(registry: &Registry, question: &Question, now: Timestamp, notes: &mut impl Notes) -> Result<Verdict, Absent> {
+    let admission = network::admit(registry, question, notes);
+    let admission = admission.map_err(|text| Absent { code: NETWORK_REFUSED, text })?;
+    let place = admission.as_ref().map_or_else(Refused::place, Admission::place).clone();
+    let gone = |text| Absent { code: Denial::PrincipalGone.code(), text };
+    let asking = caller(registry, question, now, notes).map_err(gone)?;
+    let enters = |principal: &Principal, notes: &mut _| network::enter(registry, admission, principal, notes);
+    let (admitted, decided, turns) = match asking {
+        // Whoever is nobody in particular, or not known, is no trusted service.
+        Ok(caller) if question.who == Who::Unknown => (enters(&caller.principal, notes), Ok(ADMITTED.to_owned()), None),
+        Err(denied) => (enters(&registry.anonymous(), notes), Err(denied), None),
+        Ok(caller) => {
+            let admitted = enters(&caller.principal, notes);
+            let permit = decide(registry, &caller, &question.what.operation, (&place, now), notes);
+            let decided = permit
+                .map(|permit| permit.rule().to_string())
+                .map_err(|denial| (denial, becomes_upload(registry, &caller, &question.what, (&place, now))));
+            (admitted, decided, ends(&caller))
+        }
+    };
+    let (allowed, code, reason, instead) = match (admitted, decided) {
+        (Err(refused), _) => (false, NETWORK_REFUSED, refused.to_string(), None),
+        (Ok(()), Err((denial, instead))) => (false, denial.code(), denial.to_string(), instead),
+        (Ok(()), Ok(rule)) => (true, "permitted", rule, None),
+    };
+    Ok(Verdict { allowed, code, reason, instead, turns })
+}
+
+/// When the caller's password ends.
+fn ends(caller: &Caller) -> Option<Timestamp> {
+    let id = caller.credential?;
+    caller.principal.passwords().iter().find(|password| password.id == id)?.expiry
 }
 
 /// What a denied mount becomes, if it may.
@@ -137,11 +155,21 @@ fn becomes_upload(
     Some("the mount becomes a plain upload, which is permitted")
 }
 
-/// Who asks, with the best of his credentials: the first that counts, else the first.
+/// Who asks, with the credential that is meant or the best that he has: the first that counts, else the first.
 type Asking = Result<Caller, (Denial, Option<&'static str>)>;
 
-fn caller(registry: &Registry, who: &Who, now: Timestamp, steps: &mut Vec<Step>) -> Result<Asking, String> {
-    let principal = match who {
+fn caller(registry: &Registry, asked: &Question, now: Timestamp, notes: &mut impl Notes) -> Result<Asking, String> {
+    let asking = someone(registry, asked, now, notes)?;
+    Ok(asking.map(|caller| Caller { granted: granted(asked.scopes.as_deref()), ..caller }))
+}
+
+/// How much of somebody's rights is brought along by a login, or by an access token that was issued for these scopes.
+fn granted(scopes: Option<&[Scope]>) -> Granted {
+    scopes.map_or(Granted::Everything, |scopes| Granted::Access(Arc::new(AccessList::from_scopes(scopes))))
+}
+
+fn someone(registry: &Registry, asked: &Question, now: Timestamp, notes: &mut impl Notes) -> Result<Asking, String> {
+    let principal = match &asked.who {
         Who::Unknown | Who::Anonymous => return Ok(Ok(Caller::anonymous(registry))),
         Who::Admin => registry.principal_named(&registry.admin.name),
         Who::Token(name) => {
@@ -159,13 +187,17 @@ fn caller(registry: &Registry, who: &Who, now: Timestamp, steps: &mut Vec<Step>)
         Who::Identities(names) => {
             let identities: Vec<_> = names.iter().map(|name| identity(registry, name)).collect::<Result<_, _>>()?;
             match identities.as_slice() {
-                [one] if one.kind == IdentityKind::ServicePrincipal => registry.principal(one.id),
-                _ => return Ok(vouched(registry, &identities, steps)),
+                // One without a secret of ours is vouched for.
+                [one] if one.kind == IdentityKind::ServicePrincipal && !one.secrets.is_empty() => {
+                    registry.principal(one.id)
+                }
+                _ => return Ok(vouched(registry, &identities, notes)),
             }
         }
     };
     let Some(principal) = principal else { return Ok(Err((Denial::PrincipalGone, None))) };
-    let credential = credential(registry, &principal, now, steps);
+    notes.note(|| passwords(registry, &principal, now));
+    let credential = credential(&principal, asked.credential.as_deref(), now);
     Ok(Ok(Caller { principal, credential, granted: Granted::Everything }))
 }
 
@@ -175,39 +207,44 @@ fn identity<'r>(registry: &'r Registry, name: &str) -> Result<&'r Arc<Identity>,
 }
 
 /// Whom a provider vouches for is all of these.
-fn vouched(registry: &Registry, identities: &[&Arc<Identity>], steps: &mut Vec<Step>) -> Asking {
+fn vouched(registry: &Registry, identities: &[&Arc<Identity>], notes: &mut impl Notes) -> Asking {
     let principal = registry.vouched(identities);
     let effect = if principal.is_some() { StepEffect::Nothing } else { StepEffect::Denies };
-    for identity in identities.iter().filter(|identity| !identity.is_enabled()) {
-        let rule = format!("status of identity {}", identity.name);
-        steps.push(Step::new(Stage::Credential, rule, &identity.origin, effect, "disabled"));
-    }
+    notes.note(|| {
+        let disabled = identities.iter().filter(|identity| !identity.is_enabled());
+        let step = |identity: &&Arc<Identity>| {
+            let rule = format!("status of identity {}", identity.name);
+            Step::new(Stage::Credential, rule, &identity.origin, effect, "disabled")
+        };
+        disabled.map(step).collect::<Vec<_>>()
+    });
     let principal = principal.ok_or((Denial::IdentityUnknown, None))?;
     Ok(Caller { principal, credential: None, granted: Granted::Everything })
 }
 
-/// The password that would do best, and what is to be said of all of them.
-fn credential(
-    registry: &Registry,
-    principal: &Principal,
-    now: Timestamp,
-    steps: &mut Vec<Step>,
-) -> Option<CredentialId> {
+/// What is to be said of all passwords.
+fn passwords(registry: &Registry, principal: &Principal, now: Timestamp) -> Vec<Step> {
     let passwords = principal.passwords();
     let place = step::place(registry, principal);
-    for password in passwords {
+    if passwords.is_empty() {
+        let says = "it has no password, so nobody can log in as it";
+        return vec![Step::new(Stage::Credential, "passwords", &place, StepEffect::Denies, says)];
+    }
+    let step = |password: &Password| {
         let says = match password.expiry {
             None => "counts, and never expires".to_owned(),
             Some(expiry) if password.is_valid_at(now) => format!("counts until {expiry}"),
             Some(expiry) => format!("has not counted since {expiry}"),
         };
-        steps.push(Step::new(Stage::Credential, &*password.name, &place, StepEffect::Nothing, says));
-    }
-    if passwords.is_empty() {
-        let says = "it has no password, so nobody can log in as it";
-        steps.push(Step::new(Stage::Credential, "passwords", &place, StepEffect::Denies, says));
-    }
-    let best = passwords.iter().find(|password| password.is_valid_at(now)).or_else(|| passwords.first());
+        Step::new(Stage::Credential, &*password.name, &place, StepEffect::Nothing, says)
+    };
+    passwords.iter().map(step).collect()
+}
+
+/// The password that would do best, of those of this `name` where one is given.
+fn credential(principal: &Principal, name: Option<&str>, now: Timestamp) -> Option<CredentialId> {
+    let named = || principal.passwords().iter().filter(|password| name.is_none_or(|name| *password.name == *name));
+    let best = named().find(|password| password.is_valid_at(now)).or_else(|| named().next());
     best.map(|password: &Password| password.id)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::missing;
 use super::question::{Question, Via};
-use super::step::{Stage, Step, StepEffect};
+use super::step::{Notes, Stage, Step, StepEffect};
 use crate::policy::network::{
     Effect, EndpointMark, EndpointMatch, IpRule, Network, Reason, Refused, Source, SourceAddress, VirtualNetworkMatch,
 };
@@ -14,20 +14,23 @@ use crate::policy::origin::Origin;
 use crate::policy::principal::Principal;
 use crate::policy::properties::Setting;
 use crate::policy::registry::Registry;
-use crate::policy::trusted::{Admission, Distrust};
+use crate::policy::trusted::{Admission, Distrust, TrustedInstance};
 
-/// Whether the network rules admit whoever asks; what was considered goes into `steps`.
+/// Whether the network rules admit whoever asks, as far as that does not depend on who it is; what was considered goes into
+/// `notes`.
 ///
 /// # Errors
 /// A sentence, when the registry has no such private endpoint connection or virtual network rule.
 pub(super) fn admit(
     registry: &Registry,
     question: &Question,
-    steps: &mut Vec<Step>,
+    notes: &mut impl Notes,
 ) -> Result<Result<Admission, Refused>, String> {
     let (network, listener) = network_of(registry, &question.via)?;
     let source = Source::public(question.source).on(&listener).behind(&network);
-    Ok(decided(registry, source, steps))
+    let decision = registry.admit(source);
+    notes.note(|| considered(registry, source, &decision));
+    Ok(decision)
 }
 
 /// The network, and the listener's name, of whoever comes that way.
@@ -35,6 +38,8 @@ fn network_of(registry: &Registry, via: &Via) -> Result<(Network, Arc<str>), Str
     let nowhere = || Arc::from("");
     match via {
         Via::Public => Ok((Network::Public, nowhere())),
+        Via::Listener(name) => Ok((Network::Public, name.as_str().into())),
+        Via::UnknownEndpoint(mark) => Ok((Network::PrivateEndpoint(mark.clone()), nowhere())),
         Via::PrivateEndpoint(name) => {
             let all = registry.network.endpoints().connections();
             let known = all.iter().map(|one| &*one.name);
@@ -60,25 +65,31 @@ fn network_of(registry: &Registry, via: &Via) -> Result<(Network, Arc<str>), Str
 /// Says which of the conditions of a trusted service `principal` meets, and whether he passes as one.
 pub(super) fn enter(
     registry: &Registry,
-    admission: &Admission,
+    admission: Result<Admission, Refused>,
     principal: &Principal,
-    steps: &mut Vec<Step>,
+    notes: &mut impl Notes,
 ) -> Result<(), Refused> {
-    if matches!(admission, Admission::Admitted(_)) {
-        return Ok(());
-    }
+    let admission = admission?;
     let resolved = admission.resolve(registry, principal).map(|_| ());
-    match registry.trust(principal, admission.place()) {
-        Ok(instance) => {
-            // What refuses all others did not decide.
-            steps.iter_mut().filter(|step| step.effect == StepEffect::Denies).for_each(Step::overruled);
-            let rule = format!("trusted service {}", instance.service.name);
-            let says = "passes the rules for public networks";
-            steps.push(Step::new(Stage::Network, rule, &instance.origin, StepEffect::Allows, says));
+    if matches!(admission, Admission::Confined(_)) {
+        let trust = registry.trust(principal, admission.place());
+        if trust.is_ok() {
+            notes.overrule();
         }
-        Err(distrust) => steps.push(distrusted(registry, &distrust, StepEffect::Denies)),
+        notes.note(|| [trusted(registry, trust)]);
     }
     resolved
+}
+
+fn trusted(registry: &Registry, trust: Result<&Arc<TrustedInstance>, Distrust>) -> Step {
+    match trust {
+        Ok(instance) => {
+            let rule = format!("trusted service {}", instance.service.name);
+            let says = "passes the rules for public networks";
+            Step::new(Stage::Network, rule, &instance.origin, StepEffect::Allows, says)
+        }
+        Err(distrust) => distrusted(registry, &distrust, StepEffect::Denies),
+    }
 }
 
 /// Why nobody passes as a trusted service, at the property that says so.
@@ -101,13 +112,12 @@ pub(super) fn distrusted(registry: &Registry, distrust: &Distrust, effect: StepE
     Step::new(Stage::Network, rule, &place, effect, distrust.to_string())
 }
 
-fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Result<Admission, Refused> {
-    let admission = registry.admit(source);
-    let reason = match &admission {
-        Ok(admission) => admission.reason(),
-        Err(refused) => refused.reason(),
-    };
-    let verdict = if matches!(admission, Ok(Admission::Admitted(_))) { StepEffect::Allows } else { StepEffect::Denies };
+/// Everything that there was to choose from.
+fn considered(registry: &Registry, source: Source<'_>, decision: &Result<Admission, Refused>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let reason = decision.as_ref().map_or_else(Refused::reason, Admission::reason);
+    let admitted = matches!(decision, Ok(Admission::Admitted(_)));
+    let verdict = if admitted { StepEffect::Allows } else { StepEffect::Denies };
     let effect = |decided: bool| if decided { verdict } else { StepEffect::Nothing };
     let (mut access, mut only_v4, mut unreadable, mut default) = (false, false, false, false);
     let (mut matched, mut virtual_network) = (None, None);
@@ -123,18 +133,11 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
         // Its address never meets the public rules.
         Reason::PrivateEndpoint(connection) => {
             let title = format!("private endpoint connection `{}`", connection.name);
-            steps.push(Step::new(Stage::Network, title, &connection.origin, verdict, connection.status.to_string()));
-            return admission;
+            return vec![Step::new(Stage::Network, title, &connection.origin, verdict, connection.status.to_string())];
         }
         Reason::UnknownEndpoint(_) => {
-            steps.push(Step::new(
-                Stage::Network,
-                "privateEndpointConnections",
-                &registry.origin,
-                verdict,
-                reason.to_string(),
-            ));
-            return admission;
+            let title = "privateEndpointConnections";
+            return vec![Step::new(Stage::Network, title, &registry.origin, verdict, reason.to_string())];
         }
     }
     let set = registry.properties();
@@ -170,10 +173,14 @@ fn decided(registry: &Registry, source: Source<'_>, steps: &mut Vec<Step>) -> Re
         if default { reason.to_string() } else { "not asked".to_owned() }
     );
     steps.push(Step::new(Stage::Network, "defaultAction", &place(&set.default_action), effect(default), says));
-    if let Some(distrust) = admission.as_ref().err().and_then(Refused::distrust) {
+    if let Some(distrust) = decision.as_ref().err().and_then(Refused::distrust) {
         steps.push(distrusted(registry, distrust, StepEffect::Nothing));
     }
-    admission
+    steps.extend(registry.network.shadowed(source, admitted).map(|shadowed| {
+        let says = format!("would {}: {}", word(shadowed.would), shadowed.reason);
+        Step::new(Stage::Network, "shadow", &shadowed.origin, StepEffect::Nothing, says)
+    }));
+    steps
 }
 
 /// Where a property is declared.

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::oci::{self, Endpoint, Parsed, RepositoryName};
+use crate::oci::{self, Endpoint, Parsed, RepositoryName, Scope};
 use crate::policy::action::Action;
-use crate::policy::network::SourceAddress;
+use crate::policy::network::{EndpointMark, SourceAddress};
 use crate::policy::operation::{Operation, OperationClass};
 
 /// The digest of nothing, where a request must name one and the decision does not look at it.
@@ -32,8 +32,12 @@ pub enum Who {
 pub enum Via {
     #[default]
     Public,
+    /// A public network, on the listener of this name.
+    Listener(String),
     /// The private endpoint of this connection.
     PrivateEndpoint(String),
+    /// The private endpoint with this mark, whether a connection is known for it or not.
+    UnknownEndpoint(EndpointMark),
     /// The virtual network of this rule.
     VirtualNetwork(String),
 }
@@ -61,6 +65,10 @@ pub struct Question {
     pub source: SourceAddress,
     pub via: Via,
     pub who: Who,
+    /// The name of the password that is shown; without, the best is meant.
+    pub credential: Option<String>,
+    /// What the access token was issued for; without, the login itself is meant, which is for everything.
+    pub scopes: Option<Vec<Scope>>,
     pub what: Asked,
 }
 
@@ -114,6 +122,10 @@ pub struct Request {
     pub admin: bool,
     #[serde(default)]
     pub anonymous: bool,
+    /// What the access token was issued for, such as `repository:team/app:pull`, as the token endpoint's answer says it. Without
+    /// any the login itself is meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
 }
 
 impl Request {
@@ -125,7 +137,14 @@ impl Request {
         let source: IpAddr = self.source.parse().map_err(|_| format!("`{}` is no IP address", self.source))?;
         let words = Words { action: &self.action, target: self.repository.as_deref(), from: self.from.as_deref() };
         let via = self.network.as_deref().map(Via::parse).transpose()?.unwrap_or_default();
-        Ok(Question { source: source.into(), via, who: self.who()?, what: Asked::parse(&words)? })
+        let (who, what) = (self.who()?, Asked::parse(&words)?);
+        Ok(Question { source: source.into(), via, who, credential: None, scopes: self.scopes()?, what })
+    }
+
+    fn scopes(&self) -> Result<Option<Vec<Scope>>, String> {
+        let scope = |text: &String| Scope::parse(text).map_err(|error| format!("`{text}` is no scope: {error}"));
+        let scopes = self.scopes.iter().map(scope).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(scopes).filter(|some| !some.is_empty()))
     }
 
     fn who(&self) -> Result<Who, String> {

@@ -2,18 +2,23 @@
 
 use serde::Deserialize;
 
+use super::NETWORK_REFUSED;
 use super::question::{ANY_DIGEST, Asked, Question, Via, Who, request};
-use crate::policy::network::SourceAddress;
+use crate::clock::Timestamp;
+use crate::policy::network::{EndpointMark, SourceAddress};
 
 /// What is read of an audit record. Records of other kinds, and older ones, have less.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recorded {
+    pub time: Option<Timestamp>,
     pub denial_id: Option<String>,
     pub registry: Option<String>,
+    pub listener: Option<String>,
     pub source_address: Option<std::net::IpAddr>,
     pub network: Option<String>,
     pub principal: Option<RecordedPrincipal>,
+    pub credential: Option<String>,
     pub operation: Option<String>,
     pub method: Option<String>,
     pub repository: Option<String>,
@@ -40,10 +45,7 @@ impl Recorded {
     pub fn question(&self) -> Result<(&str, Question), &'static str> {
         let registry = self.registry.as_deref().ok_or("no registry was found for the host")?;
         let source = self.source_address.ok_or("the source address is not in the record")?;
-        // A trusted service comes over a public network; that it passes is decided again.
-        let named = self.network.as_deref().filter(|network| !network.starts_with("trusted service "));
-        let via = named.map_or(Ok(Via::Public), Via::parse);
-        let via = via.map_err(|_| "it came over a private endpoint that no connection was made for")?;
+        let via = self.via()?;
         let who = self.who()?;
         let what = match (&who, self.what()) {
             (_, Some(what)) => what,
@@ -52,11 +54,62 @@ impl Recorded {
             }
             (_, None) => return Err(NO_OPERATION),
         };
-        Ok((registry, Question { source: SourceAddress::new(source), via, who, what }))
+        let (source, credential) = (SourceAddress::new(source), self.credential.clone());
+        Ok((registry, Question { source, via, who, credential, scopes: None, what }))
+    }
+
+    /// Everything that the question depends on, and nothing else: equal ones have one answer.
+    pub(super) fn essence(self) -> Self {
+        let reason = self.reason.filter(|reason| reason == NETWORK_REFUSED);
+        // Of a mount it names the other repository.
+        let reference = self.reference.filter(|_| self.operation.as_deref() == Some("upload"));
+        Self { time: None, denial_id: None, decision: None, reason, reference, ..self }
+    }
+
+    /// Whether the policy permitted it.
+    ///
+    /// # Errors
+    /// A phrase that says why the record is not about a decision of the policy.
+    pub(super) fn was_permitted(&self) -> Result<bool, &'static str> {
+        match (self.decision.as_deref(), self.reason.as_deref().unwrap_or_default()) {
+            (Some("permit"), _) => Ok(true),
+            (Some("deny"), reason) if OF_THE_POLICY.contains(&reason) => Ok(false),
+            (Some("deny"), "rate_limited" | "login_locked") => Err("a limit refused it, not the policy"),
+            (Some("deny"), "scope_not_granted" | "catalog_not_granted") => {
+                Err("its access token may have been issued for less, and the record does not say for what")
+            }
+            (Some("deny"), _) => {
+                Err("it was refused before the policy was asked: no credential, a wrong one, or malformed")
+            }
+            (Some("error"), _) => Err("it ended in an error, which is no decision"),
+            _ => Err("it is no record of a request"),
+        }
+    }
+
+    /// A public source is asked about by its address and its listener: whichever rule was for it then, another may be now.
+    fn via(&self) -> Result<Via, &'static str> {
+        let known = "private endpoint ";
+        let unknown = |text: &str| {
+            let mark = text.strip_prefix("unknown private endpoint (")?.strip_suffix(')')?;
+            EndpointMark::parse(mark).map(Via::UnknownEndpoint)
+        };
+        match self.network.as_deref() {
+            Some(text) if text.starts_with(known) => Ok(Via::PrivateEndpoint(text.split_at(known.len()).1.to_owned())),
+            Some(text) if text.starts_with("unknown ") => {
+                unknown(text).ok_or("the network in the record is not understood")
+            }
+            // `public`, `virtual network NAME` or `trusted service NAME`.
+            Some(_) | None => Ok(self.listener.clone().map_or(Via::Public, Via::Listener)),
+        }
     }
 
     fn who(&self) -> Result<Who, &'static str> {
-        if self.reason.as_deref() == Some(super::NETWORK_REFUSED) {
+        let reason = self.reason.as_deref();
+        // What is public has been asked by nobody in particular.
+        if matches!(self.operation.as_deref(), Some("keys" | "sign_in")) {
+            return Ok(Who::Unknown);
+        }
+        if reason == Some(NETWORK_REFUSED) {
             // It may have been said who it was, by somebody who is no trusted service.
             return Ok(self.named().unwrap_or(Who::Unknown));
         }
@@ -101,5 +154,18 @@ impl Recorded {
         request(method, &target).ok().map(|operation| Asked { operation, shown })
     }
 }
+
+/// The codes of the denials that the policy alone decides, whatever was shown besides a credential that is somebody's.
+const OF_THE_POLICY: [&str; 9] = [
+    NETWORK_REFUSED,
+    "network_not_allowed",
+    "no_role",
+    "anonymous_not_allowed",
+    "action_not_granted",
+    "admin_disabled",
+    "token_disabled",
+    "identity_disabled",
+    "password_expired",
+];
 
 const NO_OPERATION: &str = "it was refused before it was known what was asked for";

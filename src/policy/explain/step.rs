@@ -18,6 +18,9 @@ use crate::policy::registry::Registry;
 pub(in crate::policy) trait Notes {
     /// Keeps the steps, if it keeps any.
     fn note<I: IntoIterator<Item = Step>>(&mut self, steps: impl FnOnce() -> I);
+
+    /// What refuses everybody else on his network did not decide.
+    fn overrule(&mut self) {}
 }
 
 /// Keeps nothing.
@@ -30,6 +33,11 @@ impl Notes for Unnoted {
 impl Notes for Vec<Step> {
     fn note<I: IntoIterator<Item = Step>>(&mut self, steps: impl FnOnce() -> I) {
         self.extend(steps());
+    }
+
+    fn overrule(&mut self) {
+        let denies = |step: &&mut Step| (step.stage, step.effect) == (Stage::Network, StepEffect::Denies);
+        self.iter_mut().filter(denies).for_each(Step::overruled);
     }
 }
 
@@ -79,7 +87,7 @@ impl Step {
     }
 
     /// It would deny, and something else decides.
-    pub(super) fn overruled(&mut self) {
+    fn overruled(&mut self) {
         self.effect = StepEffect::Nothing;
         self.says.push_str("; not for trusted services");
     }
@@ -133,6 +141,27 @@ impl Step {
         };
         let (rule, place) = named(registry, right);
         [Self::new(Stage::Rights, rule, &place, effect, says)]
+    }
+
+    /// What an access token was issued for on `repository`, where one of the `wanted` is needed: it carries no more.
+    pub(in crate::policy) fn issued(repository: &RepositoryName, issued: ActionSet, wanted: ActionSet) -> [Self; 1] {
+        let effect = if issued.intersects(wanted) { StepEffect::Nothing } else { StepEffect::Denies };
+        let says =
+            format!("was issued for {} on {repository}; needed: {}", listed(issued, ", "), listed(wanted, " or "));
+        [Self::access_token(effect, says)]
+    }
+
+    /// Whether an access token was issued for the catalogue.
+    pub(in crate::policy) fn issued_for_catalog(issued: bool) -> [Self; 1] {
+        [if issued {
+            Self::access_token(StepEffect::Nothing, "was issued for the catalog")
+        } else {
+            Self::access_token(StepEffect::Denies, "was not issued for the catalog")
+        }]
+    }
+
+    fn access_token(effect: StepEffect, says: impl Into<String>) -> Self {
+        Self::new(Stage::Credential, "access token", &Origin::new("the token itself", 0, 0), effect, says)
     }
 
     /// What `right` gives on `repository`, where one of the `wanted` is needed. Of a scope map, every rule that covers it.

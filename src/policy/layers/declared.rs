@@ -8,7 +8,7 @@ use crate::policy::address::{ExternalUrl, LoginServer, UpstreamTarget};
 use crate::policy::credential::{PrincipalId, Verifier};
 use crate::policy::identities::Identities;
 use crate::policy::limits::RateLimits;
-use crate::policy::network::{IpRules, PrivateEndpoints, VirtualNetworks};
+use crate::policy::network::{IpRules, PrivateEndpoints, Shadow, VirtualNetworks};
 use crate::policy::origin::{At, Origin};
 use crate::policy::principal::{Password, Token};
 use crate::policy::properties::DeclaredProperties;
@@ -60,6 +60,7 @@ pub(in crate::policy) struct Declared {
     pub(in crate::policy) properties: DeclaredProperties,
     /// Of `ipRules`, where they are declared.
     pub(in crate::policy) ip_rules: Option<Arc<IpRules>>,
+    pub(in crate::policy) shadow: Option<Shadow>,
     pub(in crate::policy) endpoints: Arc<PrivateEndpoints>,
     pub(in crate::policy) virtual_networks: Arc<VirtualNetworks>,
     /// The services that registries can trust.

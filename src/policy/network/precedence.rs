@@ -180,6 +180,7 @@ fn a_mark_is_written_so_that_yaml_reads_the_same_text() {
         (listener("a\"b: {é"), r#"{ name: "listener-a-b----", match: { listener: "a\"b: {é" }, status: Approved }"#),
     ] {
         assert_eq!(PrivateEndpointConnection::approval(&mark), approval);
+        assert_eq!(EndpointMark::parse(&mark.to_string()), Some(mark));
     }
 }
 

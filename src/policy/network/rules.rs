@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{
-    Admitted, EndpointMark, Network, NetworkTable, Place, PrivateEndpoints, Reason, Refused, Source,
+    Admitted, EndpointMark, Network, NetworkTable, Place, PrivateEndpoints, Reason, Refused, Shadow, Shadowed, Source,
     VirtualNetworkRule, VirtualNetworks, parse_network,
 };
 use crate::policy::document::{ConnectionStatus, EndpointProtocol, IpRuleDocument, NetworkAction, PublicNetworkAccess};
@@ -165,13 +165,21 @@ pub struct NetworkRules {
     endpoints: Arc<PrivateEndpoints>,
     /// `None` where there are none, so that most decisions touch none of their memory.
     virtual_networks: Option<Arc<VirtualNetworks>>,
+    shadow: Option<Arc<Tried>>,
+}
+
+/// The rules as they would be.
+#[derive(Debug)]
+struct Tried {
+    rules: NetworkRules,
+    origin: Origin,
 }
 
 impl NetworkRules {
     /// Without `rules`, because they cannot be read, nobody is admitted.
     pub fn new(public: PublicNetworkAccess, default: NetworkAction, rules: Option<Arc<IpRules>>) -> Self {
-        let default = default.into();
-        Self { public, only_v4: false, default, rules, endpoints: Arc::default(), virtual_networks: None }
+        let (default, endpoints) = (default.into(), Arc::default());
+        Self { public, only_v4: false, default, rules, endpoints, virtual_networks: None, shadow: None }
     }
 
     /// The same rules for public addresses of this protocol.
@@ -191,6 +199,34 @@ impl NetworkRules {
     pub fn with_virtual_networks(self, virtual_networks: Arc<VirtualNetworks>) -> Self {
         let virtual_networks = Some(virtual_networks).filter(|some| !some.rules().is_empty());
         Self { virtual_networks, ..self }
+    }
+
+    /// The same rules, beside which `shadow` is tried.
+    #[must_use]
+    pub fn with_shadow(self, shadow: &Shadow) -> Self {
+        // Where the rules in force cannot be read there is nothing to try others in place of.
+        let rules = self.rules.as_ref().map(|in_force| Arc::clone(shadow.ip_rules.as_ref().unwrap_or(in_force)));
+        let rules = Self {
+            public: shadow.public.unwrap_or(self.public),
+            default: shadow.default.map_or(self.default, Effect::from),
+            rules,
+            shadow: None,
+            ..self.clone()
+        };
+        Self { shadow: Some(Arc::new(Tried { rules, origin: shadow.origin.clone() })), ..self }
+    }
+
+    /// What would be decided about `source` by the rules that are tried, where it is something else than whether it is
+    /// `admitted`.
+    #[inline]
+    pub fn shadowed(&self, source: Source<'_>, admitted: bool) -> Option<Shadowed> {
+        let tried = self.shadow.as_ref()?;
+        let (would, reason) = match (tried.rules.admit(source), admitted) {
+            (Ok(decided), false) => (Effect::Allow, decided.reason),
+            (Err(refused), true) => (Effect::Deny, refused.reason),
+            (Ok(_), true) | (Err(_), false) => return None,
+        };
+        Some(Shadowed { would, reason, origin: tried.origin.clone() })
     }
 
     /// Decides about `source`. A private endpoint is admitted if and only if its connection is approved. Of other sources:

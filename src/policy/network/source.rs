@@ -72,6 +72,19 @@ impl EndpointMark {
         (legible && sized).then(|| Self::VpcEndpointId(id.into()))
     }
 
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (key, value) = text.split_once(' ')?;
+        let quoted = || value.strip_prefix('`')?.strip_suffix('`');
+        match key {
+            "vpcEndpointId" => quoted().and_then(Self::vpc_endpoint),
+            "linkId" => value.parse().ok().map(Self::LinkId),
+            "pscConnectionId" => value.parse().ok().map(Self::PscConnectionId),
+            "listener" => quoted().map(|name| Self::Listener(name.into())),
+            _ => None,
+        }
+    }
+
     /// The key under which files name it.
     pub const fn key(&self) -> &'static str {
         match self {

@@ -32,3 +32,22 @@ impl Denials {
         lock(&self.0).iter().rev().find(|record| record.denial_id.as_deref() == Some(id)).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::audit::tests::record;
+
+    #[test]
+    fn the_oldest_denial_gives_way() {
+        let denials = Denials::default();
+        let denied = |number: usize| AuditRecord { denial_id: Some(number.to_string()), ..record(&number.to_string()) };
+        (0..KEPT).for_each(|number| denials.keep(&denied(number)));
+        denials.keep(&record("permitted"));
+        assert!(denials.find("0").is_some() && denials.find("permitted").is_none());
+        denials.keep(&denied(KEPT));
+        assert!(denials.find("0").is_none() && denials.find("1").is_some());
+        assert_eq!(denials.find(&KEPT.to_string()), Some(denied(KEPT)));
+        assert_eq!(lock(&denials.0).len(), KEPT);
+    }
+}

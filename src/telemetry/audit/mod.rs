@@ -12,7 +12,7 @@ mod record;
 mod writer;
 
 pub use management::ManagementRecord;
-pub use record::{AuditRecord, Bounded, PasswordExpiring, PrincipalRecord};
+pub use record::{AuditRecord, Bounded, PasswordExpiring, PrincipalRecord, ShadowRecord};
 
 use std::io;
 use std::path::PathBuf;

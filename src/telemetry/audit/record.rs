@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Serialize, Serializer};
 
 use crate::clock::Timestamp;
-use crate::policy::network::{NetworkClass, SourceAddress};
+use crate::policy::network::{Effect, NetworkClass, Shadowed, SourceAddress};
 use crate::telemetry::labels::{OperationClass, Outcome};
 
 /// One request. What is unknown, because the request ended before, is left out.
@@ -31,6 +31,9 @@ pub struct AuditRecord {
     /// `public`, `private endpoint NAME` or `virtual network NAME`; of an endpoint without a connection, its mark.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkClass>,
+    /// What the network rules that are tried would have decided otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<PrincipalRecord>,
     /// The name of the password that was used, never the password.
@@ -70,6 +73,26 @@ pub struct AuditRecord {
     /// Of a denial, what its answer is found by: `seawall explain --denial ID`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denial_id: Option<String>,
+}
+
+/// A decision that was not made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShadowRecord {
+    /// `allow` or `deny`.
+    pub would: &'static str,
+    /// The rule behind it, with `file:line:column`.
+    pub rule: String,
+}
+
+impl ShadowRecord {
+    /// Of these rules.
+    pub fn new(shadowed: &Shadowed) -> Self {
+        let would = match shadowed.would {
+            Effect::Allow => "allow",
+            Effect::Deny => "deny",
+        };
+        Self { would, rule: shadowed.to_string() }
+    }
 }
 
 /// Who the caller turned out to be.

@@ -8,7 +8,7 @@ use crate::clock::{ManualClock, Timestamp};
 use crate::policy::network::{NetworkClass, SourceAddress};
 use crate::telemetry::{OperationClass, Outcome};
 
-fn record(request_id: &str) -> AuditRecord {
+pub(super) fn record(request_id: &str) -> AuditRecord {
     AuditRecord {
         time: Timestamp::from_microsecond(1_700_000_000_000_500).unwrap(),
         request_id: request_id.to_owned(),
@@ -17,6 +17,7 @@ fn record(request_id: &str) -> AuditRecord {
         peer_address: Some("10.0.0.1:40000".parse().unwrap()),
         source_address: Some(SourceAddress::new("::ffff:203.0.113.9".parse().unwrap())),
         network: Some(NetworkClass::Public),
+        shadow: None,
         principal: Some(PrincipalRecord::new("token", Some("ci-push".to_owned()))),
         credential: Some("password1".to_owned()),
         client_certificate: Some("ab01".to_owned()),

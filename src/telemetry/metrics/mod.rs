@@ -59,6 +59,7 @@ pub struct Metrics {
     request_seconds: Family<OperationClass, Histogram>,
     upstream_seconds: Histogram,
     decisions: IntCounterVec,
+    shadow_decisions: IntCounterVec,
     cache_hits: Family<Cache, IntCounter>,
     cache_misses: Family<Cache, IntCounter>,
     bytes: Family<Direction, IntCounter>,
@@ -106,6 +107,12 @@ impl Metrics {
                 "seawall_decisions_total",
                 "Decisions by registry, outcome and reason.",
                 &["registry", "outcome", "reason"],
+            )?,
+            shadow_decisions: counters(
+                r,
+                "seawall_shadow_decisions_total",
+                "Requests about which the network rules that are tried (networkRuleSet.shadow) would have decided otherwise.",
+                &["registry", "would"],
             )?,
             cache_hits: Family::counters(
                 r,
@@ -184,6 +191,11 @@ impl Metrics {
     /// Counts a decision; `reason` is a code of ours, fixed at compile time, so that it stays bounded.
     pub fn decided(&self, registry: Option<&str>, outcome: Outcome, reason: &'static str) {
         count(&self.decisions, [registry.unwrap_or(NO_REGISTRY), outcome.as_str(), reason]);
+    }
+
+    /// Counts a request about which the network rules that are tried would have decided otherwise: `allow` or `deny`.
+    pub fn shadow_decided(&self, registry: &str, would: &'static str) {
+        count(&self.shadow_decisions, [registry, would]);
     }
 
     /// Counts a look-up in a cache of verified credentials.

@@ -74,6 +74,7 @@ fn every_other_event_moves_its_own_series() {
     let metrics = Metrics::new().unwrap();
     metrics.decided(Some("myregistry"), Outcome::Deny, "network_rule");
     metrics.decided(Some("myregistry"), Outcome::Permit, "scope");
+    metrics.shadow_decided("myregistry", "deny");
     metrics.rate_limited(Some("myregistry"), "read", "identity");
     metrics.rate_limited(None, "login", "source");
     metrics.cache_looked_up(Cache::Password, true);
@@ -98,6 +99,7 @@ fn every_other_event_moves_its_own_series() {
         &[
             "seawall_decisions_total{outcome=\"deny\",reason=\"network_rule\",registry=\"myregistry\"} 1",
             "seawall_decisions_total{outcome=\"permit\",reason=\"scope\",registry=\"myregistry\"} 1",
+            "seawall_shadow_decisions_total{registry=\"myregistry\",would=\"deny\"} 1",
             "seawall_rate_limited_total{category=\"read\",registry=\"myregistry\",scope=\"identity\"} 1",
             "seawall_rate_limited_total{category=\"login\",registry=\"none\",scope=\"source\"} 1",
             "seawall_credential_cache_hits_total{cache=\"password\"} 1",
