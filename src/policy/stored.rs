@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::credential::{CredentialId, PrincipalId};
-use super::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus};
+use super::document::{ConnectionStatus, NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus};
 use super::identity::{Guid, IdentityKind};
 use crate::clock::Timestamp;
 use crate::secret::Sealed;
@@ -44,6 +45,45 @@ pub struct StoredIpRule {
     pub action: NetworkAction,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+/// A private endpoint connection. Its name is the record's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredPrivateEndpointConnection {
+    #[serde(rename = "match")]
+    pub matches: StoredEndpointMatch,
+    pub status: ConnectionStatus,
+    /// Why it has this status.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actions_required: Option<ActionsRequired>,
+    pub creation_date: Timestamp,
+}
+
+/// Which endpoint a connection is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum StoredEndpointMatch {
+    /// AWS: the id of the VPC endpoint.
+    VpcEndpointId(String),
+    /// Azure: the LINKID of the private endpoint.
+    LinkId(u32),
+    /// Google: the `pscConnectionId`.
+    PscConnectionId(u64),
+    /// The private listener of this name.
+    Listener(String),
+    /// Sources of this address or CIDR range, on private listeners.
+    SourceNetwork(String),
+}
+
+/// What whoever has the endpoint should do, in ARM's words. It decides nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActionsRequired {
+    #[default]
+    None,
+    Recreate,
 }
 
 /// A scope map.

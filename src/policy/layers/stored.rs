@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rpds::HashTrieMapSync;
 
 use super::assignments::StoredAssignments;
+use super::endpoints::StoredEndpoints;
 use super::identities::StoredIdentities;
 use crate::clock::Timestamp;
 use crate::policy::action::ActionSet;
@@ -23,7 +24,8 @@ use crate::policy::properties::{DeclaredProperties, Overruled, Properties, Repos
 use crate::policy::scope_action::ScopeAction;
 use crate::policy::scope_map::{ScopeMap, ScopeRule};
 use crate::policy::stored::{
-    StoredIdentity, StoredIpRule, StoredPassword, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken,
+    StoredIdentity, StoredIpRule, StoredPassword, StoredPrivateEndpointConnection, StoredRegistry,
+    StoredRoleAssignment, StoredScopeMap, StoredToken,
 };
 
 /// All that the store has about registries, whether a file declares them or not, and of the whole installation. Clones
@@ -98,6 +100,23 @@ impl StoredPolicy {
         }
     }
 
+    /// The private endpoint connection `name` of the registry as it is now; `None`: it was deleted.
+    pub fn set_private_endpoint_connection(
+        &mut self,
+        registry: &str,
+        name: &str,
+        set: Option<&StoredPrivateEndpointConnection>,
+        problems: &mut Problems,
+    ) {
+        let what = format!("private endpoint connection `{}` of registry `{registry}`", names::shortened(name));
+        Arc::make_mut(&mut self.layer(registry).endpoints).set(name, set, &mut Told { what, problems });
+    }
+
+    /// The connection's record cannot be read: nobody is admitted through its endpoint.
+    pub fn lose_private_endpoint_connection(&mut self, registry: &str, name: &str, before: &Self) {
+        Arc::make_mut(&mut self.layer(registry).endpoints).lose(name, before.registry(registry).endpoints());
+    }
+
     /// The identity `name` as it is now; `None`: it was deleted.
     pub fn set_identity(&mut self, name: &str, set: Option<&StoredIdentity>, problems: &mut Problems) {
         let mut told = Told { what: format!("identity `{}`", names::shortened(name)), problems };
@@ -158,6 +177,7 @@ pub(in crate::policy) struct Stored {
     tokens: HashTrieMapSync<Arc<str>, Arc<Token>>,
     ids: HashTrieMapSync<PrincipalId, Arc<str>>,
     pub(in crate::policy) assignments: StoredAssignments,
+    endpoints: Arc<StoredEndpoints>,
     /// Kept when its principal is gone: the work for unknown users stays the same.
     slow: Option<Verifier>,
 }
@@ -193,6 +213,10 @@ pub(in crate::policy) struct StoredRules {
 impl Stored {
     pub(in crate::policy) fn properties(&self) -> &Arc<StoredProperties> {
         &self.properties
+    }
+
+    pub(in crate::policy) fn endpoints(&self) -> &Arc<StoredEndpoints> {
+        &self.endpoints
     }
 
     /// The properties in force where files say `declared`.
@@ -236,7 +260,8 @@ impl Stored {
 
     fn is_empty(&self) -> bool {
         let says_nothing = !self.properties.are_unreadable() && self.properties.record == StoredRegistry::default();
-        self.tokens.is_empty() && self.scope_maps.is_empty() && self.assignments.is_empty() && says_nothing
+        let has_nobody = self.tokens.is_empty() && self.scope_maps.is_empty() && self.assignments.is_empty();
+        has_nobody && self.endpoints.is_empty() && says_nothing
     }
 
     fn put_properties(&mut self, properties: Arc<StoredProperties>) {
