@@ -26,7 +26,6 @@ pub(super) fn properties() -> BTreeMap<&'static str, Value> {
                 "trustPolicy": { "type": "Notary", "status": "disabled" },
             }),
         ),
-        ("privateEndpointConnections", json!([])),
         ("roleAssignmentMode", json!("LegacyRegistryPermissions")),
         ("zoneRedundancy", json!("Disabled")),
     ])

@@ -7,6 +7,7 @@ mod access;
 mod admin;
 mod call;
 pub mod client;
+mod endpoint_connections;
 mod endpoints;
 mod error;
 mod explain;

@@ -8,6 +8,7 @@ use http::StatusCode;
 use super::Settings;
 use super::admin;
 use super::call::{Answer, Call, key};
+use super::endpoint_connections;
 use super::error::ApiError;
 use super::fixed;
 use super::limits::{self, Countable};
@@ -34,7 +35,7 @@ pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
             continue;
         }
         let (stored, _) = stored(call, registry).await?;
-        value.push(resource(&call.parts.settings, registry, &stored));
+        value.push(resource(call, registry, &stored).await?);
     }
     Answer::ok(&List { value, next_link: None })
 }
@@ -56,7 +57,7 @@ pub(super) async fn list_resources(call: &Call) -> Result<Answer, ApiError> {
 pub(super) async fn get(call: &Call) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
     let (stored, revision) = stored(call, &registry).await?;
-    let answer = Answer::ok(&resource(&call.parts.settings, &registry, &stored))?;
+    let answer = Answer::ok(&resource(call, &registry, &stored).await?)?;
     Ok(answer.at(Some(revision.unwrap_or_default())))
 }
 
@@ -84,7 +85,7 @@ pub(super) async fn update(call: &Call) -> Result<Answer, ApiError> {
     };
     let changed = modify(call, key(&registry, Kind::Registry, ""), change).await?;
     let stored = changed.contents.unwrap_or_default();
-    let answer = Answer::ok(&resource(&call.parts.settings, &registry, &stored))?;
+    let answer = Answer::ok(&resource(call, &registry, &stored).await?)?;
     Ok(answer.at(Some(changed.revision.unwrap_or_default())).written(changed.revision).changed(changed.names))
 }
 
@@ -266,7 +267,7 @@ fn summary(settings: &Settings, registry: &Registry, stored: &StoredRegistry) ->
     }
 }
 
-fn resource(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -> RegistryResource {
+async fn resource(call: &Call, registry: &Registry, stored: &StoredRegistry) -> Result<RegistryResource, ApiError> {
     let set = registry.properties();
     let rule = |rule: StoredIpRule| IpRule { action: Word(rule.action), value: rule.value, name: rule.name };
     let properties = RegistryProperties {
@@ -285,11 +286,12 @@ fn resource(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -
             ip_rules: rules_in_force(registry, stored).into_iter().map(rule).collect(),
         },
         data_endpoint_enabled: in_force(&set.data_endpoint_enabled, stored.data_endpoint_enabled.as_ref()),
+        private_endpoint_connections: endpoint_connections::all(call, registry).await?.into_values().collect(),
         fixed: fixed::properties(),
         declared_in: registry.origin.to_string(),
         declared_properties: declared_properties(registry),
     };
-    RegistryResource { summary: summary(settings, registry, stored), properties }
+    Ok(RegistryResource { summary: summary(&call.parts.settings, registry, stored), properties })
 }
 
 fn declared_properties(registry: &Registry) -> BTreeMap<&'static str, String> {

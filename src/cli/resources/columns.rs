@@ -108,6 +108,25 @@ pub(super) fn network_rules(value: &Value) -> Vec<Row> {
     })
 }
 
+/// Of private endpoint connections: what `az` prints without a table of its own, and what one wants to know.
+pub(super) fn endpoint_connections(value: &Value) -> Vec<Row> {
+    rows(value, |connection| {
+        let matches = connection.get("match").and_then(Value::as_object);
+        let endpoint = matches
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| format!("{key} {}", text(connection, &format!("/match/{key}"))));
+        row([
+            ("NAME", text(connection, "/name")),
+            ("PROVISIONING STATE", text(connection, "/provisioningState")),
+            ("RESOURCE GROUP", text(connection, "/resourceGroup")),
+            ("STATUS", text(connection, "/privateLinkServiceConnectionState/status")),
+            ("ENDPOINT", endpoint.collect::<Vec<_>>().join(" ")),
+            ("DESCRIPTION", text(connection, "/privateLinkServiceConnectionState/description")),
+        ])
+    })
+}
+
 /// Of identities.
 pub(super) fn identities(value: &Value) -> Vec<Row> {
     rows(value, |identity| {

@@ -29,6 +29,8 @@ const REGISTRY: [&str; 20] = [
 const SCOPE_MAP: [&str; 6] = ["actions", "creationDate", "description", "provisioningState", "scopeMapType", "type"];
 const TOKEN: [&str; 7] =
     ["creationDate", "credentials", "objectId", "provisioningState", "scopeMapId", "status", "type"];
+const ENDPOINT_CONNECTION: [&str; 4] =
+    ["privateEndpoint", "privateLinkServiceConnectionState", "provisioningState", "type"];
 const IDENTITY: [&str; 6] = ["clientId", "location", "principalId", "tags", "tenantId", "type"];
 const ROLE_ASSIGNMENT: [&str; 11] = [
     "condition",
@@ -80,6 +82,13 @@ pub(super) fn token(resource: Value) -> Value {
         passwords(credentials, &PASSWORD);
     }
     token
+}
+
+/// A private endpoint connection. Microsoft's names of an Azure endpoint are printed, though there is none of them here.
+pub(super) fn endpoint_connection(resource: Value) -> Value {
+    let mut connection = flat(resource);
+    fill(&mut connection, &ENDPOINT_CONNECTION);
+    connection
 }
 
 /// An identity (S4-12).

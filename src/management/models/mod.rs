@@ -2,6 +2,7 @@
 //! secret has no `Debug`.
 
 mod credentials;
+mod endpoint_connection;
 mod identity;
 mod ids;
 mod key;
@@ -14,6 +15,10 @@ mod words;
 pub(super) use credentials::{
     Credentials, GenerateCredentials, GeneratedCredentials, ListedCredentials, ListedPassword, Password,
     PreviousPassword, RegenerateCredential,
+};
+pub(super) use endpoint_connection::{
+    EndpointConnectionProperties, EndpointConnectionResource, EndpointConnectionUpdate,
+    EndpointConnectionUpdateProperties, LinkState,
 };
 pub(super) use identity::{
     GenerateSecret, GeneratedSecret, IdentityProperties, IdentityResource, IdentityUpdate, IssueToken, IssuedToken,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::endpoint_connection::EndpointConnectionResource;
 use super::words::{AccessWord, ActionWord, BypassWord, Word};
 use crate::policy::document::NetworkAction;
 
@@ -53,6 +54,7 @@ pub(in crate::management) struct RegistryProperties {
     pub(in crate::management) network_rule_bypass_options: BypassWord,
     pub(in crate::management) network_rule_set: NetworkRuleSet,
     pub(in crate::management) data_endpoint_enabled: bool,
+    pub(in crate::management) private_endpoint_connections: Vec<EndpointConnectionResource>,
     /// Properties of ACR that have one value here.
     #[serde(flatten)]
     pub(in crate::management) fixed: BTreeMap<&'static str, Value>,
