@@ -36,8 +36,7 @@ pub(super) fn properties() -> BTreeMap<&'static str, Value> {
 /// # Errors
 /// 400, naming the property.
 pub(super) fn check(sent: &Value) -> Result<(), ApiError> {
-    let mut only: Map<String, Value> = properties().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    only.insert("networkRuleSet".to_owned(), json!({ "virtualNetworkRules": [] }));
+    let only: Map<String, Value> = properties().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     compare(sent, &json!({ "properties": only, "identity": { "type": "None" } }), &mut Vec::new())
 }
 
@@ -84,10 +83,6 @@ mod tests {
             (
                 json!({ "policies": { "quarantinePolicy": { "status": "enabled" } } }),
                 "policies.quarantinePolicy.status",
-            ),
-            (
-                json!({ "networkRuleSet": { "virtualNetworkRules": [{ "id": "x" }] } }),
-                "networkRuleSet.virtualNetworkRules",
             ),
             (json!({ "zoneRedundancy": "Enabled" }), "zoneRedundancy"),
             (json!({ "policies": true }), "policies"),

@@ -35,6 +35,7 @@ mod spelling;
 mod tokens;
 mod usages;
 mod uses;
+mod virtual_networks;
 mod write;
 
 use std::net::SocketAddr;

@@ -14,14 +14,16 @@ use super::fixed;
 use super::limits::{self, Countable};
 use super::models::{
     CheckName, Ids, IpRule, List, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties,
-    RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, Word,
+    RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, VirtualNetworkRule,
+    Word,
 };
 use super::repositories;
+use super::virtual_networks;
 use super::write::{Change, modify, read};
 use crate::policy::manage::ManagementAction;
 use crate::policy::names;
 use crate::policy::network::{check_rule, check_rule_name};
-use crate::policy::stored::{StoredIpRule, StoredRegistry};
+use crate::policy::stored::{StoredIpRule, StoredRegistry, StoredVirtualNetworkRule};
 use crate::policy::tier::Tier;
 use crate::policy::{Registry, Setting};
 use crate::store::{Kind, Revision};
@@ -160,7 +162,8 @@ fn apply(registry: &Registry, sent: &RegistryUpdateProperties, stored: &mut Stor
     let properties = registry.properties();
     let access = sent.public_network_access.map(|word| word.0);
     let bypass = sent.network_rule_bypass_options.map(|word| word.0);
-    let NetworkRuleSetUpdate { default_action, ip_rules } = sent.network_rule_set.clone().unwrap_or_default();
+    let NetworkRuleSetUpdate { default_action, ip_rules, virtual_network_rules } =
+        sent.network_rule_set.clone().unwrap_or_default();
     set("adminUserEnabled", &properties.admin_user_enabled, sent.admin_user_enabled, &mut stored.admin_user_enabled)?;
     set(
         "anonymousPullEnabled",
@@ -189,6 +192,22 @@ fn apply(registry: &Registry, sent: &RegistryUpdateProperties, stored: &mut Stor
     set("networkRuleSet.ipRules", &properties.ip_rules, rules.map(Arc::from), &mut kept)?;
     if let Some(rules) = kept {
         stored.ip_rules = Some(rules.to_vec());
+    }
+    apply_virtual_networks(registry, virtual_network_rules, stored)
+}
+
+fn apply_virtual_networks(
+    registry: &Registry,
+    sent: Option<Vec<VirtualNetworkRule>>,
+    stored: &mut StoredRegistry,
+) -> Result<(), ApiError> {
+    let Some(sent) = sent else { return Ok(()) };
+    let rules = virtual_networks::checked(sent, &virtual_networks_in_force(registry, stored))?;
+    let mut kept: Option<Arc<[StoredVirtualNetworkRule]>> = None;
+    let setting = &registry.properties().virtual_network_rules;
+    set("networkRuleSet.virtualNetworkRules", setting, Some(rules.into()), &mut kept)?;
+    if let Some(rules) = kept {
+        stored.virtual_network_rules = Some(rules.to_vec());
     }
     Ok(())
 }
@@ -255,6 +274,15 @@ fn rules_in_force(registry: &Registry, stored: &StoredRegistry) -> Vec<StoredIpR
     if setting.declared.is_some() { setting.value.to_vec() } else { stored.ip_rules.clone().unwrap_or_default() }
 }
 
+fn virtual_networks_in_force(registry: &Registry, stored: &StoredRegistry) -> Vec<StoredVirtualNetworkRule> {
+    let setting = &registry.properties().virtual_network_rules;
+    if setting.declared.is_some() {
+        setting.value.to_vec()
+    } else {
+        stored.virtual_network_rules.clone().unwrap_or_default()
+    }
+}
+
 fn summary(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -> SummaryResource {
     let tier = tier_of(Some(stored)).name();
     SummaryResource {
@@ -284,6 +312,10 @@ async fn resource(call: &Call, registry: &Registry, stored: &StoredRegistry) -> 
         network_rule_set: NetworkRuleSet {
             default_action: Word(in_force(&set.default_action, stored.default_action.as_ref())),
             ip_rules: rules_in_force(registry, stored).into_iter().map(rule).collect(),
+            virtual_network_rules: virtual_networks_in_force(registry, stored)
+                .into_iter()
+                .map(virtual_networks::shown)
+                .collect(),
         },
         data_endpoint_enabled: in_force(&set.data_endpoint_enabled, stored.data_endpoint_enabled.as_ref()),
         private_endpoint_connections: endpoint_connections::all(call, registry).await?.into_values().collect(),
@@ -304,6 +336,7 @@ fn declared_properties(registry: &Registry) -> BTreeMap<&'static str, String> {
         ("networkRuleBypassOptions", &set.network_rule_bypass_options.declared),
         ("networkRuleSet.defaultAction", &set.default_action.declared),
         ("networkRuleSet.ipRules", &set.ip_rules.declared),
+        ("networkRuleSet.virtualNetworkRules", &set.virtual_network_rules.declared),
         ("dataEndpointEnabled", &set.data_endpoint_enabled.declared),
     ]
     .into_iter()

@@ -128,6 +128,14 @@ pub fn check_endpoint_connection(name: &str) -> Result<(), String> {
     ENDPOINT_CONNECTION.check(name)
 }
 
+/// The name of a virtual network rule, in a file or made by the API.
+///
+/// # Errors
+/// A sentence.
+pub fn check_virtual_network_rule(name: &str) -> Result<(), String> {
+    VIRTUAL_NETWORK_RULE.check(name)
+}
+
 /// The name of a listener, as far as it can be told without knowing the listeners.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::document::{NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess};
 use super::origin::{At, Origin};
 use super::pattern::RepositoryPattern;
-use super::stored::{StoredIpRule, StoredRegistry};
+use super::stored::{StoredIpRule, StoredRegistry, StoredVirtualNetworkRule};
 
 /// Which repositories are meant.
 pub type Repositories = Arc<[RepositoryPattern]>;
@@ -36,6 +36,7 @@ pub struct Properties {
     pub default_action: Setting<NetworkAction>,
     /// As written, whoever wrote them. A list counts as a whole.
     pub ip_rules: Setting<Arc<[StoredIpRule]>>,
+    pub virtual_network_rules: Setting<Arc<[StoredVirtualNetworkRule]>>,
     pub network_rule_bypass_options: Setting<NetworkRuleBypassOptions>,
     pub data_endpoint_enabled: Setting<bool>,
 }
@@ -49,6 +50,7 @@ pub(super) struct DeclaredProperties {
     pub(super) public_network_access: Option<At<PublicNetworkAccess>>,
     pub(super) default_action: Option<At<NetworkAction>>,
     pub(super) ip_rules: Option<At<Arc<[StoredIpRule]>>>,
+    pub(super) virtual_network_rules: Option<At<Arc<[StoredVirtualNetworkRule]>>>,
     pub(super) network_rule_bypass_options: Option<At<NetworkRuleBypassOptions>>,
     pub(super) data_endpoint_enabled: Option<At<bool>>,
 }
@@ -57,6 +59,7 @@ pub(super) struct DeclaredProperties {
 #[derive(Clone, Copy)]
 pub(super) struct StoredLists<'a> {
     pub(super) ip_rules: Option<&'a Arc<[StoredIpRule]>>,
+    pub(super) virtual_network_rules: Option<&'a Arc<[StoredVirtualNetworkRule]>>,
     pub(super) anonymous_pull_repositories: Option<&'a Repositories>,
 }
 
@@ -91,6 +94,7 @@ impl Properties {
             public_network_access: merged!("publicNetworkAccess", public_network_access),
             default_action: merged!("defaultAction", default_action),
             ip_rules: merged!("ipRules", ip_rules, lists.ip_rules),
+            virtual_network_rules: merged!("virtualNetworkRules", virtual_network_rules, lists.virtual_network_rules),
             network_rule_bypass_options: merged!("networkRuleBypassOptions", network_rule_bypass_options),
             data_endpoint_enabled: merged!("dataEndpointEnabled", data_endpoint_enabled),
         };

@@ -279,9 +279,16 @@ fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules
         (None, Some(rules)) => rules.compiled.clone(),
         (None, None) => Some(Arc::new(IpRules::default())),
     };
+    let virtual_networks = match (&declared.virtual_networks, &set.virtual_networks) {
+        (Some(networks), _) => Some(Arc::clone(networks)),
+        (None, Some(networks)) => networks.compiled.clone(),
+        (None, None) => Some(Arc::default()),
+    };
+    // What cannot be read may be why trusted services are kept out (S2-6).
+    let rules = rules.filter(|_| virtual_networks.is_some());
     let network = NetworkRules::new(properties.public_network_access.value, properties.default_action.value, rules)
         .with_endpoints(stored.endpoints().beside(&declared.endpoints))
-        .with_virtual_networks(Arc::clone(&declared.virtual_networks));
+        .with_virtual_networks(virtual_networks.unwrap_or_default());
     let passwords = declared.admin.as_ref().map_or(&set.admin_passwords, |admin| &admin.value);
     let admin = Admin {
         name: Arc::clone(&declared.name),

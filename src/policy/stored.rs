@@ -28,6 +28,8 @@ pub struct StoredRegistry {
     pub network_rule_bypass_options: Option<NetworkRuleBypassOptions>,
     pub default_action: Option<NetworkAction>,
     pub ip_rules: Option<Vec<StoredIpRule>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_network_rules: Option<Vec<StoredVirtualNetworkRule>>,
     pub data_endpoint_enabled: Option<bool>,
     /// `Basic`, `Standard` or `Premium`: a word that is kept for clients and limits nothing.
     pub sku: Option<String>,
@@ -45,6 +47,28 @@ pub struct StoredIpRule {
     pub action: NetworkAction,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+/// One virtual network rule. It allows; there are no others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredVirtualNetworkRule {
+    pub name: String,
+    /// ARM's id of the subnet. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(rename = "match")]
+    pub matches: StoredVirtualNetworkMatch,
+}
+
+/// Who comes from a virtual network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum StoredVirtualNetworkMatch {
+    /// Sources of this address or CIDR range.
+    SourceNetwork(String),
+    /// Whoever comes in on the public listener of this name.
+    Listener(String),
 }
 
 /// A private endpoint connection. Its name is the record's.

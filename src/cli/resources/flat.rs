@@ -154,7 +154,7 @@ pub(super) fn credentials(mut answer: Value, of_each: &[&str]) -> Value {
     answer
 }
 
-/// ARM's `{value, action}`: the first is called otherwise.
+/// ARM's `{value, action}` and `{id, action}`: the first of each is called otherwise.
 fn network_rules(rules: &mut Value) {
     let Some(rules) = rules.as_object_mut() else { return };
     rules.entry("virtualNetworkRules").or_insert_with(|| json!([]));
@@ -163,6 +163,11 @@ fn network_rules(rules: &mut Value) {
         if let Some(value) = rule.remove("value") {
             rule.insert("ipAddressOrRange".to_owned(), value);
         }
+    }
+    let networks = rules.get_mut("virtualNetworkRules").and_then(Value::as_array_mut);
+    for rule in networks.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let id = rule.remove("id").unwrap_or_default();
+        rule.insert("virtualNetworkResourceId".to_owned(), id);
     }
 }
 

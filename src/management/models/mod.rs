@@ -28,7 +28,7 @@ pub(super) use ids::Ids;
 pub(super) use key::{Key, KeyList};
 pub(super) use registry::{
     CheckName, IpRule, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties, RegistryResource,
-    RegistryUpdate, RegistryUpdateProperties, Sku, SummaryResource, Usage, UsageList,
+    RegistryUpdate, RegistryUpdateProperties, Sku, SummaryResource, Usage, UsageList, VirtualNetworkRule,
 };
 pub(super) use role::{
     RoleAssignmentProperties, RoleAssignmentResource, RoleAssignmentUpdate, RoleAssignmentUpdateProperties,

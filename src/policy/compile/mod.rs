@@ -124,10 +124,10 @@ fn registry(
         Some(url) => report(url, ExternalUrl::parse(url), "https://registry.example.com", problems).map(Some),
     };
     let upstream = upstream::target(&document.upstream, &document.login_server, compiler, problems);
-    let properties = properties::declared(document, problems);
     let ip_rules = properties::ip_rules(document, problems);
     let endpoints = networks::endpoints(document, problems);
     let virtual_networks = networks::virtual_networks(document, problems);
+    let properties = properties::declared(document, virtual_networks.as_ref(), problems);
     let scope_maps = scope_maps::compile(document, problems);
     let admin = admin(name, document, compiler, problems);
     let token = |(token, body)| self::token(name, token, body, &scope_maps, compiler, problems).map(Arc::new);
@@ -142,7 +142,7 @@ fn registry(
         properties,
         ip_rules,
         endpoints,
-        virtual_networks,
+        virtual_networks: virtual_networks.map(|at| at.value),
         admin_id: PrincipalId::derive(compiler.hash_key, "principal", &[name.as_bytes(), b"admin"]),
         admin,
         rate_limits: limits::compile(&document.rate_limits, problems),

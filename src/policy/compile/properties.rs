@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::policy::document::{IpRuleDocument, RegistryDocument};
-use crate::policy::network::IpRules;
+use crate::policy::network::{IpRules, VirtualNetworks};
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::properties::{DeclaredProperties, Repositories};
@@ -11,7 +11,11 @@ use crate::policy::stored::StoredIpRule;
 
 use super::patterns;
 
-pub(super) fn declared(document: &RegistryDocument, problems: &mut Problems) -> DeclaredProperties {
+pub(super) fn declared(
+    document: &RegistryDocument,
+    virtual_networks: Option<&At<Arc<VirtualNetworks>>>,
+    problems: &mut Problems,
+) -> DeclaredProperties {
     if let Some(enabled) = document.data_endpoint_enabled.as_ref().filter(|enabled| enabled.value) {
         let what = "`dataEndpointEnabled` is not available in this version";
         problems.push(Problem::new(&enabled.origin, what).hint("remove it, or set it to false"));
@@ -24,6 +28,10 @@ pub(super) fn declared(document: &RegistryDocument, problems: &mut Problems) -> 
         public_network_access: document.public_network_access.clone(),
         default_action: document.network_rule_set.default_action.clone(),
         ip_rules: rules.map(|rules| At::new(rules.iter().map(written).collect(), rules.origin.clone())),
+        virtual_network_rules: virtual_networks.map(|at| {
+            let rules = at.value.rules().iter().map(|rule| rule.stored());
+            At::new(rules.collect(), at.origin.clone())
+        }),
         network_rule_bypass_options: document.network_rule_bypass_options.clone(),
         data_endpoint_enabled: document.data_endpoint_enabled.clone(),
     }

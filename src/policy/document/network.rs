@@ -42,7 +42,7 @@ pub struct NetworkRuleSetDocument {
     /// Virtual networks that are admitted where no IP rule matches, at most 100.
     #[serde(default)]
     #[schemars(length(max = 100))]
-    pub virtual_network_rules: Vec<At<VirtualNetworkRuleDocument>>,
+    pub virtual_network_rules: Option<At<Vec<At<VirtualNetworkRuleDocument>>>>,
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

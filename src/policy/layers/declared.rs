@@ -60,7 +60,8 @@ pub(in crate::policy) struct Declared {
     /// Of `ipRules`, where they are declared.
     pub(in crate::policy) ip_rules: Option<Arc<IpRules>>,
     pub(in crate::policy) endpoints: Arc<PrivateEndpoints>,
-    pub(in crate::policy) virtual_networks: Arc<VirtualNetworks>,
+    /// Of `virtualNetworkRules`, where they are declared.
+    pub(in crate::policy) virtual_networks: Option<Arc<VirtualNetworks>>,
     pub(in crate::policy) admin_id: PrincipalId,
     /// The admin account's passwords, where any are declared.
     pub(in crate::policy) admin: Option<At<Vec<Password>>>,

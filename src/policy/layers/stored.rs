@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::policy::action::ActionSet;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
 use crate::policy::names;
-use crate::policy::network::IpRules;
+use crate::policy::network::{IpRules, VirtualNetworks};
 use crate::policy::origin::Origin;
 use crate::policy::pattern::RepositoryPattern;
 use crate::policy::principal::{Password, Token};
@@ -25,7 +25,7 @@ use crate::policy::scope_action::ScopeAction;
 use crate::policy::scope_map::{ScopeMap, ScopeRule};
 use crate::policy::stored::{
     StoredIdentity, StoredIpRule, StoredPassword, StoredPrivateEndpointConnection, StoredRegistry,
-    StoredRoleAssignment, StoredScopeMap, StoredToken,
+    StoredRoleAssignment, StoredScopeMap, StoredToken, StoredVirtualNetworkRule,
 };
 
 /// All that the store has about registries, whether a file declares them or not, and of the whole installation. Clones
@@ -187,7 +187,8 @@ pub(in crate::policy) struct Stored {
 pub(in crate::policy) struct StoredProperties {
     known: Known,
     record: StoredRegistry,
-    pub(in crate::policy) ip_rules: Option<StoredRules>,
+    pub(in crate::policy) ip_rules: Option<StoredRules<StoredIpRule, IpRules>>,
+    pub(in crate::policy) virtual_networks: Option<StoredRules<StoredVirtualNetworkRule, VirtualNetworks>>,
     pub(in crate::policy) admin_passwords: Vec<Password>,
     anonymous_pull_repositories: Option<Repositories>,
 }
@@ -203,11 +204,17 @@ enum Known {
     Unreadable,
 }
 
-/// IP rules as set and as compiled; `None` when any of them cannot be read.
-#[derive(Debug, Clone)]
-pub(in crate::policy) struct StoredRules {
-    written: Arc<[StoredIpRule]>,
-    pub(in crate::policy) compiled: Option<Arc<IpRules>>,
+/// A list of rules as set and as compiled; `None` when any of them cannot be read.
+#[derive(Debug)]
+pub(in crate::policy) struct StoredRules<W, C> {
+    written: Arc<[W]>,
+    pub(in crate::policy) compiled: Option<Arc<C>>,
+}
+
+impl<W, C> Clone for StoredRules<W, C> {
+    fn clone(&self) -> Self {
+        Self { written: Arc::clone(&self.written), compiled: self.compiled.clone() }
+    }
 }
 
 impl Stored {
@@ -221,9 +228,11 @@ impl Stored {
 
     /// The properties in force where files say `declared`.
     pub(in crate::policy) fn merged_with(&self, declared: &DeclaredProperties) -> (Properties, Overruled) {
-        let StoredProperties { record, ip_rules, anonymous_pull_repositories, .. } = &*self.properties;
+        let StoredProperties { record, ip_rules, virtual_networks, anonymous_pull_repositories, .. } =
+            &*self.properties;
         let compiled = StoredLists {
             ip_rules: ip_rules.as_ref().map(|rules| &rules.written),
+            virtual_network_rules: virtual_networks.as_ref().map(|rules| &rules.written),
             anonymous_pull_repositories: anonymous_pull_repositories.as_ref(),
         };
         Properties::merge(declared, record, compiled)
@@ -317,18 +326,28 @@ impl StoredProperties {
         let unchanged = set.ip_rules == before.record.ip_rules;
         let ip_rules = match &set.ip_rules {
             Some(_) if unchanged => before.ip_rules.clone(),
-            Some(rules) => Some(StoredRules::compile(rules, told)),
+            Some(rules) => Some(StoredRules::compile(rules, IpRules::of_stored, told)),
             None => None,
         };
+        let virtual_networks = set.virtual_network_rules.as_ref();
+        let virtual_networks =
+            virtual_networks.map(|rules| StoredRules::compile(rules, VirtualNetworks::of_stored, told));
         let admin_passwords = passwords(&set.admin_passwords, told);
         let anonymous_pull_repositories = set.anonymous_pull_repositories.as_ref().map(|some| patterns(some, told));
-        Self { known: Known::Record, record: set.clone(), ip_rules, admin_passwords, anonymous_pull_repositories }
+        Self {
+            known: Known::Record,
+            record: set.clone(),
+            ip_rules,
+            virtual_networks,
+            admin_passwords,
+            anonymous_pull_repositories,
+        }
     }
 }
 
-impl StoredRules {
-    fn compile(rules: &[StoredIpRule], told: &mut Told<'_>) -> Self {
-        let compiled = IpRules::of_stored(rules).map(Arc::new);
+impl<W: Clone, C> StoredRules<W, C> {
+    fn compile(rules: &[W], of_stored: impl FnOnce(&[W]) -> Result<C, String>, told: &mut Told<'_>) -> Self {
+        let compiled = of_stored(rules).map(Arc::new);
         let compiled = compiled.map_err(|error| told.push(&format!("{error}: nobody is admitted"))).ok();
         Self { written: rules.into(), compiled }
     }

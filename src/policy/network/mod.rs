@@ -21,7 +21,9 @@ pub use rules::{Effect, IpRule, IpRules, MatchedRule, NetworkRules};
 pub use rules::{check_rule, check_rule_name};
 pub use source::{EndpointMark, Network, Source};
 pub use table::NetworkTable;
-pub use virtual_networks::{VirtualNetworkMatch, VirtualNetworkRule, VirtualNetworks};
+pub use virtual_networks::{
+    MOST_VIRTUAL_NETWORKS, SUBNET_HINT, VirtualNetworkMatch, VirtualNetworkRule, VirtualNetworks, is_subnet,
+};
 
 #[cfg(test)]
 mod precedence;
