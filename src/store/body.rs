@@ -127,8 +127,13 @@ mod tests {
         let replaced = json!({ "id": id, "hash": "x", "until": time });
         let password = json!({ "name": "a", "id": id, "hash": "x", "creationTime": time, "replaced": replaced });
         let rule = json!({ "value": "192.0.2.0/24" });
+        let network = json!({ "name": "a", "match": { "listener": "a" } });
         let cases = [
-            (Kind::Registry, json!({ "ipRules": [rule], "adminPasswords": [password] }), 4),
+            (
+                Kind::Registry,
+                json!({ "ipRules": [rule], "virtualNetworkRules": [network], "adminPasswords": [password] }),
+                6,
+            ),
             (Kind::ScopeMap, json!({ "actions": [], "creationDate": time }), 1),
             (Kind::Token, json!({ "id": id, "scopeMap": "a", "passwords": [password], "creationDate": time }), 3),
             (
