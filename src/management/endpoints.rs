@@ -31,6 +31,10 @@ pub(super) enum Operation {
     PutToken,
     UpdateToken,
     DeleteToken,
+    ListEndpointConnections,
+    GetEndpointConnection,
+    PutEndpointConnection,
+    DeleteEndpointConnection,
     ListKeys,
     RotateSigningKey,
     RotateManagementKey,
@@ -94,6 +98,9 @@ impl Operation {
             Self::ListTokens | Self::GetToken => "tokens/read",
             Self::PutToken | Self::UpdateToken => "tokens/write",
             Self::DeleteToken => "tokens/delete",
+            Self::ListEndpointConnections | Self::GetEndpointConnection => "privateEndpointConnections/read",
+            Self::PutEndpointConnection => "privateEndpointConnections/write",
+            Self::DeleteEndpointConnection => "privateEndpointConnections/delete",
             Self::ListKeys => "keys/read",
             Self::RotateSigningKey | Self::RotateManagementKey => "keys/rotate/action",
             Self::RevokeKey => "keys/revoke/action",
@@ -128,6 +135,8 @@ impl Operation {
             | Self::GetScopeMap
             | Self::ListTokens
             | Self::GetToken
+            | Self::ListEndpointConnections
+            | Self::GetEndpointConnection
             | Self::ListKeys
             | Self::ListRoleAssignments
             | Self::GetRoleAssignment
@@ -152,6 +161,8 @@ impl Operation {
             | Self::PutToken
             | Self::UpdateToken
             | Self::DeleteToken
+            | Self::PutEndpointConnection
+            | Self::DeleteEndpointConnection
             | Self::RotateSigningKey
             | Self::RotateManagementKey
             | Self::RevokeKey
@@ -202,11 +213,13 @@ const fn row(operation: Operation, method: Method, path: &'static str) -> Endpoi
 }
 
 /// All endpoints.
-pub(super) static ENDPOINTS: [Endpoint; 61] = {
+pub(super) static ENDPOINTS: [Endpoint; 65] = {
     use Operation as O;
     const REGISTRY: &str = group!("/registries/{registryName}");
     const SCOPE_MAP: &str = group!("/registries/{registryName}/scopeMaps/{scopeMapName}");
     const TOKEN: &str = group!("/registries/{registryName}/tokens/{tokenName}");
+    const ENDPOINT_CONNECTION: &str =
+        group!("/registries/{registryName}/privateEndpointConnections/{privateEndpointConnectionName}");
     const PROVIDER: &str = "/subscriptions/{subscriptionId}/providers/Microsoft.ContainerRegistry/registries";
     const CHECK_NAME: &str =
         "/subscriptions/{subscriptionId}/providers/Microsoft.ContainerRegistry/checkNameAvailability";
@@ -241,6 +254,10 @@ pub(super) static ENDPOINTS: [Endpoint; 61] = {
         row(O::PutToken, Method::PUT, TOKEN),
         row(O::UpdateToken, Method::PATCH, TOKEN),
         row(O::DeleteToken, Method::DELETE, TOKEN),
+        row(O::ListEndpointConnections, Method::GET, group!("/registries/{registryName}/privateEndpointConnections")),
+        row(O::GetEndpointConnection, Method::GET, ENDPOINT_CONNECTION),
+        row(O::PutEndpointConnection, Method::PUT, ENDPOINT_CONNECTION),
+        row(O::DeleteEndpointConnection, Method::DELETE, ENDPOINT_CONNECTION),
         row(O::ListKeys, Method::GET, "/seawall/v1/keys"),
         row(O::RotateSigningKey, Method::POST, "/seawall/v1/keys/signing/rotate"),
         row(O::RotateManagementKey, Method::POST, "/seawall/v1/keys/management/rotate"),

@@ -25,7 +25,6 @@ pub(super) fn properties() -> BTreeMap<&'static str, Value> {
                 "trustPolicy": { "type": "Notary", "status": "disabled" },
             }),
         ),
-        ("privateEndpointConnections", json!([])),
         ("roleAssignmentMode", json!("LegacyRegistryPermissions")),
         ("zoneRedundancy", json!("Disabled")),
     ])
@@ -45,8 +44,7 @@ pub(super) fn shown(export: ExportStatus) -> BTreeMap<&'static str, Value> {
 /// # Errors
 /// 400, naming the property.
 pub(super) fn check(sent: &Value) -> Result<(), ApiError> {
-    let mut only: Map<String, Value> = properties().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    only.insert("networkRuleSet".to_owned(), json!({ "virtualNetworkRules": [] }));
+    let only: Map<String, Value> = properties().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     compare(sent, &json!({ "properties": only, "identity": { "type": "None" } }), &mut Vec::new())
 }
 
@@ -93,10 +91,6 @@ mod tests {
             (
                 json!({ "policies": { "quarantinePolicy": { "status": "enabled" } } }),
                 "policies.quarantinePolicy.status",
-            ),
-            (
-                json!({ "networkRuleSet": { "virtualNetworkRules": [{ "id": "x" }] } }),
-                "networkRuleSet.virtualNetworkRules",
             ),
             (json!({ "zoneRedundancy": "Enabled" }), "zoneRedundancy"),
             (json!({ "policies": true }), "policies"),

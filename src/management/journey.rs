@@ -16,8 +16,8 @@ use super::call::{Answer, Call};
 use super::endpoints::{Operation, Target};
 use super::error::{ApiError, ErrorResponse};
 use super::{
-    Connection, Parts, explain, identities, identity_tokens, keys, openapi, passwords, registries, role_assignments,
-    role_definitions, scope_maps, service_principals, tokens, usages,
+    Connection, Parts, endpoint_connections, explain, identities, identity_tokens, keys, openapi, passwords,
+    registries, role_assignments, role_definitions, scope_maps, service_principals, tokens, usages,
 };
 use crate::clock::Timestamp;
 use crate::current::Current;
@@ -104,6 +104,10 @@ async fn perform(call: &Call) -> Result<Answer, ApiError> {
         Operation::PutToken => tokens::put(call).await,
         Operation::UpdateToken => tokens::update(call).await,
         Operation::DeleteToken => tokens::delete(call).await,
+        Operation::ListEndpointConnections => endpoint_connections::list(call).await,
+        Operation::GetEndpointConnection => endpoint_connections::get(call).await,
+        Operation::PutEndpointConnection => endpoint_connections::put(call).await,
+        Operation::DeleteEndpointConnection => endpoint_connections::delete(call).await,
         Operation::ListKeys => keys::list(call).await,
         Operation::RotateSigningKey => keys::rotate_signing(call).await,
         Operation::RotateManagementKey => keys::rotate_management(call).await,

@@ -7,6 +7,7 @@ mod access;
 mod admin;
 mod call;
 pub mod client;
+mod endpoint_connections;
 mod endpoints;
 mod error;
 mod explain;
@@ -36,6 +37,7 @@ mod tokens;
 mod trusted;
 mod usages;
 mod uses;
+mod virtual_networks;
 mod write;
 
 use std::net::SocketAddr;

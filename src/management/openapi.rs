@@ -17,11 +17,11 @@ use super::endpoints::{ENDPOINTS, Endpoint, Operation, parameter_name};
 use super::error::ErrorResponse;
 use super::explain::ExplainedDenial;
 use super::models::{
-    CheckName, GenerateCredentials, GenerateSecret, GeneratedCredentials, GeneratedSecret, IdentityResource,
-    IdentityUpdate, IssueToken, IssuedToken, Key, KeyList, List, ListedCredentials, NameAvailability,
-    RegenerateCredential, RegistryResource, RegistryUpdate, RoleAssignmentResource, RoleAssignmentUpdate,
-    RoleDefinitionResource, ScopeMapResource, ScopeMapUpdate, ServicePrincipalResource, ServicePrincipalUpdate,
-    SummaryResource, TokenResource, TokenUpdate, UsageList,
+    CheckName, EndpointConnectionResource, EndpointConnectionUpdate, GenerateCredentials, GenerateSecret,
+    GeneratedCredentials, GeneratedSecret, IdentityResource, IdentityUpdate, IssueToken, IssuedToken, Key, KeyList,
+    List, ListedCredentials, NameAvailability, RegenerateCredential, RegistryResource, RegistryUpdate,
+    RoleAssignmentResource, RoleAssignmentUpdate, RoleDefinitionResource, ScopeMapResource, ScopeMapUpdate,
+    ServicePrincipalResource, ServicePrincipalUpdate, SummaryResource, TokenResource, TokenUpdate, UsageList,
 };
 use crate::policy::explain::{Explanation, Request};
 
@@ -149,6 +149,20 @@ fn describe(operation: Operation) -> Description {
         O::PutToken => ("Creates a token, or gives it another scope map.", Some(body::<TokenUpdate>), PUT_TOKEN),
         O::UpdateToken => ("Changes a token.", Some(body::<TokenUpdate>), &[("200", Some(body::<TokenResource>))]),
         O::DeleteToken => ("Deletes a token: whoever uses it is refused from now on.", None, DELETED),
+        O::ListEndpointConnections => {
+            ("All private endpoint connections.", None, &[("200", Some(list::<EndpointConnectionResource>))])
+        }
+        O::GetEndpointConnection => {
+            ("One private endpoint connection.", None, &[("200", Some(body::<EndpointConnectionResource>))])
+        }
+        O::PutEndpointConnection => (
+            "Approves or rejects a private endpoint connection, or creates one.",
+            Some(body::<EndpointConnectionUpdate>),
+            PUT_ENDPOINT_CONNECTION,
+        ),
+        O::DeleteEndpointConnection => {
+            ("Deletes a private endpoint connection: its endpoint is unknown from now on.", None, DELETED)
+        }
         O::ListKeys => {
             ("The keys that replicas share, without what is secret.", None, &[("200", Some(body::<KeyList>))])
         }
@@ -219,6 +233,8 @@ const PUT_SCOPE_MAP: &[(&str, Option<Body>)] =
     &[("200", Some(body::<ScopeMapResource>)), ("201", Some(body::<ScopeMapResource>))];
 const PUT_TOKEN: &[(&str, Option<Body>)] =
     &[("200", Some(body::<TokenResource>)), ("201", Some(body::<TokenResource>))];
+const PUT_ENDPOINT_CONNECTION: &[(&str, Option<Body>)] =
+    &[("200", Some(body::<EndpointConnectionResource>)), ("201", Some(body::<EndpointConnectionResource>))];
 const PUT_ROLE_ASSIGNMENT: &[(&str, Option<Body>)] =
     &[("200", Some(body::<RoleAssignmentResource>)), ("201", Some(body::<RoleAssignmentResource>))];
 const PUT_IDENTITY: &[(&str, Option<Body>)] =
@@ -240,6 +256,7 @@ fn query(operation: Operation) -> &'static [(&'static str, &'static str)] {
         Operation::ListRoleDefinitions => &[("$filter", "`roleName eq '…'`.")],
         Operation::ListScopeMaps
         | Operation::ListTokens
+        | Operation::ListEndpointConnections
         | Operation::ListIdentities
         | Operation::ListServicePrincipals => &[("$skipToken", "As in `nextLink`.")],
         _ => &[],

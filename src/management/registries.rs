@@ -8,21 +8,24 @@ use http::StatusCode;
 use super::Settings;
 use super::admin;
 use super::call::{Answer, Call, key};
+use super::endpoint_connections;
 use super::error::ApiError;
 use super::fixed;
 use super::limits::{self, Countable};
 use super::models::{
     CheckName, Ids, IpRule, List, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties,
-    RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, Word,
+    RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, VirtualNetworkRule,
+    Word,
 };
 use super::repositories;
 use super::trusted;
+use super::virtual_networks;
 use super::write::{Change, modify, read};
 use crate::policy::document::{ExportStatus, PublicNetworkAccess};
 use crate::policy::manage::ManagementAction;
 use crate::policy::names;
 use crate::policy::network::{check_rule, check_rule_name};
-use crate::policy::stored::{StoredIpRule, StoredRegistry};
+use crate::policy::stored::{StoredIpRule, StoredRegistry, StoredVirtualNetworkRule};
 use crate::policy::tier::Tier;
 use crate::policy::{OnUnlessSet, Registry, Setting};
 use crate::store::{Kind, Revision};
@@ -36,7 +39,7 @@ pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
             continue;
         }
         let (stored, _) = stored(call, registry).await?;
-        value.push(resource(&call.parts.settings, registry, &stored));
+        value.push(resource(call, registry, &stored).await?);
     }
     Answer::ok(&List { value, next_link: None })
 }
@@ -58,7 +61,7 @@ pub(super) async fn list_resources(call: &Call) -> Result<Answer, ApiError> {
 pub(super) async fn get(call: &Call) -> Result<Answer, ApiError> {
     let registry = call.registry()?;
     let (stored, revision) = stored(call, &registry).await?;
-    let answer = Answer::ok(&resource(&call.parts.settings, &registry, &stored))?;
+    let answer = Answer::ok(&resource(call, &registry, &stored).await?)?;
     Ok(answer.at(Some(revision.unwrap_or_default())))
 }
 
@@ -86,7 +89,7 @@ pub(super) async fn update(call: &Call) -> Result<Answer, ApiError> {
     };
     let changed = modify(call, key(&registry, Kind::Registry, ""), change).await?;
     let stored = changed.contents.unwrap_or_default();
-    let answer = Answer::ok(&resource(&call.parts.settings, &registry, &stored))?;
+    let answer = Answer::ok(&resource(call, &registry, &stored).await?)?;
     Ok(answer.at(Some(changed.revision.unwrap_or_default())).written(changed.revision).changed(changed.names))
 }
 
@@ -161,7 +164,8 @@ fn apply(registry: &Registry, sent: &RegistryUpdateProperties, stored: &mut Stor
     let properties = registry.properties();
     let access = sent.public_network_access.map(|word| word.0);
     let bypass = sent.network_rule_bypass_options.map(|word| word.0);
-    let NetworkRuleSetUpdate { default_action, ip_rules } = sent.network_rule_set.clone().unwrap_or_default();
+    let NetworkRuleSetUpdate { default_action, ip_rules, virtual_network_rules } =
+        sent.network_rule_set.clone().unwrap_or_default();
     set("adminUserEnabled", &properties.admin_user_enabled, sent.admin_user_enabled, &mut stored.admin_user_enabled)?;
     set(
         "anonymousPullEnabled",
@@ -200,6 +204,22 @@ fn apply(registry: &Registry, sent: &RegistryUpdateProperties, stored: &mut Stor
     set("networkRuleSet.ipRules", &properties.ip_rules, rules.map(Arc::from), &mut kept)?;
     if let Some(rules) = kept {
         stored.ip_rules = Some(rules.to_vec());
+    }
+    apply_virtual_networks(registry, virtual_network_rules, stored)
+}
+
+fn apply_virtual_networks(
+    registry: &Registry,
+    sent: Option<Vec<VirtualNetworkRule>>,
+    stored: &mut StoredRegistry,
+) -> Result<(), ApiError> {
+    let Some(sent) = sent else { return Ok(()) };
+    let rules = virtual_networks::checked(sent, &virtual_networks_in_force(registry, stored))?;
+    let mut kept: Option<Arc<[StoredVirtualNetworkRule]>> = None;
+    let setting = &registry.properties().virtual_network_rules;
+    set("networkRuleSet.virtualNetworkRules", setting, Some(rules.into()), &mut kept)?;
+    if let Some(rules) = kept {
+        stored.virtual_network_rules = Some(rules.to_vec());
     }
     Ok(())
 }
@@ -287,6 +307,15 @@ fn rules_in_force(registry: &Registry, stored: &StoredRegistry) -> Vec<StoredIpR
     if setting.declared.is_some() { setting.value.to_vec() } else { stored.ip_rules.clone().unwrap_or_default() }
 }
 
+fn virtual_networks_in_force(registry: &Registry, stored: &StoredRegistry) -> Vec<StoredVirtualNetworkRule> {
+    let setting = &registry.properties().virtual_network_rules;
+    if setting.declared.is_some() {
+        setting.value.to_vec()
+    } else {
+        stored.virtual_network_rules.clone().unwrap_or_default()
+    }
+}
+
 fn summary(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -> SummaryResource {
     let tier = tier_of(Some(stored)).name();
     SummaryResource {
@@ -299,7 +328,7 @@ fn summary(settings: &Settings, registry: &Registry, stored: &StoredRegistry) ->
     }
 }
 
-fn resource(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -> RegistryResource {
+async fn resource(call: &Call, registry: &Registry, stored: &StoredRegistry) -> Result<RegistryResource, ApiError> {
     let set = registry.properties();
     let rule = |rule: StoredIpRule| IpRule { action: Word(rule.action), value: rule.value, name: rule.name };
     let properties = RegistryProperties {
@@ -322,14 +351,19 @@ fn resource(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -
         network_rule_set: NetworkRuleSet {
             default_action: Word(in_force(&set.default_action, stored.default_action.as_ref())),
             ip_rules: rules_in_force(registry, stored).into_iter().map(rule).collect(),
+            virtual_network_rules: virtual_networks_in_force(registry, stored)
+                .into_iter()
+                .map(virtual_networks::shown)
+                .collect(),
         },
         data_endpoint_enabled: in_force(&set.data_endpoint_enabled, stored.data_endpoint_enabled.as_ref()),
+        private_endpoint_connections: endpoint_connections::all(call, registry).await?.into_values().collect(),
         endpoint_protocol: Word(in_force(&set.endpoint_protocol, stored.endpoint_protocol.as_ref())),
         fixed: fixed::shown(in_force(&set.export_policy, stored.export_policy.as_ref())),
         declared_in: registry.origin.to_string(),
         declared_properties: declared_properties(registry),
     };
-    RegistryResource { summary: summary(settings, registry, stored), properties }
+    Ok(RegistryResource { summary: summary(&call.parts.settings, registry, stored), properties })
 }
 
 fn declared_properties(registry: &Registry) -> BTreeMap<&'static str, String> {
@@ -344,6 +378,7 @@ fn declared_properties(registry: &Registry) -> BTreeMap<&'static str, String> {
         ("trustedServices", &set.trusted_services.declared),
         ("networkRuleSet.defaultAction", &set.default_action.declared),
         ("networkRuleSet.ipRules", &set.ip_rules.declared),
+        ("networkRuleSet.virtualNetworkRules", &set.virtual_network_rules.declared),
         ("dataEndpointEnabled", &set.data_endpoint_enabled.declared),
         ("endpointProtocol", &set.endpoint_protocol.declared),
         ("policies.exportPolicy.status", &set.export_policy.declared),

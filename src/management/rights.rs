@@ -37,7 +37,9 @@ impl Operation {
             | Self::ListScopeMaps
             | Self::GetScopeMap
             | Self::ListTokens
-            | Self::GetToken => Needed::Registry(Read),
+            | Self::GetToken
+            | Self::ListEndpointConnections
+            | Self::GetEndpointConnection => Needed::Registry(Read),
             Self::UpdateRegistry
             | Self::ListCredentials
             | Self::RegenerateCredential
@@ -47,7 +49,9 @@ impl Operation {
             | Self::DeleteScopeMap
             | Self::PutToken
             | Self::UpdateToken
-            | Self::DeleteToken => Needed::Registry(Write),
+            | Self::DeleteToken
+            | Self::PutEndpointConnection
+            | Self::DeleteEndpointConnection => Needed::Registry(Write),
             Self::CheckName
             | Self::ListKeys
             | Self::ListIdentities
@@ -76,7 +80,7 @@ impl Operation {
     pub(super) fn action(self) -> String {
         let name = self.name();
         let provider = match name.split_once('/').map(|(kind, _)| kind) {
-            Some("scopeMaps" | "tokens") => "Microsoft.ContainerRegistry/registries",
+            Some("scopeMaps" | "tokens" | "privateEndpointConnections") => "Microsoft.ContainerRegistry/registries",
             Some("roleAssignments" | "roleDefinitions") => "Microsoft.Authorization",
             Some("userAssignedIdentities") => "Microsoft.ManagedIdentity",
             Some("registries") => "Microsoft.ContainerRegistry",

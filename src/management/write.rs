@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 
 use super::call::{Call, Condition};
 use super::error::ApiError;
-use crate::policy::stored::{StoredIdentity, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken};
+use crate::policy::stored::{
+    StoredIdentity, StoredPrivateEndpointConnection, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken,
+};
 use crate::store::{Expected, Kind, Object, ObjectKey, Revision, StoreError, Write};
 
 /// How often a change begins anew when others change the same record.
@@ -41,6 +43,7 @@ contents!(StoredScopeMap, ScopeMap);
 contents!(StoredToken, Token);
 contents!(StoredIdentity, Identity);
 contents!(StoredRoleAssignment, RoleAssignment);
+contents!(StoredPrivateEndpointConnection, PrivateEndpointConnection);
 
 /// What is to become of a record.
 #[derive(Debug)]

@@ -47,7 +47,9 @@ pub mod upstream_credential;
 pub use compile::{Compiler, References, compile};
 pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, accepted, authorize, grant, located};
 pub use identities::Identities;
-pub use layers::{DeclaredPolicy, StoredPolicy, check_identity, check_role_assignment};
+pub use layers::{
+    DeclaredPolicy, StoredPolicy, check_identity, check_private_endpoint_connection, check_role_assignment,
+};
 pub use lint::lint;
 pub use manage::Manager;
 pub use operation::{Need, Operation, OperationClass};

@@ -12,6 +12,9 @@ pub const ADMIN_PASSWORDS: [&str; 2] = ["password", "password2"];
 /// What the names of system-defined scope maps begin with, and of no others.
 pub const SYSTEM_PREFIX: &str = "_repositories_";
 
+/// In bytes; files may name their listeners otherwise.
+const LONGEST_LISTENER: usize = 256;
+
 /// The form of one kind of name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Form {
@@ -116,6 +119,35 @@ pub fn check_scope_map(name: &str) -> Result<(), String> {
 /// A sentence.
 pub fn check_identity(name: &str) -> Result<(), String> {
     IDENTITY.check(name)
+}
+
+/// The name of a private endpoint connection, in a file or made by the API.
+///
+/// # Errors
+/// A sentence.
+pub fn check_endpoint_connection(name: &str) -> Result<(), String> {
+    ENDPOINT_CONNECTION.check(name)
+}
+
+/// The name of a virtual network rule, in a file or made by the API.
+///
+/// # Errors
+/// A sentence.
+pub fn check_virtual_network_rule(name: &str) -> Result<(), String> {
+    VIRTUAL_NETWORK_RULE.check(name)
+}
+
+/// The name of a listener, as far as it can be told without knowing the listeners.
+///
+/// # Errors
+/// A sentence.
+pub(super) fn listener(name: &str) -> Result<Arc<str>, String> {
+    if name.is_empty() || name.len() > LONGEST_LISTENER || name.contains(char::is_control) {
+        return Err(format!(
+            "the name of a listener has 1 to {LONGEST_LISTENER} characters, and no control characters"
+        ));
+    }
+    Ok(name.into())
 }
 
 /// The name of a password besides a token's two (D11).

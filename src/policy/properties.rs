@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::document::{EndpointProtocol, ExportStatus, NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess};
 use super::origin::{At, Origin};
 use super::pattern::RepositoryPattern;
-use super::stored::{StoredIpRule, StoredRegistry, StoredTrustedService};
+use super::stored::{StoredIpRule, StoredRegistry, StoredTrustedService, StoredVirtualNetworkRule};
 
 /// Which repositories are meant.
 pub type Repositories = Arc<[RepositoryPattern]>;
@@ -49,6 +49,7 @@ pub struct Properties {
     pub default_action: Setting<NetworkAction>,
     /// As written, whoever wrote them. A list counts as a whole.
     pub ip_rules: Setting<Arc<[StoredIpRule]>>,
+    pub virtual_network_rules: Setting<Arc<[StoredVirtualNetworkRule]>>,
     pub network_rule_bypass_options: Setting<NetworkRuleBypassOptions>,
     pub network_rule_bypass_allowed_for_tasks: Setting<OnUnlessSet>,
     /// Whoever they are trusted as. A list counts as a whole.
@@ -68,6 +69,7 @@ pub(super) struct DeclaredProperties {
     pub(super) public_network_access: Option<At<PublicNetworkAccess>>,
     pub(super) default_action: Option<At<NetworkAction>>,
     pub(super) ip_rules: Option<At<Arc<[StoredIpRule]>>>,
+    pub(super) virtual_network_rules: Option<At<Arc<[StoredVirtualNetworkRule]>>>,
     pub(super) network_rule_bypass_options: Option<At<NetworkRuleBypassOptions>>,
     pub(super) network_rule_bypass_allowed_for_tasks: Option<At<OnUnlessSet>>,
     pub(super) trusted_services: Option<At<Arc<[StoredTrustedService]>>>,
@@ -80,6 +82,7 @@ pub(super) struct DeclaredProperties {
 #[derive(Clone, Copy)]
 pub(super) struct StoredLists<'a> {
     pub(super) ip_rules: Option<&'a Arc<[StoredIpRule]>>,
+    pub(super) virtual_network_rules: Option<&'a Arc<[StoredVirtualNetworkRule]>>,
     pub(super) anonymous_pull_repositories: Option<&'a Repositories>,
     pub(super) trusted_services: Option<&'a Arc<[StoredTrustedService]>>,
 }
@@ -115,6 +118,7 @@ impl Properties {
             public_network_access: merged!("publicNetworkAccess", public_network_access),
             default_action: merged!("defaultAction", default_action),
             ip_rules: merged!("ipRules", ip_rules, lists.ip_rules),
+            virtual_network_rules: merged!("virtualNetworkRules", virtual_network_rules, lists.virtual_network_rules),
             network_rule_bypass_options: merged!("networkRuleBypassOptions", network_rule_bypass_options),
             network_rule_bypass_allowed_for_tasks: merged!(
                 "networkRuleBypassAllowedForTasks",

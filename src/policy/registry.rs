@@ -8,7 +8,7 @@ use super::identities::{Identities, in_force};
 use super::identity::{Assertion, Identity, OWN_PROVIDER};
 use super::layers::{Declared, Everywhere, Stored, declared_of};
 use super::limits::RateLimits;
-use super::network::{IpRules, NetworkRules};
+use super::network::{IpRules, NetworkRules, PrivateEndpoints};
 use super::origin::Origin;
 use super::principal::{Admin, Principal, ResolvedIdentity, ResolvedToken, Subject, Token};
 use super::properties::Properties;
@@ -50,7 +50,11 @@ impl Registry {
         if let Some(before) = same_file.filter(|before| Arc::ptr_eq(&before.stored, stored)).filter(same_house) {
             return Arc::clone(before);
         }
-        let same_properties = same_file.filter(|before| Arc::ptr_eq(before.stored.properties(), stored.properties()));
+        let same_network = |before: &&Arc<Self>| {
+            Arc::ptr_eq(before.stored.properties(), stored.properties())
+                && Arc::ptr_eq(before.stored.endpoints(), stored.endpoints())
+        };
+        let same_properties = same_file.filter(same_network);
         let (properties, network, admin, trusted) = match same_properties {
             Some(before) => {
                 let admin = Arc::clone(&before.admin);
@@ -255,6 +259,12 @@ impl Registry {
         self.declared_scope_maps().chain(self.stored.scope_maps().filter(move |map| !hidden(map)))
     }
 
+    /// The private endpoint connections that files declare. All that count, those of the store too, are among the network
+    /// rules.
+    pub fn declared_endpoints(&self) -> &PrivateEndpoints {
+        &self.declared.endpoints
+    }
+
     /// Where a file declares passwords of the admin account; those of the store do not count then.
     pub fn declared_admin(&self) -> Option<&Origin> {
         self.declared.admin.as_ref().map(|admin| &admin.origin)
@@ -286,10 +296,17 @@ fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules
         (None, Some(rules)) => rules.compiled.clone(),
         (None, None) => Some(Arc::new(IpRules::default())),
     };
+    let virtual_networks = match (&declared.virtual_networks, &set.virtual_networks) {
+        (Some(networks), _) => Some(Arc::clone(networks)),
+        (None, Some(networks)) => networks.compiled.clone(),
+        (None, None) => Some(Arc::default()),
+    };
+    // What cannot be read may be why trusted services are kept out (S2-6).
+    let rules = rules.filter(|_| virtual_networks.is_some());
     let network = NetworkRules::new(properties.public_network_access.value, properties.default_action.value, rules)
         .with_protocol(properties.endpoint_protocol.value)
-        .with_endpoints(Arc::clone(&declared.endpoints))
-        .with_virtual_networks(Arc::clone(&declared.virtual_networks));
+        .with_endpoints(stored.endpoints().beside(&declared.endpoints))
+        .with_virtual_networks(virtual_networks.unwrap_or_default());
     let network = match &declared.shadow {
         Some(shadow) => network.with_shadow(shadow),
         None => network,

@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::credential::{CredentialId, PrincipalId};
 use super::document::{
-    EndpointProtocol, ExportStatus, NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus,
+    ConnectionStatus, EndpointProtocol, ExportStatus, NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess,
+    TokenStatus,
 };
 use super::identity::{Guid, IdentityKind};
 use super::properties::OnUnlessSet;
@@ -34,6 +36,8 @@ pub struct StoredRegistry {
     pub trusted_services: Option<Vec<StoredTrustedService>>,
     pub default_action: Option<NetworkAction>,
     pub ip_rules: Option<Vec<StoredIpRule>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_network_rules: Option<Vec<StoredVirtualNetworkRule>>,
     pub data_endpoint_enabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_protocol: Option<EndpointProtocol>,
@@ -80,6 +84,67 @@ impl StoredNetworks {
     pub const fn is_empty(&self) -> bool {
         self.allow.is_empty() && self.deny.is_empty()
     }
+}
+
+/// One virtual network rule. It allows; there are no others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredVirtualNetworkRule {
+    pub name: String,
+    /// ARM's id of the subnet. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(rename = "match")]
+    pub matches: StoredVirtualNetworkMatch,
+}
+
+/// Who comes from a virtual network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum StoredVirtualNetworkMatch {
+    /// Sources of this address or CIDR range.
+    SourceNetwork(String),
+    /// Whoever comes in on the public listener of this name.
+    Listener(String),
+}
+
+/// A private endpoint connection. Its name is the record's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoredPrivateEndpointConnection {
+    #[serde(rename = "match")]
+    pub matches: StoredEndpointMatch,
+    pub status: ConnectionStatus,
+    /// Why it has this status.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actions_required: Option<ActionsRequired>,
+    pub creation_date: Timestamp,
+}
+
+/// Which endpoint a connection is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum StoredEndpointMatch {
+    /// AWS: the id of the VPC endpoint.
+    VpcEndpointId(String),
+    /// Azure: the LINKID of the private endpoint.
+    LinkId(u32),
+    /// Google: the `pscConnectionId`.
+    PscConnectionId(u64),
+    /// The private listener of this name.
+    Listener(String),
+    /// Sources of this address or CIDR range, on private listeners.
+    SourceNetwork(String),
+}
+
+/// What whoever has the endpoint should do, in ARM's words. It decides nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActionsRequired {
+    #[default]
+    None,
+    Recreate,
 }
 
 /// A scope map.

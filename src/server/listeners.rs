@@ -18,7 +18,7 @@ pub(super) fn unmet(config: &Config, registries: &RegistryDocuments, problems: &
         for connection in &document.private_endpoint_connections {
             listeners.check_endpoint(&connection.matches, problems);
         }
-        for rule in &document.network_rule_set.virtual_network_rules {
+        for rule in document.network_rule_set.virtual_network_rules.iter().flat_map(|rules| &rules.value) {
             listeners.check_virtual_network(&rule.matches, problems);
         }
     }

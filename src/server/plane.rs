@@ -12,7 +12,7 @@ use super::effects::Effects;
 use super::expiry::ExpiryWatch;
 use super::keys::{self, KeysInForce};
 use super::management::Management;
-use super::observed::LastUses;
+use super::observed::{LastUses, PendingEndpoints};
 use super::providers::keep_fresh;
 use super::reload::provider;
 use super::start::StartError;
@@ -116,7 +116,9 @@ impl ControlPlane {
         self.control.keep("expiry", move || {
             ExpiryWatch::new(Arc::clone(&current), audit.clone(), Arc::clone(&metrics), Arc::clone(&clock)).run()
         });
-        let uses = LastUses::new(observations, Arc::clone(&self.store), Arc::clone(&self.metrics));
+        let (store, current, clock) = (Arc::clone(&self.store), Arc::clone(&self.current), Arc::clone(&self.clock));
+        let pending = PendingEndpoints::new(Arc::clone(&store), current, clock);
+        let uses = LastUses::new(observations, store, Arc::clone(&self.metrics), pending);
         let mut over = self.over.subscribe();
         self.control.close_with(uses.run(async move {
             // Without a sender there is no request either.

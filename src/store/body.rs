@@ -16,11 +16,20 @@ impl Kind {
             Self::Key => "key",
             Self::Identity => "identity",
             Self::RoleAssignment => "roleAssignment",
+            Self::PrivateEndpointConnection => "privateEndpointConnection",
         }
     }
 
     pub(super) fn of_word(word: &str) -> Option<Self> {
-        let all = [Self::Registry, Self::ScopeMap, Self::Token, Self::Key, Self::Identity, Self::RoleAssignment];
+        let all = [
+            Self::Registry,
+            Self::ScopeMap,
+            Self::Token,
+            Self::Key,
+            Self::Identity,
+            Self::RoleAssignment,
+            Self::PrivateEndpointConnection,
+        ];
         all.into_iter().find(|kind| kind.word() == word)
     }
 }
@@ -35,6 +44,7 @@ impl Object {
             Self::Key(_) => Kind::Key,
             Self::Identity(_) => Kind::Identity,
             Self::RoleAssignment(_) => Kind::RoleAssignment,
+            Self::PrivateEndpointConnection(_) => Kind::PrivateEndpointConnection,
         }
     }
 
@@ -44,7 +54,7 @@ impl Object {
             Self::Registry(registry) => registry.admin_passwords.as_slice(),
             Self::Token(token) => &token.passwords,
             Self::Identity(identity) => &identity.secrets,
-            Self::ScopeMap(_) | Self::Key(_) | Self::RoleAssignment(_) => &[],
+            Self::ScopeMap(_) | Self::Key(_) | Self::RoleAssignment(_) | Self::PrivateEndpointConnection(_) => &[],
         };
         passwords.iter().flat_map(StoredPassword::credentials).collect()
     }
@@ -57,6 +67,7 @@ impl Object {
             Self::Key(key) => serde_json::to_value(key),
             Self::Identity(identity) => serde_json::to_value(identity),
             Self::RoleAssignment(assignment) => serde_json::to_value(assignment),
+            Self::PrivateEndpointConnection(connection) => serde_json::to_value(connection),
         }
     }
 
@@ -68,6 +79,7 @@ impl Object {
             Kind::Key => Self::Key(serde_json::from_value(json)?),
             Kind::Identity => Self::Identity(serde_json::from_value(json)?),
             Kind::RoleAssignment => Self::RoleAssignment(serde_json::from_value(json)?),
+            Kind::PrivateEndpointConnection => Self::PrivateEndpointConnection(serde_json::from_value(json)?),
         })
     }
 }
@@ -115,8 +127,13 @@ mod tests {
         let replaced = json!({ "id": id, "hash": "x", "until": time });
         let password = json!({ "name": "a", "id": id, "hash": "x", "creationTime": time, "replaced": replaced });
         let rule = json!({ "value": "192.0.2.0/24" });
+        let network = json!({ "name": "a", "match": { "listener": "a" } });
         let cases = [
-            (Kind::Registry, json!({ "ipRules": [rule], "adminPasswords": [password] }), 4),
+            (
+                Kind::Registry,
+                json!({ "ipRules": [rule], "virtualNetworkRules": [network], "adminPasswords": [password] }),
+                6,
+            ),
             (Kind::ScopeMap, json!({ "actions": [], "creationDate": time }), 1),
             (Kind::Token, json!({ "id": id, "scopeMap": "a", "passwords": [password], "creationDate": time }), 3),
             (
@@ -137,6 +154,11 @@ mod tests {
                 json!({ "principalId": guid, "grants": { "role": "x" }, "createdBy": "x", "creationDate": time }),
                 2,
             ),
+            (
+                Kind::PrivateEndpointConnection,
+                json!({ "match": { "linkId": 1 }, "status": "Pending", "creationDate": time }),
+                2,
+            ),
         ];
         for (kind, known, count) in cases {
             Object::from_json(kind, known.clone()).unwrap();
@@ -147,8 +169,8 @@ mod tests {
                 let mut newer = known.clone();
                 newer.pointer_mut(&place).unwrap()["newer"] = json!(true);
                 let error = Object::from_json(kind, newer).unwrap_err().to_string();
-                // In these two any name may stand, but not with that value, or not beside another one.
-                let any_name = place.ends_with("/claims") || place.ends_with("/grants");
+                // In these any name may stand, but not with that value, or not beside another one.
+                let any_name = ["/claims", "/grants", "/match"].iter().any(|one| place.ends_with(one));
                 assert!(any_name || error.contains("unknown field `newer`"), "{kind:?} {place}: {error}");
             }
         }

@@ -26,7 +26,9 @@ use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 use crate::policy::credential::CredentialId;
-use crate::policy::stored::{StoredIdentity, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken};
+use crate::policy::stored::{
+    StoredIdentity, StoredPrivateEndpointConnection, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken,
+};
 use crate::secret::Sealed;
 
 pub use contents::{Contents, Existing};
@@ -43,6 +45,7 @@ pub enum Kind {
     Key,
     Identity,
     RoleAssignment,
+    PrivateEndpointConnection,
 }
 
 /// The name of a record. Exact, case and all.
@@ -64,6 +67,7 @@ pub enum Object {
     Key(StoredKey),
     Identity(StoredIdentity),
     RoleAssignment(StoredRoleAssignment),
+    PrivateEndpointConnection(StoredPrivateEndpointConnection),
 }
 
 /// A key that all replicas share, sealed under the operator's encryption key for the place `["key", id]`.

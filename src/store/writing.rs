@@ -76,7 +76,9 @@ struct Found {
 /// `None` also where nobody needs to know.
 async fn found(session: &mut Session, write: &Write) -> Result<Option<Found>, StoreError> {
     let Write { key, expected, .. } = write;
-    if *expected == Expected::Anything && matches!(key.kind, Kind::ScopeMap | Kind::Key | Kind::RoleAssignment) {
+    let without_credentials =
+        matches!(key.kind, Kind::ScopeMap | Kind::Key | Kind::RoleAssignment | Kind::PrivateEndpointConnection);
+    if *expected == Expected::Anything && without_credentials {
         return Ok(None);
     }
     let rows = session.fetch(FOUND, &key_values(key)).await?;

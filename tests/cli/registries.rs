@@ -89,6 +89,33 @@ fn network_rules_are_added_listed_and_removed() {
     told.check("network-rules");
 }
 
+/// B.4-10.
+#[test]
+fn virtual_networks_are_added_listed_and_removed() {
+    let mut told = Transcript::new();
+    let subnet = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n";
+    let mut shown = registry();
+    shown["properties"]["networkRuleSet"]["virtualNetworkRules"] = json!([
+        { "action": "Allow", "id": subnet, "name": "v-n", "match": { "sourceNetwork": "10.1.0.0/16" } },
+        { "action": "Allow", "name": "inner", "match": { "listener": "vnet" } }
+    ]);
+    told.server.on("GET", &id(""), Reply::json(200, shown.clone()).etag("\"5\""));
+    told.server.on("PATCH", &id(""), Reply::json(200, shown));
+    told.run("network-rule list -n myregistry");
+    told.run("network-rule list -n myregistry -o table");
+    told.run("network-rule add -n myregistry --subnet build --vnet-name corp --source-network 10.2.0.0/16 --rule-name build -o none");
+    told.run(&format!("network-rule add -n myregistry --subnet {subnet} --source-network 10.1.0.0/16 -o none"));
+    told.run("network-rule add -n myregistry --listener lab -o none");
+    told.run("network-rule add -n myregistry --subnet build --vnet-name corp");
+    told.run("network-rule add -n myregistry --subnet build --listener lab");
+    told.run("network-rule add -n myregistry --ip-address 192.0.2.1 --listener lab");
+    told.run(&format!("network-rule remove -n myregistry --subnet {} -o none", subnet.to_uppercase()));
+    told.run("network-rule remove -n myregistry --listener vnet -o none");
+    told.run("network-rule remove -n myregistry --source-network 10.9.0.0/16");
+    told.run("network-rule remove -n myregistry");
+    told.check("virtual-network-rules");
+}
+
 #[test]
 fn keys_are_listed_rotated_and_revoked() {
     let mut told = Transcript::new();

@@ -5,6 +5,8 @@ mod admin;
 #[cfg(test)]
 mod desk;
 #[cfg(test)]
+mod endpoint_connections;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod identities;

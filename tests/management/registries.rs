@@ -32,7 +32,7 @@ async fn a_registry_shows_every_property_of_acr() {
             "anonymousPullEnabled": false,
             "publicNetworkAccess": "Enabled",
             "networkRuleBypassOptions": "AzureServices",
-            "networkRuleSet": { "defaultAction": "Deny", "ipRules": [] },
+            "networkRuleSet": { "defaultAction": "Deny", "ipRules": [], "virtualNetworkRules": [] },
             "dataEndpointEnabled": false,
             "dataEndpointHostNames": [],
             "encryption": { "status": "disabled" },
@@ -91,6 +91,46 @@ async fn what_the_file_leaves_unset_is_set_and_what_it_sets_stays() {
     assert!(!desk.registry().properties().admin_user_enabled.value, "nothing of a refused change is made");
 }
 
+/// B.4-10: ARM knows `action` and `id`; who that is here, is ours.
+#[tokio::test]
+async fn virtual_network_rules_are_set_and_kept_by_clients_that_do_not_know_them() {
+    let desk = Desk::start().await;
+    let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/corp/subnets/build";
+    let set = |rules: Value| json!({ "networkRuleSet": { "virtualNetworkRules": rules } });
+    let sent = json!([
+        { "id": id, "match": { "sourceNetwork": "10.1.0.0/16" } },
+        { "name": "inner", "match": { "listener": "vnet" } },
+    ]);
+    let body = desk.patch(REGISTRY, set(sent)).await.expect(200);
+    let expected = json!([
+        { "action": "Allow", "id": id, "name": "corp-build", "match": { "sourceNetwork": "10.1.0.0/16" } },
+        { "action": "Allow", "name": "inner", "match": { "listener": "vnet" } },
+    ]);
+    assert_eq!(body["properties"]["networkRuleSet"]["virtualNetworkRules"], expected);
+    let admits = |address: &str| {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        desk.registry().network.admit(seawall::policy::network::Source::public(address)).is_ok()
+    };
+    assert!(admits("10.1.2.3") && !admits("10.2.2.3") && desk.registry().has_virtual_network_rules());
+    let again = json!([{ "action": "Allow", "id": id.to_uppercase() }]);
+    let body = desk.patch(REGISTRY, set(again)).await.expect(200);
+    assert_eq!(body["properties"]["networkRuleSet"]["virtualNetworkRules"][0]["match"], expected[0]["match"]);
+    for (rules, place) in [
+        (json!([{ "id": "x", "match": { "listener": "a" } }]), ""),
+        (json!([{ "match": { "listener": "a" } }, { "match": { "listener": "a" }, "name": "b" }]), ""),
+        (json!([{ "match": { "sourceNetwork": "10.0.0.0/33" } }]), ""),
+        (json!([{ "action": "Deny", "match": { "listener": "a" } }]), "[0].action"),
+        (json!([{ "name": "new" }]), "[0].match"),
+    ] {
+        let (message, target) = desk.patch(REGISTRY, set(rules)).await.refused(400, "InvalidRequestContent");
+        let place = format!("properties.networkRuleSet.virtualNetworkRules{place}");
+        assert_eq!(target.as_deref(), Some(place.as_str()), "{message}");
+    }
+    assert!(admits("10.1.2.3"), "nothing of a refused change is made");
+    desk.patch(REGISTRY, set(json!([]))).await.expect(200);
+    assert!(!admits("10.1.2.3") && !desk.registry().has_virtual_network_rules());
+}
+
 #[tokio::test]
 async fn what_cannot_be_is_refused_with_its_place() {
     let desk = Desk::start().await;
@@ -104,7 +144,7 @@ async fn what_cannot_be_is_refused_with_its_place() {
         ),
         (
             json!({ "networkRuleSet": { "virtualNetworkRules": [{ "id": "x" }] } }),
-            "properties.networkRuleSet.virtualNetworkRules",
+            "properties.networkRuleSet.virtualNetworkRules[0].match",
         ),
         (
             json!({ "policies": { "quarantinePolicy": { "status": "enabled" } } }),

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use seawall::policy::credential::{CredentialId, PrincipalId};
-use seawall::policy::document::{NetworkAction, TokenStatus};
+use seawall::policy::document::{ConnectionStatus, NetworkAction, TokenStatus};
 use seawall::policy::identity::{Guid, IdentityKind};
 use seawall::policy::stored::{
-    StoredClaimRule, StoredGrants, StoredIdentity, StoredIpRule, StoredNetworks, StoredPassword, StoredRegistry,
-    StoredRoleAssignment, StoredToken,
+    ActionsRequired, StoredClaimRule, StoredEndpointMatch, StoredGrants, StoredIdentity, StoredIpRule, StoredNetworks,
+    StoredPassword, StoredPrivateEndpointConnection, StoredRegistry, StoredRoleAssignment, StoredToken,
+    StoredVirtualNetworkMatch, StoredVirtualNetworkRule,
 };
 use seawall::secret::{EncryptionKey, Sealed, Secret};
 use seawall::store::{
@@ -75,6 +76,11 @@ fn registry() -> StoredRegistry {
         admin_user_enabled: Some(true),
         anonymous_pull_repositories: Some(vec!["public/*".to_owned()]),
         ip_rules: Some(vec![rule]),
+        virtual_network_rules: Some(vec![StoredVirtualNetworkRule {
+            name: "build".to_owned(),
+            id: Some("/subscriptions/s/subnets/n".to_owned()),
+            matches: StoredVirtualNetworkMatch::SourceNetwork("10.0.0.0/8".to_owned()),
+        }]),
         ..StoredRegistry::default()
     }
 }
@@ -132,6 +138,16 @@ fn assignment(grants: StoredGrants) -> StoredRoleAssignment {
     }
 }
 
+fn connection() -> StoredPrivateEndpointConnection {
+    StoredPrivateEndpointConnection {
+        matches: StoredEndpointMatch::PscConnectionId(u64::MAX),
+        status: ConnectionStatus::Approved,
+        description: "for “Büro”".to_owned(),
+        actions_required: Some(ActionsRequired::Recreate),
+        creation_date: at(6),
+    }
+}
+
 async fn keeps_every_kind_of_record(place: Place) {
     let store = place.open().await;
     let objects = [
@@ -140,6 +156,7 @@ async fn keeps_every_kind_of_record(place: Place) {
         (key(Kind::Token, "ci-push"), Object::Token(token())),
         (of_all(Kind::Key, "k1"), Object::Key(signing_key())),
         (of_all(Kind::Identity, "jane.doe@example.com"), Object::Identity(identity())),
+        (key(Kind::PrivateEndpointConnection, "psc"), Object::PrivateEndpointConnection(connection())),
         (
             of_all(Kind::RoleAssignment, ASSIGNED),
             Object::RoleAssignment(assignment(StoredGrants::Role("Owner".into()))),

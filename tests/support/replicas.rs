@@ -29,19 +29,24 @@ pub(crate) fn bare(upstream: &Registry) -> Seawall {
 
 /// On `database`, with a login server of its own.
 pub(crate) fn replica(upstream: &Registry, database: &Postgres) -> Seawall {
-    let place = Place::new();
+    let place = on(database);
     let login_server = place.login_server();
-    start(place, upstream, database, &login_server)
+    start(place, upstream, &login_server)
 }
 
 /// On `database`, under a name that other replicas have too.
 pub(crate) fn replica_named(upstream: &Registry, database: &Postgres, login_server: &str) -> Seawall {
-    start(Place::new(), upstream, database, login_server)
+    start(on(database), upstream, login_server)
 }
 
-fn start(place: Place, upstream: &Registry, database: &Postgres, login_server: &str) -> Seawall {
+/// Where a seawall keeps its store in `database`.
+pub(crate) fn on(database: &Postgres) -> Place {
+    let place = Place::new();
     let key = place.secret("encryption", ENCRYPTION_KEY);
-    let place = place.on(&database.url(), &key);
+    place.on(&database.url(), &key)
+}
+
+fn start(place: Place, upstream: &Registry, login_server: &str) -> Seawall {
     let document = place.document(&registries(login_server, upstream));
     place.start(&document)
 }

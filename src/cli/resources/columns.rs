@@ -97,13 +97,36 @@ pub(super) fn credentials(value: &Value) -> Vec<Row> {
     })
 }
 
-/// Of network rules.
+/// Of network rules: the IP rules, then the virtual networks by what they match.
 pub(super) fn network_rules(value: &Value) -> Vec<Row> {
-    rows(value.get("ipRules").unwrap_or(value), |rule| {
+    let of = |rule: &Value, addresses: String| {
+        row([("ACTION", text(rule, "/action")), ("IP ADDRESS OR RANGE", addresses), ("NAME", text(rule, "/name"))])
+    };
+    let mut table = rows(value.get("ipRules").unwrap_or(value), |rule| of(rule, text(rule, "/ipAddressOrRange")));
+    if let Some(networks) = value.get("virtualNetworkRules") {
+        table.extend(rows(networks, |rule| of(rule, matched(rule))));
+    }
+    table
+}
+
+/// What `match` says, in a few words.
+fn matched(value: &Value) -> String {
+    let matches = value.get("match").and_then(Value::as_object);
+    let words =
+        matches.into_iter().flatten().map(|(key, _)| format!("{key} {}", text(value, &format!("/match/{key}"))));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Of private endpoint connections: what `az` prints without a table of its own, and what one wants to know.
+pub(super) fn endpoint_connections(value: &Value) -> Vec<Row> {
+    rows(value, |connection| {
         row([
-            ("ACTION", text(rule, "/action")),
-            ("IP ADDRESS OR RANGE", text(rule, "/ipAddressOrRange")),
-            ("NAME", text(rule, "/name")),
+            ("NAME", text(connection, "/name")),
+            ("PROVISIONING STATE", text(connection, "/provisioningState")),
+            ("RESOURCE GROUP", text(connection, "/resourceGroup")),
+            ("STATUS", text(connection, "/privateLinkServiceConnectionState/status")),
+            ("ENDPOINT", matched(connection)),
+            ("DESCRIPTION", text(connection, "/privateLinkServiceConnectionState/description")),
         ])
     })
 }

@@ -29,6 +29,8 @@ const REGISTRY: [&str; 20] = [
 const SCOPE_MAP: [&str; 6] = ["actions", "creationDate", "description", "provisioningState", "scopeMapType", "type"];
 const TOKEN: [&str; 7] =
     ["creationDate", "credentials", "objectId", "provisioningState", "scopeMapId", "status", "type"];
+const ENDPOINT_CONNECTION: [&str; 4] =
+    ["privateEndpoint", "privateLinkServiceConnectionState", "provisioningState", "type"];
 const IDENTITY: [&str; 6] = ["clientId", "location", "principalId", "tags", "tenantId", "type"];
 const ROLE_ASSIGNMENT: [&str; 11] = [
     "condition",
@@ -80,6 +82,13 @@ pub(super) fn token(resource: Value) -> Value {
         passwords(credentials, &PASSWORD);
     }
     token
+}
+
+/// A private endpoint connection. Microsoft's names of an Azure endpoint are printed, though there is none of them here.
+pub(super) fn endpoint_connection(resource: Value) -> Value {
+    let mut connection = flat(resource);
+    fill(&mut connection, &ENDPOINT_CONNECTION);
+    connection
 }
 
 /// An identity (S4-12).
@@ -145,7 +154,7 @@ pub(super) fn credentials(mut answer: Value, of_each: &[&str]) -> Value {
     answer
 }
 
-/// ARM's `{value, action}`: the first is called otherwise.
+/// ARM's `{value, action}` and `{id, action}`: the first of each is called otherwise.
 fn network_rules(rules: &mut Value) {
     let Some(rules) = rules.as_object_mut() else { return };
     rules.entry("virtualNetworkRules").or_insert_with(|| json!([]));
@@ -154,6 +163,11 @@ fn network_rules(rules: &mut Value) {
         if let Some(value) = rule.remove("value") {
             rule.insert("ipAddressOrRange".to_owned(), value);
         }
+    }
+    let networks = rules.get_mut("virtualNetworkRules").and_then(Value::as_array_mut);
+    for rule in networks.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let id = rule.remove("id").unwrap_or_default();
+        rule.insert("virtualNetworkResourceId".to_owned(), id);
     }
 }
 

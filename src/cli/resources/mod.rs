@@ -8,6 +8,7 @@ mod check_health;
 mod columns;
 mod connect;
 mod credential;
+mod endpoint_connection;
 mod exec;
 mod expiration;
 mod explain;
@@ -86,6 +87,9 @@ pub(super) enum Command {
     /// The identities for which the rules for public networks do not count.
     #[command(subcommand)]
     TrustedService(trusted_service::Command),
+    /// Which private endpoints may carry traffic to a registry.
+    #[command(subcommand)]
+    PrivateEndpointConnection(endpoint_connection::Command),
     /// Who may do what: roles of identities.
     #[command(subcommand)]
     Role(role::Command),
@@ -136,6 +140,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::TrustedService(trusted_service::Command::Add(add)) => execute(add),
         Command::TrustedService(trusted_service::Command::List(list)) => execute(list),
         Command::TrustedService(trusted_service::Command::Remove(remove)) => execute(remove),
+        Command::PrivateEndpointConnection(command) => run_endpoint_connection(command),
         Command::Role(command) => run_role(command),
         Command::Identity(command) => run_identity(command),
         Command::ServicePrincipal(command) => run_service_principal(command),
@@ -173,6 +178,16 @@ fn run_token(command: token::Command) -> ExitCode {
         token::Command::Delete(delete) => execute(delete),
         token::Command::Credential(token::CredentialCommand::Generate(generate)) => execute(generate),
         token::Command::Credential(token::CredentialCommand::Delete(delete)) => execute(delete),
+    }
+}
+
+fn run_endpoint_connection(command: endpoint_connection::Command) -> ExitCode {
+    match command {
+        endpoint_connection::Command::Approve(approve) => execute(approve),
+        endpoint_connection::Command::Reject(reject) => execute(reject),
+        endpoint_connection::Command::Show(show) => execute(show),
+        endpoint_connection::Command::List(list) => execute(list),
+        endpoint_connection::Command::Delete(delete) => execute(delete),
     }
 }
 

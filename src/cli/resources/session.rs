@@ -75,6 +75,14 @@ impl Session {
         format!("{}/tokens/{name}", self.registry(registry))
     }
 
+    /// The id of a subnet of a virtual network in the resource group, as `az` makes it.
+    pub(super) fn subnet(&self, network: &str, subnet: &str) -> String {
+        let (subscription, group) = (&self.subscription, &self.resource_group);
+        format!(
+            "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/{network}/subnets/{subnet}"
+        )
+    }
+
     /// The scope of all registries.
     pub(super) fn everything(&self) -> String {
         format!("/subscriptions/{}", self.subscription)

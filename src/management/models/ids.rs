@@ -31,6 +31,11 @@ impl Ids<'_> {
         format!("{}/tokens/{name}", self.registry())
     }
 
+    /// Of a private endpoint connection.
+    pub(in crate::management) fn endpoint_connection(&self, name: &str) -> String {
+        format!("{}/privateEndpointConnections/{name}", self.registry())
+    }
+
     /// The name in the id of one of this registry's scope maps.
     pub(in crate::management) fn scope_map_name(&self, id: &str) -> Option<String> {
         self.name_in(id, Operation::GetScopeMap, "scopeMapName")

@@ -2,6 +2,7 @@
 //! secret has no `Debug`.
 
 mod credentials;
+mod endpoint_connection;
 mod identity;
 mod ids;
 mod key;
@@ -16,6 +17,10 @@ pub(super) use credentials::{
     Credentials, GenerateCredentials, GeneratedCredentials, ListedCredentials, ListedPassword, Password,
     PreviousPassword, RegenerateCredential,
 };
+pub(super) use endpoint_connection::{
+    EndpointConnectionProperties, EndpointConnectionResource, EndpointConnectionUpdate,
+    EndpointConnectionUpdateProperties, LinkState,
+};
 pub(super) use identity::{
     GenerateSecret, GeneratedSecret, IdentityProperties, IdentityResource, IdentityUpdate, IssueToken, IssuedToken,
     MatchRule, ServicePrincipalProperties, ServicePrincipalResource, ServicePrincipalUpdate,
@@ -26,6 +31,7 @@ pub(super) use networks::{Networks, NetworksUpdate};
 pub(super) use registry::{
     CheckName, IpRule, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties, RegistryResource,
     RegistryUpdate, RegistryUpdateProperties, Sku, SummaryResource, TrustedInstance, Usage, UsageList,
+    VirtualNetworkRule,
 };
 pub(super) use role::{
     RoleAssignmentProperties, RoleAssignmentResource, RoleAssignmentUpdate, RoleAssignmentUpdateProperties,

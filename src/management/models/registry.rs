@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::endpoint_connection::EndpointConnectionResource;
 use super::words::{AccessWord, ActionWord, BypassWord, ExportWord, ProtocolWord, Word};
 use crate::policy::document::NetworkAction;
+use crate::policy::stored::StoredVirtualNetworkMatch;
 
 /// A registry.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,6 +58,7 @@ pub(in crate::management) struct RegistryProperties {
     pub(in crate::management) trusted_services: Vec<TrustedInstance>,
     pub(in crate::management) network_rule_set: NetworkRuleSet,
     pub(in crate::management) data_endpoint_enabled: bool,
+    pub(in crate::management) private_endpoint_connections: Vec<EndpointConnectionResource>,
     #[schema(inline)]
     pub(in crate::management) endpoint_protocol: ProtocolWord,
     /// Properties of ACR that have one value here, but for `policies.exportPolicy`.
@@ -74,6 +77,26 @@ pub(in crate::management) struct NetworkRuleSet {
     #[schema(inline)]
     pub(in crate::management) default_action: ActionWord,
     pub(in crate::management) ip_rules: Vec<IpRule>,
+    pub(in crate::management) virtual_network_rules: Vec<VirtualNetworkRule>,
+}
+
+/// A virtual network whose sources are admitted where no IP rule holds their address.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::management) struct VirtualNetworkRule {
+    /// Always `Allow`.
+    #[serde(default = "allow")]
+    #[schema(inline)]
+    pub(in crate::management) action: ActionWord,
+    /// The Azure Resource Manager id of the subnet. It decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) id: Option<String>,
+    /// Not ARM's: for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) name: Option<String>,
+    /// Not ARM's: who comes from the network. A new rule needs it.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) matches: Option<StoredVirtualNetworkMatch>,
 }
 
 /// One network rule. ARM knows the action `Allow` only; `Deny` is ours.
@@ -183,6 +206,9 @@ pub(in crate::management) struct NetworkRuleSetUpdate {
     /// The whole list.
     #[serde(default)]
     pub(in crate::management) ip_rules: Option<Vec<IpRule>>,
+    /// The whole list.
+    #[serde(default)]
+    pub(in crate::management) virtual_network_rules: Option<Vec<VirtualNetworkRule>>,
 }
 
 /// What `checkNameAvailability` is asked.

@@ -12,9 +12,11 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
 use crate::policy::document::{
-    EndpointProtocol, ExportStatus, NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess, TokenStatus,
+    ConnectionStatus, EndpointProtocol, ExportStatus, NetworkAction, NetworkRuleBypassOptions, PublicNetworkAccess,
+    TokenStatus,
 };
 use crate::policy::identity::IdentityKind;
+use crate::policy::stored::ActionsRequired;
 
 /// A type that has a word for each of its values.
 pub(in crate::management) trait Words: Copy + 'static {
@@ -46,6 +48,19 @@ impl Words for NetworkAction {
     const ALL: &'static [(&'static str, Self)] = &[("Allow", Self::Allow), ("Deny", Self::Deny)];
 }
 
+impl Words for ConnectionStatus {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("Approved", Self::Approved),
+        ("Pending", Self::Pending),
+        ("Rejected", Self::Rejected),
+        ("Disconnected", Self::Disconnected),
+    ];
+}
+
+impl Words for ActionsRequired {
+    const ALL: &'static [(&'static str, Self)] = &[("None", Self::None), ("Recreate", Self::Recreate)];
+}
+
 impl Words for IdentityKind {
     const ALL: &'static [(&'static str, Self)] = &[
         ("User", Self::User),
@@ -69,6 +84,8 @@ pub(in crate::management) type ProtocolWord = Word<EndpointProtocol>;
 pub(in crate::management) type ExportWord = Word<ExportStatus>;
 pub(in crate::management) type KindWord = Word<IdentityKind>;
 pub(in crate::management) type ActionWord = Word<NetworkAction>;
+pub(in crate::management) type LinkStatusWord = Word<ConnectionStatus>;
+pub(in crate::management) type ActionsWord = Word<ActionsRequired>;
 
 impl<T: Words + PartialEq> Serialize for Word<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

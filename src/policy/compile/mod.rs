@@ -142,11 +142,11 @@ fn registry(
     };
     let upstream = upstream::target(&document.upstream, &document.login_server, compiler, problems);
     let trusted = document.trusted_services.as_ref().map(|written| house.trusted(written, problems));
-    let properties = properties::declared(document, trusted.as_ref(), problems);
     let ip_rules = properties::ip_rules(document, problems);
     let shadow = properties::shadow(document, problems);
     let endpoints = networks::endpoints(document, problems);
     let virtual_networks = networks::virtual_networks(document, problems);
+    let properties = properties::declared(document, trusted.as_ref(), virtual_networks.as_ref(), problems);
     let scope_maps = scope_maps::compile(document, problems);
     let admin = admin(name, document, compiler, problems);
     let token = |(token, body)| self::token(name, token, body, &scope_maps, compiler, problems).map(Arc::new);
@@ -162,7 +162,7 @@ fn registry(
         ip_rules,
         shadow,
         endpoints,
-        virtual_networks,
+        virtual_networks: virtual_networks.map(|at| at.value),
         catalogue: Arc::clone(&house.catalogue),
         trusted,
         admin_id: PrincipalId::derive(compiler.hash_key, "principal", &[name.as_bytes(), b"admin"]),

@@ -11,17 +11,16 @@ use crate::policy::document::{
 };
 use crate::policy::names;
 use crate::policy::network::{
-    EndpointMark, EndpointMatch, PrivateEndpointConnection, PrivateEndpoints, VirtualNetworkMatch, VirtualNetworkRule,
-    VirtualNetworks, parse_network,
+    EndpointMark, EndpointMatch, MOST_VIRTUAL_NETWORKS, PrivateEndpointConnection, PrivateEndpoints, SUBNET_HINT,
+    VirtualNetworkMatch, VirtualNetworkRule, VirtualNetworks, is_subnet, parse_network,
 };
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
 
 use super::check_name;
 
-/// ACR's limits (requirements B.9).
+/// ACR's limit (requirements B.9).
 const MOST_ENDPOINTS: usize = 200;
-const MOST_VIRTUAL_NETWORKS: usize = 100;
 
 /// The private endpoints of a registry.
 pub(super) fn endpoints(document: &RegistryDocument, problems: &mut Problems) -> Arc<PrivateEndpoints> {
@@ -32,9 +31,12 @@ pub(super) fn endpoints(document: &RegistryDocument, problems: &mut Problems) ->
     Arc::new(PrivateEndpoints::new(connections))
 }
 
-/// The virtual networks of a registry.
-pub(super) fn virtual_networks(document: &RegistryDocument, problems: &mut Problems) -> Arc<VirtualNetworks> {
-    let written = &document.network_rule_set.virtual_network_rules;
+/// The virtual networks of a registry, where its file has any list of them.
+pub(super) fn virtual_networks(
+    document: &RegistryDocument,
+    problems: &mut Problems,
+) -> Option<At<Arc<VirtualNetworks>>> {
+    let At { value: written, origin } = document.network_rule_set.virtual_network_rules.as_ref()?;
     at_most(MOST_VIRTUAL_NETWORKS, "virtual network rules", written, problems);
     if let (Some(rule), Some(endpoint)) = (written.first(), document.private_endpoint_connections.first()) {
         let what = "a registry in ACR has either virtual network rules or private endpoints, and this one has both";
@@ -46,7 +48,7 @@ pub(super) fn virtual_networks(document: &RegistryDocument, problems: &mut Probl
     }
     let mut seen = Seen::default();
     let rules: Vec<_> = written.iter().filter_map(|one| virtual_network(one, &mut seen, problems)).collect();
-    Arc::new(VirtualNetworks::new(rules))
+    Some(At::new(Arc::new(VirtualNetworks::new(rules)), origin.clone()))
 }
 
 fn connection(
@@ -134,13 +136,10 @@ fn network(text: &At<String>) -> Result<IpNet, Problem> {
 
 /// ARM's id of a subnet, in ARM's spelling or any other case.
 fn subnet(id: &At<String>, problems: &mut Problems) -> Option<String> {
-    let lower = id.to_ascii_lowercase();
-    let legible = id.len() <= 1024 && !id.contains(|c: char| c.is_control() || c.is_whitespace());
-    if legible && lower.starts_with("/subscriptions/") && lower.contains("/subnets/") {
+    if is_subnet(id) {
         return Some(id.value.clone());
     }
-    let hint = "such as /subscriptions/S/resourceGroups/G/providers/Microsoft.Network/virtualNetworks/V/subnets/N, or leave it out";
-    problems.push(Problem::new(&id.origin, "not the id of a subnet").hint(hint));
+    problems.push(Problem::new(&id.origin, "not the id of a subnet").hint(SUBNET_HINT));
     None
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::policy::document::{
     ExportStatus, IpRuleDocument, PublicNetworkAccess, RegistryDocument, ShadowRuleSetDocument,
 };
-use crate::policy::network::{IpRules, Shadow};
+use crate::policy::network::{IpRules, Shadow, VirtualNetworks};
 use crate::policy::origin::At;
 use crate::policy::problem::{Problem, Problems};
 use crate::policy::properties::{DeclaredProperties, OnUnlessSet, Repositories};
@@ -17,6 +17,7 @@ use super::patterns;
 pub(super) fn declared(
     document: &RegistryDocument,
     trusted: Option<&TrustedServices>,
+    virtual_networks: Option<&At<Arc<VirtualNetworks>>>,
     problems: &mut Problems,
 ) -> DeclaredProperties {
     if let Some(enabled) = document.data_endpoint_enabled.as_ref().filter(|enabled| enabled.value) {
@@ -39,6 +40,10 @@ pub(super) fn declared(
         public_network_access: document.public_network_access.clone(),
         default_action: document.network_rule_set.default_action.clone(),
         ip_rules: rules.map(|rules| At::new(rules.iter().map(written).collect(), rules.origin.clone())),
+        virtual_network_rules: virtual_networks.map(|at| {
+            let rules = at.value.rules().iter().map(|rule| rule.stored());
+            At::new(rules.collect(), at.origin.clone())
+        }),
         network_rule_bypass_options: document.network_rule_bypass_options.clone(),
         network_rule_bypass_allowed_for_tasks: for_tasks.map(|on| At::new(OnUnlessSet(on.value), on.origin.clone())),
         trusted_services: trusted.map(|(written, trusted)| At::new(trusted.written(), written.origin.clone())),

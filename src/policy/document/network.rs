@@ -61,7 +61,7 @@ pub struct NetworkRuleSetDocument {
     /// Virtual networks that are admitted where no IP rule matches, at most 100.
     #[serde(default)]
     #[schemars(length(max = 100))]
-    pub virtual_network_rules: Vec<At<VirtualNetworkRuleDocument>>,
+    pub virtual_network_rules: Option<At<Vec<At<VirtualNetworkRuleDocument>>>>,
     /// Rules to try: they decide nothing, and the audit log and a metric say where they would.
     #[serde(default)]
     pub shadow: Option<At<ShadowRuleSetDocument>>,

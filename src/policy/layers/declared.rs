@@ -62,7 +62,8 @@ pub(in crate::policy) struct Declared {
     pub(in crate::policy) ip_rules: Option<Arc<IpRules>>,
     pub(in crate::policy) shadow: Option<Shadow>,
     pub(in crate::policy) endpoints: Arc<PrivateEndpoints>,
-    pub(in crate::policy) virtual_networks: Arc<VirtualNetworks>,
+    /// Of `virtualNetworkRules`, where they are declared.
+    pub(in crate::policy) virtual_networks: Option<Arc<VirtualNetworks>>,
     /// The services that registries can trust.
     pub(in crate::policy) catalogue: Arc<Catalogue>,
     /// Whom it trusts, where that is declared.

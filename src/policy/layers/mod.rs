@@ -6,6 +6,7 @@
 
 mod assignments;
 mod declared;
+mod endpoints;
 mod identities;
 mod stored;
 
@@ -13,11 +14,13 @@ pub use assignments::check_role_assignment;
 pub(super) use assignments::{DeclaredAssignments, Everywhere, declared_of};
 pub use declared::DeclaredPolicy;
 pub(super) use declared::{Declared, Index};
+pub use endpoints::check_private_endpoint_connection;
 pub(super) use identities::StoredIdentities;
 pub use identities::check_identity;
 pub(super) use stored::Stored;
 pub use stored::StoredPolicy;
 
+use super::document::ConnectionStatus;
 use super::identities::Identities;
 use super::origin::{At, Origin};
 use super::problem::{Problem, Problems};
@@ -62,6 +65,7 @@ impl Declared {
         for token in self.tokens.values().filter(|token| stored.token(&token.name).is_some()) {
             warn(&token.origin, format!("token `{}` is in the store too", token.name));
         }
+        self.warn_of_endpoints(stored, &mut warn);
         for map in self.scope_maps.values().filter(|map| stored.scope_map(&map.name).is_some()) {
             warn(&map.origin, format!("scope map `{}` is in the store too", map.name));
         }
@@ -69,6 +73,17 @@ impl Declared {
         if let Some(At { origin, .. }) = confined.filter(|_| !properties.anonymous_pull_enabled.value) {
             let what = "`anonymousPullRepositories` has no effect while `anonymousPullEnabled` is off";
             warnings.push(Problem::warning(origin, what).hint("set `anonymousPullEnabled` to true, or remove it"));
+        }
+    }
+
+    /// One that is Pending in the store waited for what the file says, and that is no conflict.
+    fn warn_of_endpoints(&self, stored: &Stored, warn: &mut impl FnMut(&Origin, String)) {
+        for one in stored.endpoints().iter().filter(|one| one.status != ConnectionStatus::Pending) {
+            let same = self.endpoints.named(&one.name).or_else(|| self.endpoints.matching(&one.matches));
+            let Some(declared) = same else { continue };
+            let what = format!("private endpoint connection `{}` is in the store too", declared.name);
+            let other = if declared.name == one.name { String::new() } else { format!(", as `{}`", one.name) };
+            warn(&declared.origin, format!("{what}{other}"));
         }
     }
 

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use rpds::HashTrieMapSync;
 
 use super::assignments::StoredAssignments;
+use super::endpoints::StoredEndpoints;
 use super::identities::StoredIdentities;
 use crate::clock::Timestamp;
 use crate::policy::action::ActionSet;
 use crate::policy::conditions::NetworkCondition;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
 use crate::policy::names;
-use crate::policy::network::IpRules;
+use crate::policy::network::{IpRules, VirtualNetworks};
 use crate::policy::origin::Origin;
 use crate::policy::pattern::RepositoryPattern;
 use crate::policy::principal::{Password, Token};
@@ -24,8 +25,8 @@ use crate::policy::properties::{DeclaredProperties, Overruled, Properties, Repos
 use crate::policy::scope_action::ScopeAction;
 use crate::policy::scope_map::{ScopeMap, ScopeRule};
 use crate::policy::stored::{
-    StoredIdentity, StoredIpRule, StoredNetworks, StoredPassword, StoredRegistry, StoredRoleAssignment, StoredScopeMap,
-    StoredToken, StoredTrustedService,
+    StoredIdentity, StoredIpRule, StoredNetworks, StoredPassword, StoredPrivateEndpointConnection, StoredRegistry,
+    StoredRoleAssignment, StoredScopeMap, StoredToken, StoredTrustedService, StoredVirtualNetworkRule,
 };
 
 /// All that the store has about registries, whether a file declares them or not, and of the whole installation. Clones
@@ -100,6 +101,23 @@ impl StoredPolicy {
         }
     }
 
+    /// The private endpoint connection `name` of the registry as it is now; `None`: it was deleted.
+    pub fn set_private_endpoint_connection(
+        &mut self,
+        registry: &str,
+        name: &str,
+        set: Option<&StoredPrivateEndpointConnection>,
+        problems: &mut Problems,
+    ) {
+        let what = format!("private endpoint connection `{}` of registry `{registry}`", names::shortened(name));
+        Arc::make_mut(&mut self.layer(registry).endpoints).set(name, set, &mut Told { what, problems });
+    }
+
+    /// The connection's record cannot be read: nobody is admitted through its endpoint.
+    pub fn lose_private_endpoint_connection(&mut self, registry: &str, name: &str, before: &Self) {
+        Arc::make_mut(&mut self.layer(registry).endpoints).lose(name, before.registry(registry).endpoints());
+    }
+
     /// The identity `name` as it is now; `None`: it was deleted.
     pub fn set_identity(&mut self, name: &str, set: Option<&StoredIdentity>, problems: &mut Problems) {
         let mut told = Told { what: format!("identity `{}`", names::shortened(name)), problems };
@@ -160,6 +178,7 @@ pub(in crate::policy) struct Stored {
     tokens: HashTrieMapSync<Arc<str>, Arc<Token>>,
     ids: HashTrieMapSync<PrincipalId, Arc<str>>,
     pub(in crate::policy) assignments: StoredAssignments,
+    endpoints: Arc<StoredEndpoints>,
     /// Kept when its principal is gone: the work for unknown users stays the same.
     slow: Option<Verifier>,
 }
@@ -169,7 +188,8 @@ pub(in crate::policy) struct Stored {
 pub(in crate::policy) struct StoredProperties {
     known: Known,
     record: StoredRegistry,
-    pub(in crate::policy) ip_rules: Option<StoredRules>,
+    pub(in crate::policy) ip_rules: Option<StoredRules<StoredIpRule, IpRules>>,
+    pub(in crate::policy) virtual_networks: Option<StoredRules<StoredVirtualNetworkRule, VirtualNetworks>>,
     pub(in crate::policy) admin_passwords: Vec<Password>,
     anonymous_pull_repositories: Option<Repositories>,
     trusted_services: Option<Arc<[StoredTrustedService]>>,
@@ -186,11 +206,17 @@ enum Known {
     Unreadable,
 }
 
-/// IP rules as set and as compiled; `None` when any of them cannot be read.
-#[derive(Debug, Clone)]
-pub(in crate::policy) struct StoredRules {
-    written: Arc<[StoredIpRule]>,
-    pub(in crate::policy) compiled: Option<Arc<IpRules>>,
+/// A list of rules as set and as compiled; `None` when any of them cannot be read.
+#[derive(Debug)]
+pub(in crate::policy) struct StoredRules<W, C> {
+    written: Arc<[W]>,
+    pub(in crate::policy) compiled: Option<Arc<C>>,
+}
+
+impl<W, C> Clone for StoredRules<W, C> {
+    fn clone(&self) -> Self {
+        Self { written: Arc::clone(&self.written), compiled: self.compiled.clone() }
+    }
 }
 
 impl Stored {
@@ -198,12 +224,18 @@ impl Stored {
         &self.properties
     }
 
+    pub(in crate::policy) fn endpoints(&self) -> &Arc<StoredEndpoints> {
+        &self.endpoints
+    }
+
     /// The properties in force where files say `declared`.
     pub(in crate::policy) fn merged_with(&self, declared: &DeclaredProperties) -> (Properties, Overruled) {
-        let StoredProperties { record, ip_rules, anonymous_pull_repositories, trusted_services, .. } =
-            &*self.properties;
+        let StoredProperties {
+            record, ip_rules, virtual_networks, anonymous_pull_repositories, trusted_services, ..
+        } = &*self.properties;
         let compiled = StoredLists {
             ip_rules: ip_rules.as_ref().map(|rules| &rules.written),
+            virtual_network_rules: virtual_networks.as_ref().map(|rules| &rules.written),
             anonymous_pull_repositories: anonymous_pull_repositories.as_ref(),
             trusted_services: trusted_services.as_ref(),
         };
@@ -241,7 +273,8 @@ impl Stored {
 
     fn is_empty(&self) -> bool {
         let says_nothing = !self.properties.are_unreadable() && self.properties.record == StoredRegistry::default();
-        self.tokens.is_empty() && self.scope_maps.is_empty() && self.assignments.is_empty() && says_nothing
+        let has_nobody = self.tokens.is_empty() && self.scope_maps.is_empty() && self.assignments.is_empty();
+        has_nobody && self.endpoints.is_empty() && says_nothing
     }
 
     fn put_properties(&mut self, properties: Arc<StoredProperties>) {
@@ -298,15 +331,19 @@ impl StoredProperties {
         let unchanged = set.ip_rules == before.record.ip_rules;
         let ip_rules = match &set.ip_rules {
             Some(_) if unchanged => before.ip_rules.clone(),
-            Some(rules) => Some(StoredRules::compile(rules, told)),
+            Some(rules) => Some(StoredRules::compile(rules, IpRules::of_stored, told)),
             None => None,
         };
+        let virtual_networks = set.virtual_network_rules.as_ref();
+        let virtual_networks =
+            virtual_networks.map(|rules| StoredRules::compile(rules, VirtualNetworks::of_stored, told));
         let admin_passwords = passwords(&set.admin_passwords, told);
         let anonymous_pull_repositories = set.anonymous_pull_repositories.as_ref().map(|some| patterns(some, told));
         Self {
             known: Known::Record,
             record: set.clone(),
             ip_rules,
+            virtual_networks,
             admin_passwords,
             anonymous_pull_repositories,
             trusted_services: set.trusted_services.as_ref().map(|some| some.as_slice().into()),
@@ -314,9 +351,9 @@ impl StoredProperties {
     }
 }
 
-impl StoredRules {
-    fn compile(rules: &[StoredIpRule], told: &mut Told<'_>) -> Self {
-        let compiled = IpRules::of_stored(rules).map(Arc::new);
+impl<W: Clone, C> StoredRules<W, C> {
+    fn compile(rules: &[W], of_stored: impl FnOnce(&[W]) -> Result<C, String>, told: &mut Told<'_>) -> Self {
+        let compiled = of_stored(rules).map(Arc::new);
         let compiled = compiled.map_err(|error| told.push(&format!("{error}: nobody is admitted"))).ok();
         Self { written: rules.into(), compiled }
     }

@@ -23,7 +23,9 @@ pub use rules::{check_rule, check_rule_name};
 pub use shadow::{Shadow, Shadowed};
 pub use source::{EndpointMark, Network, Source};
 pub use table::NetworkTable;
-pub use virtual_networks::{VirtualNetworkMatch, VirtualNetworkRule, VirtualNetworks};
+pub use virtual_networks::{
+    MOST_VIRTUAL_NETWORKS, SUBNET_HINT, VirtualNetworkMatch, VirtualNetworkRule, VirtualNetworks, is_subnet,
+};
 
 #[cfg(test)]
 mod precedence;

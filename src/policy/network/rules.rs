@@ -276,7 +276,7 @@ impl NetworkRules {
         match self.endpoints.of(source, mark) {
             None => (Effect::Deny, Reason::UnknownEndpoint(mark.clone())),
             // What cannot be read may say something about endpoints too.
-            Some(_) if self.rules.is_none() => (Effect::Deny, Reason::RulesUnreadable),
+            Some(_) if self.rules.is_none() || self.endpoints.may_hide(mark) => (Effect::Deny, Reason::RulesUnreadable),
             Some(connection) => {
                 let effect = match connection.status {
                     ConnectionStatus::Approved => Effect::Allow,

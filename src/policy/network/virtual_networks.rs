@@ -6,8 +6,13 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{NetworkTable, Source};
+use super::{NetworkTable, Source, parse_network};
+use crate::policy::names;
 use crate::policy::origin::Origin;
+use crate::policy::stored::{StoredVirtualNetworkMatch, StoredVirtualNetworkRule};
+
+/// ACR's limit (requirements B.9).
+pub const MOST_VIRTUAL_NETWORKS: usize = 100;
 
 /// One virtual network rule as compiled. It allows; there are no others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +22,32 @@ pub struct VirtualNetworkRule {
     pub id: Option<String>,
     pub matches: VirtualNetworkMatch,
     pub origin: Origin,
+}
+
+impl VirtualNetworkRule {
+    fn of_stored(stored: &StoredVirtualNetworkRule) -> Result<Self, String> {
+        names::check_virtual_network_rule(&stored.name)?;
+        if let Some(id) = stored.id.as_deref().filter(|id| !is_subnet(id)) {
+            return Err(format!("`{}` is not the id of a subnet; {SUBNET_HINT}", names::shortened(id)));
+        }
+        Ok(Self {
+            name: stored.name.as_str().into(),
+            id: stored.id.clone(),
+            matches: VirtualNetworkMatch::of_stored(&stored.matches)?,
+            origin: Origin::store(),
+        })
+    }
+
+    /// As the store and the API have it.
+    pub fn stored(&self) -> StoredVirtualNetworkRule {
+        let matches = match &self.matches {
+            VirtualNetworkMatch::SourceNetwork(network) => {
+                StoredVirtualNetworkMatch::SourceNetwork(network.to_string())
+            }
+            VirtualNetworkMatch::Listener(name) => StoredVirtualNetworkMatch::Listener(name.to_string()),
+        };
+        StoredVirtualNetworkRule { name: self.name.to_string(), id: self.id.clone(), matches }
+    }
 }
 
 impl fmt::Display for VirtualNetworkRule {
@@ -31,6 +62,27 @@ pub enum VirtualNetworkMatch {
     SourceNetwork(IpNet),
     /// Whoever comes in on the listener of this name.
     Listener(Arc<str>),
+}
+
+impl VirtualNetworkMatch {
+    fn of_stored(stored: &StoredVirtualNetworkMatch) -> Result<Self, String> {
+        match stored {
+            StoredVirtualNetworkMatch::SourceNetwork(text) => {
+                parse_network(text).map(Self::SourceNetwork).map_err(|invalid| format!("{invalid}; {}", invalid.hint()))
+            }
+            StoredVirtualNetworkMatch::Listener(name) => names::listener(name).map(Self::Listener),
+        }
+    }
+}
+
+/// What the id of a subnet is like.
+pub const SUBNET_HINT: &str = "such as /subscriptions/S/resourceGroups/G/providers/Microsoft.Network/virtualNetworks/V/subnets/N, or leave it out";
+
+/// Whether this is ARM's id of a subnet, in ARM's spelling or any other case.
+pub fn is_subnet(id: &str) -> bool {
+    let lower = id.to_ascii_lowercase();
+    let legible = id.len() <= 1024 && !id.contains(|c: char| c.is_control() || c.is_whitespace());
+    legible && lower.starts_with("/subscriptions/") && lower.contains("/subnets/")
 }
 
 impl fmt::Display for VirtualNetworkMatch {
@@ -66,6 +118,27 @@ impl VirtualNetworks {
             }
         }
         Self { rules, networks: NetworkTable::new(&networks), listeners }
+    }
+
+    /// Compiles what the API has set.
+    ///
+    /// # Errors
+    /// A sentence, when any rule of them cannot be read, or is there twice.
+    pub fn of_stored(stored: &[StoredVirtualNetworkRule]) -> Result<Self, String> {
+        if stored.len() > MOST_VIRTUAL_NETWORKS {
+            return Err(format!("a registry has at most {MOST_VIRTUAL_NETWORKS} virtual network rules"));
+        }
+        let rules: Vec<_> = stored.iter().map(VirtualNetworkRule::of_stored).collect::<Result<_, _>>()?;
+        let (mut names, mut matches) = (HashMap::new(), HashMap::new());
+        for rule in &rules {
+            if names.insert(rule.name.to_ascii_lowercase(), ()).is_some() {
+                return Err(format!("two virtual network rules are named `{}`; case does not count", rule.name));
+            }
+            if let Some(other) = matches.insert(&rule.matches, &rule.name) {
+                return Err(format!("virtual network rules `{other}` and `{}` match the same", rule.name));
+            }
+        }
+        Ok(Self::new(rules))
     }
 
     /// All of them, as they were written.

@@ -175,12 +175,18 @@ fn set(stored: &mut StoredPolicy, change: &Change, problems: &mut Problems) {
         (Kind::RoleAssignment, Some(Object::RoleAssignment(set))) => {
             stored.set_role_assignment(registry, name, Some(set), problems);
         }
+        (Kind::PrivateEndpointConnection, Some(Object::PrivateEndpointConnection(set))) => {
+            stored.set_private_endpoint_connection(registry, name, Some(set), problems);
+        }
         // Deleted; or of another kind than its key, which the store excludes.
         (Kind::Registry, _) => stored.set_registry(registry, None, problems),
         (Kind::ScopeMap, _) => stored.set_scope_map(registry, name, None, problems),
         (Kind::Token, _) => stored.set_token(registry, name, None, problems),
         (Kind::Identity, _) => stored.set_identity(name, None, problems),
         (Kind::RoleAssignment, _) => stored.set_role_assignment(registry, name, None, problems),
+        (Kind::PrivateEndpointConnection, _) => {
+            stored.set_private_endpoint_connection(registry, name, None, problems);
+        }
         (Kind::Key, _) => {}
     }
 }
@@ -194,6 +200,7 @@ fn unread(stored: &mut StoredPolicy, before: &StoredPolicy, key: &ObjectKey, pro
         Kind::Token => stored.set_token(&key.registry, &key.name, None, problems),
         Kind::Identity => stored.disable_identity(&key.name, before),
         Kind::RoleAssignment => stored.set_role_assignment(&key.registry, &key.name, None, problems),
+        Kind::PrivateEndpointConnection => stored.lose_private_endpoint_connection(&key.registry, &key.name, before),
         Kind::Key => {}
     }
 }

@@ -31,11 +31,12 @@ impl UnknownEndpoints {
                 continue;
             }
             self.metrics.private_endpoint_unknown(&registry);
-            let add = PrivateEndpointConnection::approval(&mark);
+            let (name, add) = (PrivateEndpointConnection::name_for(&mark), PrivateEndpointConnection::approval(&mark));
             tracing::warn!(
                 %registry,
                 endpoint = %mark,
-                "a private endpoint that is not known was refused; to approve it, add `- {add}` to \
+                "a private endpoint that is not known was refused; to approve it, run \
+                 `seawall private-endpoint-connection approve -r {registry} -n {name}`, or add `- {add}` to \
                  registries.{registry}.privateEndpointConnections"
             );
         }

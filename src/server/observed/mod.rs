@@ -1,10 +1,11 @@
 //! Keeps when and from where passwords were used last: from the queue that requests fill to the store. And tells of private
-//! endpoints that nobody knows.
+//! endpoints that nobody knows, and makes them Pending.
 //!
 //! Of each credential only the latest use counts, so a busy password costs one row every two seconds. While the store is
 //! away the latest uses wait here, for a bounded number of credentials; what finds no room is dropped and counted.
 
 mod endpoints;
+mod pending;
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -15,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use self::endpoints::UnknownEndpoints;
+pub(super) use self::pending::PendingEndpoints;
 use crate::observed::{Observations, PasswordUse};
 use crate::policy::credential::CredentialId;
 use crate::store::{LastUse, Store};
@@ -26,6 +28,8 @@ pub(super) const QUEUE: usize = 65_536;
 const MOST: usize = 100_000;
 const TAKE_EVERY: Duration = Duration::from_millis(200);
 const WRITE_EVERY: Duration = Duration::from_secs(2);
+/// How often unknown endpoints are written, if there are any.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// The latest uses that the store does not know yet.
 pub(super) struct LastUses {
@@ -33,6 +37,7 @@ pub(super) struct LastUses {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     endpoints: UnknownEndpoints,
+    pending: PendingEndpoints,
     waiting: HashMap<CredentialId, LastUse>,
     most: usize,
     /// Whether the last attempt to write failed, so that an outage is told once.
@@ -43,20 +48,26 @@ pub(super) struct LastUses {
 type Left = Vec<LastUse>;
 
 impl LastUses {
-    pub(super) fn new(observations: Observations, store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        observations: Observations,
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        pending: PendingEndpoints,
+    ) -> Self {
         let endpoints = UnknownEndpoints::new(Arc::clone(&metrics));
-        Self { observations, store, metrics, endpoints, waiting: HashMap::new(), most: MOST, failing: false }
+        Self { observations, store, metrics, endpoints, pending, waiting: HashMap::new(), most: MOST, failing: false }
     }
 
     /// Goes on until `stop` is over, which is when no request is left; then writes what there is, once.
     pub(super) async fn run(mut self, stop: impl Future<Output = ()> + Send) {
-        let (mut take, mut write) = (every(TAKE_EVERY), every(WRITE_EVERY));
+        let (mut take, mut write, mut ask) = (every(TAKE_EVERY), every(WRITE_EVERY), every(ASK_EVERY));
         let mut stop = pin!(stop);
         let mut writing: Option<JoinHandle<Left>> = None;
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 _ = take.tick() => self.take(),
+                _ = ask.tick() => self.pending.write(),
                 // Not waited for: the queue would be full when a store takes seconds to fail.
                 _ = write.tick(), if writing.is_none() => writing = self.write(),
                 left = end_of(&mut writing) => {
@@ -79,7 +90,9 @@ impl LastUses {
 
     /// Empties the queues.
     fn take(&mut self) {
-        self.endpoints.note(self.observations.take_endpoints());
+        let sightings: Vec<_> = self.observations.take_endpoints().collect();
+        self.pending.note(&sightings);
+        self.endpoints.note(sightings.into_iter());
         let mut dropped = self.observations.dropped();
         let Self { observations, waiting, most, .. } = self;
         for PasswordUse { credential, at, address } in observations.take(QUEUE) {

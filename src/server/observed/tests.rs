@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 
 use super::*;
-use crate::clock::Timestamp;
+use crate::clock::{ManualClock, Timestamp};
 use crate::observed::Observed;
 use crate::secret::HashKey;
 use crate::store::{self, Changes, Kind, ObjectKey, Position, Record, Revision, Settings, StoreError, StoreUrl, Write};
@@ -70,12 +70,19 @@ fn address(last: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, last])
 }
 
+/// Where there is no policy that could say which endpoints are known.
+fn uses_of<S: Store + 'static>(observations: Observations, store: &Arc<S>, metrics: &Arc<Metrics>) -> LastUses {
+    let store = Arc::clone(store) as Arc<dyn Store>;
+    let pending = PendingEndpoints::new(Arc::clone(&store), Arc::default(), Arc::new(ManualClock::at(0)));
+    LastUses::new(observations, store, Arc::clone(metrics), pending)
+}
+
 /// A queue for ten notes, and two credentials may wait.
 fn small() -> (Arc<Uses>, Observed, LastUses, Arc<Metrics>) {
     let store = Arc::new(Uses::default());
     let (observed, observations) = Observed::channel(10);
     let metrics = Arc::new(Metrics::new().unwrap());
-    let uses = LastUses { most: 2, ..LastUses::new(observations, Arc::clone(&store) as _, Arc::clone(&metrics)) };
+    let uses = LastUses { most: 2, ..uses_of(observations, &store, &metrics) };
     (store, observed, uses, metrics)
 }
 
@@ -149,7 +156,7 @@ async fn what_is_known_at_the_end_is_written() {
     let store = store::open(&Settings::at(StoreUrl::Sqlite(folder.path().join("seawall.db")))).await.unwrap();
     let (observed, observations) = Observed::channel(QUEUE);
     let metrics = Arc::new(Metrics::new().unwrap());
-    let uses = LastUses::new(observations, Arc::clone(&store) as _, Arc::clone(&metrics));
+    let uses = uses_of(observations, &store, &metrics);
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(uses.run(async {
         let _ = stopped.await;

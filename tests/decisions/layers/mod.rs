@@ -1,5 +1,6 @@
 //! What files declare and what the API has set, in one policy: who wins, who is told, and that a change costs only itself.
 
+mod endpoints;
 pub(crate) mod records;
 
 use std::sync::Arc;

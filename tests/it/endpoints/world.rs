@@ -55,8 +55,12 @@ pub(super) struct World {
 impl World {
     /// With these lines of the registry, each `key: value`.
     pub(super) fn start(rules: &[&str]) -> Self {
+        Self::at(Place::new(), rules)
+    }
+
+    /// The same at a place that says where its store is.
+    pub(super) fn at(place: Place, rules: &[&str]) -> Self {
         let upstream = Registry::start(Distribution::V2);
-        let place = Place::new();
         let authority = Authority::new();
         let files = authority.issue(place.path(), "server", &[HOST]);
         let balanced = |kind: &str| {
@@ -102,8 +106,18 @@ impl World {
     }
 
     /// The status of the answer, and what the audit log calls the network.
-    pub(super) fn seen(&self, answer: &Response) -> (u16, String) {
+    pub(super) fn named(&self, answer: &Response) -> (u16, String) {
         (answer.status, self.record(answer)["network"].as_str().unwrap_or("nothing").to_owned())
+    }
+
+    /// The same, with an endpoint that is Pending because it was seen as unknown as it was before, which is a matter of a second.
+    pub(super) fn seen(&self, answer: &Response) -> (u16, String) {
+        let rule = self.record(answer)["rule"].as_str().unwrap_or_default().to_owned();
+        let mark = rule.strip_suffix(") at store").and_then(|rule| rule.split_once("(Pending, "));
+        match mark {
+            Some((_, mark)) => (answer.status, format!("unknown private endpoint ({mark})")),
+            None => self.named(answer),
+        }
     }
 
     pub(super) fn record(&self, answer: &Response) -> Value {

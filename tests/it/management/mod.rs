@@ -6,5 +6,5 @@ mod replicas;
 mod rotation;
 mod sdk;
 #[path = "../../support/replicas.rs"]
-mod support;
+pub(crate) mod support;
 mod walkthrough;

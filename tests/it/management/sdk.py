@@ -76,6 +76,31 @@ after = client.registries.regenerate_credential(GROUP, REGISTRY, RegenerateCrede
 assert after.passwords[0].value == before.passwords[0].value
 assert after.passwords[1].value != before.passwords[1].value
 
+# Private endpoint connections. `match` is seawall's; everything else is as the SDK has it.
+connections = client.private_endpoint_connections
+made = connections.begin_create_or_update(
+    GROUP, REGISTRY, "vpce-0sdk", {"properties": {"match": {"vpcEndpointId": "vpce-0sdk"}}}
+).result()
+assert made.private_link_service_connection_state.status == "Pending", made
+found = connections.get(GROUP, REGISTRY, "vpce-0sdk")
+assert found.private_link_service_connection_state.actions_required == "None", found
+found.private_link_service_connection_state.status = "Approved"
+found.private_link_service_connection_state.description = "by the SDK"
+approved = connections.begin_create_or_update(GROUP, REGISTRY, "vpce-0sdk", found).result()
+assert approved.private_link_service_connection_state.status == "Approved", approved
+assert approved.provisioning_state == "Succeeded", approved
+listed = [(one.name, one.private_link_service_connection_state.description) for one in connections.list(GROUP, REGISTRY)]
+assert listed == [("vpce-0sdk", "by the SDK")], listed
+shown = client.registries.get(GROUP, REGISTRY).private_endpoint_connections
+assert [one.id for one in shown] == [approved.id], shown
+connections.begin_delete(GROUP, REGISTRY, "vpce-0sdk").result()
+assert not list(connections.list(GROUP, REGISTRY))
+try:
+    connections.get(GROUP, REGISTRY, "vpce-0sdk")
+    raise AssertionError("a deleted connection was found")
+except ResourceNotFoundError as error:
+    assert error.error.code == "ResourceNotFound", error
+
 # Scope maps.
 read = "repositories/samples/*/content/read"
 scope_map = client.scope_maps.begin_create(
