@@ -12,6 +12,7 @@ pub mod address;
 pub mod claims;
 mod compile;
 pub mod credential;
+mod data_endpoint;
 mod decide;
 mod described;
 pub mod document;
@@ -43,6 +44,7 @@ pub mod tier;
 pub mod upstream_credential;
 
 pub use compile::{Compiler, References, compile};
+pub use data_endpoint::DataEndpoint;
 pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, accepted, authorize, grant};
 pub use identities::Identities;
 pub use layers::{DeclaredPolicy, StoredPolicy, check_identity, check_role_assignment};

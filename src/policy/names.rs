@@ -44,6 +44,7 @@ pub(super) const IDENTITY: Form = Form { what: "an identity", ..DECLARED_TOKEN }
 pub(super) const PROVIDER: Form = Form { what: "an identity provider", ..PASSWORD };
 pub(super) const ENDPOINT_CONNECTION: Form = Form { what: "a private endpoint connection", most: 80, ..PASSWORD };
 pub(super) const VIRTUAL_NETWORK_RULE: Form = Form { what: "a virtual network rule", most: 80, ..PASSWORD };
+pub(super) const REGION: Form = Form { what: "a region", ..PASSWORD };
 const PASSWORD: Form = Form {
     what: "a password",
     least: 1,

@@ -72,12 +72,19 @@ impl Gate {
             target: header.raw_path(),
             now: passage.began_at,
             ticks: passage.began,
+            region: self.shared.region.as_deref(),
         };
         match examine(&self.shared.authenticator, &policy, &request, &mut passage.trail).await? {
             Next::Forward(forward) => {
                 passage.forward = Some(forward);
                 Ok(None)
             }
+            // No cache may give it to somebody else.
+            Next::Redirect(location) => Ok(Some(
+                Answer::empty(http::StatusCode::TEMPORARY_REDIRECT)
+                    .with(http::header::LOCATION, &location)
+                    .with(http::header::CACHE_CONTROL, "no-store"),
+            )),
             Next::SigningKeys => {
                 Ok(Some(Answer::json(http::StatusCode::OK, self.shared.authenticator.jwks(passage.began_at))))
             }

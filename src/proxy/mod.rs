@@ -9,11 +9,14 @@
 //! | 10 rewrite | `rewrite`, `upload` |
 //! | 11 audit | `trail`, `record` |
 //!
+//! At a data endpoint steps 5 to 8 are `data_endpoint`'s.
+//!
 //! `gate` holds the pingora hooks, `reject` what a client sees of every refusal, `token_endpoint` and `exchange` the
 //! logins, which come as what `form` reads, `sign_in` where people sign in.
 
 mod answer;
 mod client_body;
+mod data_endpoint;
 mod exchange;
 mod form;
 mod forward;

@@ -34,6 +34,8 @@ pub struct Shared {
     pub stall_timeout: Duration,
     /// How long ago the store may have confirmed the policy. `None` is forever.
     pub maximum_policy_age: Option<Duration>,
+    /// Where this process is, to choose among a registry's data endpoints.
+    pub region: Option<String>,
 }
 
 impl Shared {

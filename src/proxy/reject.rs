@@ -23,6 +23,9 @@ pub(crate) enum Refusal {
     Denied { denial: Denial, asked: Vec<Scope>, by_access_token: bool, realm: String, service: String },
     #[error("the source address is refused: {reason}")]
     Network { source_address: IpAddr, reason: String },
+    /// At a data endpoint there is no challenge: nobody logs in there.
+    #[error("{0}")]
+    Link(LinkRefusal),
     #[error("{0}")]
     Malformed(#[from] RouteError),
     #[error("{reason}")]
@@ -53,6 +56,31 @@ pub(crate) enum Refusal {
     CutOff,
     #[error("internal error: {0}")]
     Internal(&'static str),
+}
+
+/// Why a link to a data endpoint is not followed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum LinkRefusal {
+    #[error("the request to the data endpoint has no link: the login server gives it out")]
+    Missing,
+    #[error("the link was not made for this registry, data endpoint, repository and blob")]
+    Invalid,
+    #[error("the link has expired")]
+    Expired,
+    /// Whoever it was made for may not fetch the blob any more.
+    #[error("{0}")]
+    Denied(Denial),
+}
+
+impl LinkRefusal {
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Missing => "link_missing",
+            Self::Invalid => "link_invalid",
+            Self::Expired => "link_expired",
+            Self::Denied(denial) => denial.code(),
+        }
+    }
 }
 
 /// The code of [`Refusal::ClientLeft`].
@@ -88,6 +116,7 @@ impl Refusal {
         match self {
             Self::Denied { denial, .. } => denial.code(),
             Self::Network { .. } => "network_refused",
+            Self::Link(refusal) => refusal.code(),
             Self::Malformed(_) | Self::BadRequest { .. } => "malformed",
             Self::UnknownHost => "unknown_host",
             Self::NoSource => "no_source",
@@ -117,6 +146,7 @@ impl Refusal {
             self,
             Self::Denied { .. }
                 | Self::Network { .. }
+                | Self::Link(_)
                 | Self::Malformed(_)
                 | Self::BadRequest { .. }
                 | Self::UnknownHost
@@ -131,7 +161,7 @@ impl Refusal {
     pub(crate) const fn has_id(&self) -> bool {
         match self {
             Self::Denied { denial, .. } => !matches!(denial, Denial::CredentialRequired),
-            Self::Network { .. } => true,
+            Self::Network { .. } | Self::Link(_) => true,
             _ => false,
         }
     }
@@ -157,6 +187,7 @@ impl Refusal {
                 unauthorized(&Challenge { realm, service, scopes: asked, error }, denial_id)
             }
             Self::Network { source_address, .. } => error(403, &ErrorBody::denied_address(*source_address)),
+            Self::Link(_) => error(403, &ErrorBody::new(ErrorCode::Denied)),
             Self::Malformed(route) => {
                 let answer = error(route.status(), &ErrorBody::from(route));
                 match route.allow() {
@@ -269,6 +300,18 @@ mod tests {
         let too_large = Refusal::BadRequest { code: ErrorCode::ManifestInvalid, status: 413, reason: "secret" };
         let table = [
             (network, "network_refused", true, format!("403\n{}", body("DENIED", address))),
+            (
+                Refusal::Link(LinkRefusal::Expired),
+                "link_expired",
+                true,
+                format!("403\n{}", body("DENIED", "requested access to the resource is denied")),
+            ),
+            (
+                Refusal::Link(LinkRefusal::Denied(Denial::NoRole)),
+                "no_role",
+                true,
+                format!("403\n{}", body("DENIED", "requested access to the resource is denied")),
+            ),
             (routed("POST", "/v2/a/manifests/v1"), "malformed", true, format!("405\n{}", allow(&unsupported))),
             (routed("GET", "/v2/a//b/tags/list"), "malformed", true, format!("400\n{unsupported}")),
             (routed("GET", "/v1/search"), "malformed", true, format!("404\n{unsupported}")),

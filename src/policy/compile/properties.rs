@@ -12,10 +12,6 @@ use crate::policy::stored::StoredIpRule;
 use super::patterns;
 
 pub(super) fn declared(document: &RegistryDocument, problems: &mut Problems) -> DeclaredProperties {
-    if let Some(enabled) = document.data_endpoint_enabled.as_ref().filter(|enabled| enabled.value) {
-        let what = "`dataEndpointEnabled` is not available in this version";
-        problems.push(Problem::new(&enabled.origin, what).hint("remove it, or set it to false"));
-    }
     let rules = document.network_rule_set.ip_rules.as_ref();
     DeclaredProperties {
         admin_user_enabled: document.admin_user_enabled.clone(),

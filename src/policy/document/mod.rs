@@ -85,9 +85,13 @@ pub struct RegistryDocument {
     /// Whether declared trusted services may pass the network rules. `AzureServices` unless set.
     #[serde(default)]
     pub network_rule_bypass_options: Option<At<NetworkRuleBypassOptions>>,
-    /// Not built yet: must be `false` where it is set.
+    /// Sends clients to one of `dataEndpoints` for their downloads of blobs. Off unless set.
     #[serde(default)]
     pub data_endpoint_enabled: Option<At<bool>>,
+    /// Hosts from which clients fetch blobs while `dataEndpointEnabled`, one for each region. They are names of this same
+    /// seawall, or of replicas of it.
+    #[serde(default)]
+    pub data_endpoints: Vec<At<DataEndpointDocument>>,
     /// The private endpoints that are known, at most 200. Only those with the status `Approved` are admitted, whatever the
     /// public rules say.
     #[serde(default)]
@@ -109,6 +113,16 @@ pub struct RegistryDocument {
     /// How many requests a minute are answered. Counted by each process for itself.
     #[serde(default)]
     pub rate_limits: RateLimitsDocument,
+}
+
+/// One host of a registry for downloads.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DataEndpointDocument {
+    /// Such as `westeurope`. `region` of the process chooses among them.
+    pub region: At<String>,
+    /// Host name, with the port that clients use unless it is 443. No other registry or data endpoint has the same.
+    pub host: At<String>,
 }
 
 /// The registry behind this one.
