@@ -17,6 +17,8 @@ mod layers;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod lint;
 #[cfg(test)]
 mod manage;

@@ -14,6 +14,8 @@ mod clients;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod data;
+#[cfg(test)]
 mod distribution_verifies;
 #[cfg(test)]
 mod endpoints;

@@ -1,0 +1,5 @@
+//! Data endpoints, and upstreams that redirect to their storage.
+
+mod attacks;
+mod clients;
+mod world;
