@@ -34,6 +34,7 @@ pub mod principal;
 pub mod problem;
 mod properties;
 pub mod quantity;
+pub mod redirects;
 mod registry;
 pub mod role;
 mod scope_action;

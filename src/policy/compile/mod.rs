@@ -10,6 +10,7 @@ mod networks;
 mod passwords;
 mod properties;
 mod providers;
+mod redirects;
 mod scope_maps;
 mod upstream;
 mod upstream_credential;

@@ -15,12 +15,15 @@ use super::limits::RateLimitsDocument;
 use super::origin::At;
 
 mod network;
+mod redirects;
 
 pub use network::{
     ConnectionStatus, EndpointMatchDocument, IpRuleDocument, NetworkAction, NetworkRuleBypassOptions,
     NetworkRuleSetDocument, PrivateEndpointConnectionDocument, PublicNetworkAccess, VirtualNetworkAction,
     VirtualNetworkMatchDocument, VirtualNetworkRuleDocument,
 };
+
+pub use redirects::RedirectsDocument;
 
 /// All that one policy is made of, wherever it was written.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -142,6 +145,9 @@ pub struct UpstreamDocument {
     pub credential: Option<At<UpstreamCredentialDocument>>,
     #[serde(default)]
     pub timeouts: TimeoutsDocument,
+    /// What is done when it redirects to its storage. They are refused, unless set.
+    #[serde(default)]
+    pub redirects: Option<At<RedirectsDocument>>,
 }
 
 /// How seawall identifies itself to the upstream. The client's own credential never goes there.
