@@ -11,7 +11,6 @@ use super::error::ApiError;
 /// What every registry shows (requirements B.15).
 pub(super) fn properties() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
-        ("dataEndpointHostNames", json!([])),
         ("encryption", json!({ "status": "disabled" })),
         ("endpointProtocol", json!("IPv4")),
         ("networkRuleBypassAllowedForTasks", json!(false)),

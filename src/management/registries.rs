@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::fixed;
 use super::limits::{self, Countable};
 use super::models::{
-    CheckName, Ids, IpRule, List, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties,
+    CheckName, DataEndpointProperties, Ids, IpRule, List, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties,
     RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, Word,
 };
 use super::repositories;
@@ -22,7 +22,7 @@ use crate::policy::names;
 use crate::policy::network::{check_rule, check_rule_name};
 use crate::policy::stored::{StoredIpRule, StoredRegistry};
 use crate::policy::tier::Tier;
-use crate::policy::{Registry, Setting};
+use crate::policy::{DataEndpoint, Registry, Setting};
 use crate::store::{Kind, Revision};
 
 const TYPE: &str = "Microsoft.ContainerRegistry/registries";
@@ -139,8 +139,8 @@ fn known_tier(name: &str) -> Result<Tier, ApiError> {
 
 /// Rules are checked by the same functions as those in files.
 fn check_rules(call: &Call, registry: &Registry, sent: &RegistryUpdateProperties) -> Result<(), ApiError> {
-    if sent.data_endpoint_enabled == Some(true) {
-        let message = "data endpoints are not available in this version";
+    if sent.data_endpoint_enabled == Some(true) && registry.declared_data_endpoints().is_empty() {
+        let message = format!("the file declares no `dataEndpoints` of this registry, at {}", registry.origin);
         return Err(ApiError::invalid("properties.dataEndpointEnabled", message));
     }
     let Some(rules) = sent.network_rule_set.as_ref().and_then(|set| set.ip_rules.as_ref()) else { return Ok(()) };
@@ -268,6 +268,8 @@ fn summary(settings: &Settings, registry: &Registry, stored: &StoredRegistry) ->
 
 fn resource(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -> RegistryResource {
     let set = registry.properties();
+    let has_data_endpoints = in_force(&set.data_endpoint_enabled, stored.data_endpoint_enabled.as_ref());
+    let data_endpoints = if has_data_endpoints { registry.declared_data_endpoints() } else { &[] };
     let rule = |rule: StoredIpRule| IpRule { action: Word(rule.action), value: rule.value, name: rule.name };
     let properties = RegistryProperties {
         login_server: registry.login_server.to_string(),
@@ -284,12 +286,18 @@ fn resource(settings: &Settings, registry: &Registry, stored: &StoredRegistry) -
             default_action: Word(in_force(&set.default_action, stored.default_action.as_ref())),
             ip_rules: rules_in_force(registry, stored).into_iter().map(rule).collect(),
         },
-        data_endpoint_enabled: in_force(&set.data_endpoint_enabled, stored.data_endpoint_enabled.as_ref()),
+        data_endpoint_enabled: has_data_endpoints,
+        data_endpoint_host_names: data_endpoints.iter().map(|one| one.host.to_string()).collect(),
+        data_endpoints: data_endpoints.iter().map(shown).collect(),
         fixed: fixed::properties(),
         declared_in: registry.origin.to_string(),
         declared_properties: declared_properties(registry),
     };
     RegistryResource { summary: summary(settings, registry, stored), properties }
+}
+
+fn shown(endpoint: &DataEndpoint) -> DataEndpointProperties {
+    DataEndpointProperties { region: endpoint.region.to_string(), endpoint: endpoint.host.to_string() }
 }
 
 fn declared_properties(registry: &Registry) -> BTreeMap<&'static str, String> {

@@ -5,7 +5,7 @@
 //! | 1 listener | `listener/` |
 //! | 2 source | `source/`, called from `journey` |
 //! | 3–8 registry, admission, route, credential, principal, authorization | `journey` |
-//! | 9 forward | `forward`, `peer`, `upload`, `minter` |
+//! | 9 forward | `forward`, `peer`, `redirect`, `upload`, `minter` |
 //! | 10 rewrite | `rewrite`, `upload` |
 //! | 11 audit | `trail`, `record` |
 //!
@@ -27,6 +27,7 @@ mod minter;
 mod passage;
 mod peer;
 mod record;
+mod redirect;
 mod reject;
 mod rewrite;
 mod sign_in;

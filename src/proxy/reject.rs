@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::answer::Answer;
 use crate::oci::{Challenge, ChallengeError, ErrorBody, ErrorCode, RouteError, Scope};
 use crate::policy::Denial;
+use crate::policy::redirects::RedirectRefusal;
 use crate::policy::limits::{Exhausted, Locked};
 
 /// Why a request goes no further.
@@ -50,6 +51,8 @@ pub(crate) enum Refusal {
     Outdated,
     #[error("{0}")]
     Upstream(UpstreamFailure),
+    #[error("{0}")]
+    Redirect(RedirectRefusal),
     #[error("the client left before its request or its answer was complete")]
     ClientLeft,
     #[error("seawall ended, or a defect ended the request, before its answer was complete")]
@@ -102,10 +105,12 @@ pub(crate) enum UpstreamFailure {
     #[error("the upstream knows seawall and forbids this to it")]
     RefusedUs,
     #[error(
-        "the upstream redirects to its storage, and redirects are not passed on: set `storage: {{ redirect: {{ disable: \
-         true }} }}` in Distribution, or its like"
+        "the upstream redirects to its storage, and redirects are refused: set `storage: {{ redirect: {{ disable: true }} \
+         }}` in Distribution, or its like, or set `upstream.redirects`"
     )]
     Redirected,
+    #[error("the storage that the upstream redirects to does not serve the blob: the URL may have expired")]
+    Storage,
     #[error("the upstream answered with something that may not be passed on")]
     Unusable,
 }
@@ -132,7 +137,8 @@ impl Refusal {
             Self::Upstream(UpstreamFailure::Unauthorized) => "upstream_unauthorized",
             Self::Upstream(UpstreamFailure::NoToken) => "upstream_no_token",
             Self::Upstream(UpstreamFailure::RefusedUs) => "upstream_refused_us",
-            Self::Upstream(UpstreamFailure::Redirected) => "upstream_redirected",
+            Self::Upstream(UpstreamFailure::Redirected) | Self::Redirect(_) => "upstream_redirected",
+            Self::Upstream(UpstreamFailure::Storage) => "upstream_storage",
             Self::Upstream(UpstreamFailure::Unusable) => "upstream_unusable",
             Self::ClientLeft => CLIENT_LEFT,
             Self::CutOff => "cut_off",
@@ -204,6 +210,7 @@ impl Refusal {
             Self::RateLimited(exhausted) => too_many(exhausted.retry_after),
             Self::LoginLocked(locked) => too_many(locked.retry_after),
             Self::Upstream(failure) => upstream(*failure),
+            Self::Redirect(_) => upstream(UpstreamFailure::Redirected),
             Self::ClientLeft => error(400, &ErrorBody::new(ErrorCode::Unsupported)),
             Self::CutOff | Self::Internal(_) => error(500, &ErrorBody::new(ErrorCode::Unknown)),
         }
@@ -248,6 +255,7 @@ fn upstream(failure: UpstreamFailure) -> Answer {
         | UpstreamFailure::Unauthorized
         | UpstreamFailure::RefusedUs
         | UpstreamFailure::Redirected
+        | UpstreamFailure::Storage
         | UpstreamFailure::Unusable => (502, ErrorCode::Unknown),
     };
     error(status, &ErrorBody::new(code))
@@ -348,6 +356,13 @@ mod tests {
             ),
             (Refusal::Upstream(UpstreamFailure::NoToken), "upstream_no_token", false, format!("502\n{unavailable}")),
             (Refusal::Upstream(UpstreamFailure::Redirected), "upstream_redirected", false, format!("502\n{unknown}")),
+            (
+                Refusal::Redirect(RedirectRefusal::Unlisted("secret".to_owned())),
+                "upstream_redirected",
+                false,
+                format!("502\n{unknown}"),
+            ),
+            (Refusal::Upstream(UpstreamFailure::Storage), "upstream_storage", false, format!("502\n{unknown}")),
             (Refusal::Upstream(UpstreamFailure::Unusable), "upstream_unusable", false, format!("502\n{unknown}")),
             (Refusal::ClientLeft, "client_left", false, format!("400\n{unsupported}")),
             (Refusal::CutOff, "cut_off", false, format!("500\n{unknown}")),

@@ -22,7 +22,7 @@ pub(super) use identity::{
 pub(super) use ids::Ids;
 pub(super) use key::{Key, KeyList};
 pub(super) use registry::{
-    CheckName, IpRule, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties, RegistryResource,
+    CheckName, DataEndpointProperties, IpRule, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties, RegistryResource,
     RegistryUpdate, RegistryUpdateProperties, Sku, SummaryResource, Usage, UsageList,
 };
 pub(super) use role::{

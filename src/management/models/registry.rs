@@ -53,6 +53,10 @@ pub(in crate::management) struct RegistryProperties {
     pub(in crate::management) network_rule_bypass_options: BypassWord,
     pub(in crate::management) network_rule_set: NetworkRuleSet,
     pub(in crate::management) data_endpoint_enabled: bool,
+    /// Where blobs are fetched; empty while `dataEndpointEnabled` is false.
+    pub(in crate::management) data_endpoint_host_names: Vec<String>,
+    /// Not ARM's: the same with their regions.
+    pub(in crate::management) data_endpoints: Vec<DataEndpointProperties>,
     /// Properties of ACR that have one value here.
     #[serde(flatten)]
     pub(in crate::management) fixed: BTreeMap<&'static str, Value>,
@@ -61,6 +65,13 @@ pub(in crate::management) struct RegistryProperties {
     /// Not ARM's: the properties that the file sets, with their places; they can be changed there only.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::management) declared_properties: BTreeMap<&'static str, String>,
+}
+
+/// A host for downloads of blobs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::management) struct DataEndpointProperties {
+    pub(in crate::management) region: String,
+    pub(in crate::management) endpoint: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,7 +1,5 @@
 //! Real clients and raw requests on the good path: one host for everything, another one for downloads.
 
-use std::process::Command;
-
 use super::world::{World, account};
 use crate::harness::client::Client;
 use crate::harness::containers::{Podman, Skopeo};
@@ -112,7 +110,7 @@ fn the_region_of_the_process_chooses_the_data_endpoint() {
     }
 }
 
-/// Two names with a certificate each, at one TLS listener; curl follows as clients do, and compares certificates.
+/// Two names with a certificate each, at one TLS listener.
 #[test]
 fn both_hosts_have_their_certificates() {
     let upstream = Registry::start(Distribution::V2);
@@ -140,14 +138,8 @@ fn both_hosts_have_their_certificates() {
     let location = login.answer("GET").unwrap().expect(307).expect_header("Location").to_owned();
     assert!(location.starts_with(&format!("https://data.test:{port}{path}?link=")), "{location}");
 
-    let ca = seawall.place().path().join("ca.pem");
-    std::fs::write(&ca, authority.pem()).unwrap();
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--show-error", "--fail", "--location", "--noproxy", "*", "--cacert"]).arg(&ca);
-    for name in ["login.test", "data.test"] {
-        curl.args(["--resolve", &format!("{name}:{port}:127.0.0.1")]);
-    }
-    curl.args(["--user", &format!("myregistry:{}", super::world::PASSWORD), &format!("https://{host}{path}")]);
-    let output = curl.output().unwrap();
-    assert_eq!(output.stdout, b"a layer", "{}", String::from_utf8_lossy(&output.stderr));
+    let mut data: Connection<_> = connect(seawall.address(), &authority, "data.test");
+    let target = crate::harness::caller::path_of(&location);
+    data.send(&message("GET", target, &[("Host", &format!("data.test:{port}"))], b""));
+    assert_eq!(data.answer("GET").unwrap().expect(200).body, b"a layer");
 }

@@ -2,4 +2,5 @@
 
 mod attacks;
 mod clients;
+mod redirects;
 mod world;
