@@ -12,8 +12,9 @@ use super::error::ApiError;
 use super::fixed;
 use super::limits::{self, Countable};
 use super::models::{
-    CheckName, DataEndpointProperties, Ids, IpRule, List, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties,
-    RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, Word,
+    CheckName, DataEndpointProperties, Ids, IpRule, List, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate,
+    RegistryProperties, RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource,
+    Word,
 };
 use super::repositories;
 use super::write::{Change, modify, read};

@@ -57,7 +57,9 @@ pub enum RedirectRefusal {
     Malformed,
     #[error("the upstream redirects something other than a download of a blob")]
     NotADownload,
-    #[error("the upstream redirects with status {0}, which says that it is for good: only 302, 303, 307 and 308 are followed")]
+    #[error(
+        "the upstream redirects with status {0}, which says that it is for good: only 302, 303, 307 and 308 are followed"
+    )]
     Status(u16),
     #[error("the storage redirects again and again")]
     TooMany,

@@ -11,8 +11,8 @@ use thiserror::Error;
 use super::answer::Answer;
 use crate::oci::{Challenge, ChallengeError, ErrorBody, ErrorCode, RouteError, Scope};
 use crate::policy::Denial;
-use crate::policy::redirects::RedirectRefusal;
 use crate::policy::limits::{Exhausted, Locked};
+use crate::policy::redirects::RedirectRefusal;
 
 /// Why a request goes no further.
 #[derive(Debug, Error)]

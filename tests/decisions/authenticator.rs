@@ -171,7 +171,11 @@ async fn an_access_token_ends_on_time_and_a_grace_ends_too() {
     {
         let expected = if good { Ok("generated") } else { Err(Failure::Denied(Denial::AccessTokenExpired)) };
         let found = at(seconds, grace);
-        assert_eq!(found.as_ref().map(|found| found.caller.principal.name()).map_err(Clone::clone), expected, "{seconds}");
+        assert_eq!(
+            found.as_ref().map(|found| found.caller.principal.name()).map_err(Clone::clone),
+            expected,
+            "{seconds}"
+        );
     }
 }
 

@@ -213,10 +213,7 @@ async fn whoever_follows_a_link_is_decided_about_anew() {
     expect(&house, &ci_only, false, &|denial| *denial == Denial::PrincipalGone);
     house.edit("adminUserEnabled: true", "adminUserEnabled: false");
     expect(&house, &[&admin], false, &|denial| *denial == Denial::NotAccepted(NotAccepted::AdminDisabled));
-    house.edit(
-        "anonymousPullEnabled: true\n    anonymousPullRepositories: [team/app]",
-        "anonymousPullEnabled: false",
-    );
+    house.edit("anonymousPullEnabled: true\n    anonymousPullRepositories: [team/app]", "anonymousPullEnabled: false");
     expect(&house, &[&nobody], false, &|denial| *denial == Denial::AnonymousNotAllowed);
     house.edit("roleAssignments: [ { identity: build-task, role: AcrPull } ]", "roleAssignments: []");
     expect(&house, &[&task, &task_by_access], false, &|denial| *denial == Denial::NoRole);

@@ -22,8 +22,9 @@ pub(super) use identity::{
 pub(super) use ids::Ids;
 pub(super) use key::{Key, KeyList};
 pub(super) use registry::{
-    CheckName, DataEndpointProperties, IpRule, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties, RegistryResource,
-    RegistryUpdate, RegistryUpdateProperties, Sku, SummaryResource, Usage, UsageList,
+    CheckName, DataEndpointProperties, IpRule, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate,
+    RegistryProperties, RegistryResource, RegistryUpdate, RegistryUpdateProperties, Sku, SummaryResource, Usage,
+    UsageList,
 };
 pub(super) use role::{
     RoleAssignmentProperties, RoleAssignmentResource, RoleAssignmentUpdate, RoleAssignmentUpdateProperties,

@@ -1,6 +1,7 @@
 //! Real clients and raw requests on the good path: one host for everything, another one for downloads.
 
 use super::world::{World, account};
+use crate::harness::artifacts::{Helm, Oras};
 use crate::harness::client::Client;
 use crate::harness::containers::{Podman, Skopeo};
 use crate::harness::daemons::{Containerd, Docker};
@@ -57,6 +58,30 @@ fn containerd_pulls_from_the_data_endpoint() {
 #[test]
 fn docker_pulls_from_the_data_endpoint() {
     pulls_from_the_data_endpoint::<Docker>();
+}
+
+#[test]
+fn oras_and_helm_pull_from_the_data_endpoint() {
+    let world = World::start();
+    let (server, account) = (world.login_server(), account("pusher"));
+    let (oras, helm) = (Oras::new(), Helm::new());
+    oras.log_in(&server, &account).expect_success();
+    oras.push(&format!("{server}/mine/artifact:v1")).expect_success();
+    oras.pull(&format!("{server}/mine/artifact:v1")).expect_success();
+    helm.log_in(&server, &account).expect_success();
+    helm.push(&server, "mine").expect_success();
+    helm.pull(&server, "mine").expect_success();
+    assert!(helm.has_pulled_the_same());
+    let records = world.seawall.audit();
+    let visits = |repository: &str| {
+        let at_data = |record: &&serde_json::Value| record["dataEndpoint"] == world.data_host();
+        records
+            .iter()
+            .filter(at_data)
+            .filter(|record| record["repository"] == repository && record["status"] == 200)
+            .count()
+    };
+    assert!(visits("mine/artifact") > 0 && visits("mine/hello-world") > 0, "{records:?}");
 }
 
 /// What is redirected, and what is not.
@@ -116,8 +141,10 @@ fn both_hosts_have_their_certificates() {
     let upstream = Registry::start(Distribution::V2);
     let place = Place::new();
     let authority = Authority::new();
-    let files =
-        [authority.issue(place.path(), "login", &["login.test"]), authority.issue(place.path(), "data", &["data.test"])];
+    let files = [
+        authority.issue(place.path(), "login", &["login.test"]),
+        authority.issue(place.path(), "data", &["data.test"]),
+    ];
     let (port, password) = (place.public().port(), place.secret("worker", super::world::PASSWORD));
     let registries = format!(
         "registries:\n  myregistry:\n    loginServer: \"login.test:{port}\"\n    upstream: {{ url: \"{}\" }}\n    \

@@ -221,7 +221,10 @@ fn a_storage_learns_nothing_of_the_client() {
         ("X-Forwarded-For", "10.0.0.1"),
     ];
     let got = fetch(&seawall, "127.0.0.1", "GET", &digest(b"anything"), &more).expect(200);
-    assert_eq!((got.text().as_str(), got.header("Set-Cookie"), got.header("X-Amz-Request-Id")), ("from the storage", None, None));
+    assert_eq!(
+        (got.text().as_str(), got.header("Set-Cookie"), got.header("X-Amz-Request-Id")),
+        ("from the storage", None, None)
+    );
     assert_eq!(upstream.seen()[0].header("Authorization").map(|value| value.starts_with("Basic ")), Some(true));
     let seen = listed.seen();
     assert_eq!((seen.len(), seen[0].line.as_str()), (1, "GET /b?sig=%2B HTTP/1.1"));

@@ -108,7 +108,8 @@ fn document(place: &Place, upstream: &Registry, region: &str) -> String {
     let file = file.display();
     let passwords = |name: &str| format!("passwords: [ {{ name: {name}, file: \"{file}\" }} ]");
     let mut text = format!("{region}\nregistries:\n");
-    let registries = [("myregistry", login, "localhost"), ("otherregistry", "other.test".to_owned(), "data.other.test")];
+    let registries =
+        [("myregistry", login, "localhost"), ("otherregistry", "other.test".to_owned(), "data.other.test")];
     for (name, login, data) in registries {
         write!(
             text,
