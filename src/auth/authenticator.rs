@@ -186,7 +186,7 @@ impl Authenticator {
         presented: &Secret,
         now: Timestamp,
         grace: i64,
-    ) -> Result<Caller, Failure> {
+    ) -> Result<SignIn, Failure> {
         let audience = registry.login_server.as_str();
         let verified = match self.access_tokens.verify(presented, audience, now) {
             Ok((verified, outcome)) => {
@@ -199,11 +199,9 @@ impl Authenticator {
         };
         let principal =
             self.principal(registry, verified.principal, verified.credential, verified.identity.as_deref())?;
-        Ok(Caller {
-            principal,
-            credential: verified.credential,
-            granted: Granted::Access(Arc::new(AccessList::from_scopes(&scopes(&verified)))),
-        })
+        let granted = Granted::Access(Arc::new(AccessList::from_scopes(&scopes(&verified))));
+        let caller = Caller { principal, credential: verified.credential, granted };
+        Ok(SignIn { caller, assertion: verified.identity.clone() })
     }
 
     /// Who holds this refresh token. Whom a provider vouched for is mapped anew.
@@ -351,7 +349,7 @@ impl Authenticator {
         presented: &Secret,
         now: Timestamp,
     ) -> Result<(Caller, OwnToken), Failure> {
-        let caller = self.by_access_token(registry, presented, now, 0)?;
+        let SignIn { caller, .. } = self.by_access_token(registry, presented, now, 0)?;
         let caller = accepted(caller.principal, caller.credential, caller.granted, now)?;
         let verified = self.access_tokens.verify(presented, registry.login_server.as_str(), now);
         let (verified, _) = verified.map_err(|_| Denial::AccessTokenInvalid)?;
@@ -433,7 +431,8 @@ impl Authenticator {
         registry.asserted(assertion, subject_id(self.hash_key(), assertion))
     }
 
-    fn principal(
+    /// The principal with this id, or whom `assertion` means, as it is now.
+    pub(super) fn principal(
         &self,
         registry: &Registry,
         id: PrincipalId,
@@ -454,7 +453,7 @@ impl Authenticator {
     }
 
     /// The id that stands for the anonymous principal in access tokens.
-    fn nobody(&self, registry: &Registry) -> PrincipalId {
+    pub(super) fn nobody(&self, registry: &Registry) -> PrincipalId {
         PrincipalId::derive(self.hash_key(), "anonymous", &[registry.name.as_bytes()])
     }
 }

@@ -5,6 +5,7 @@ mod asserted;
 mod authenticator;
 pub mod keys;
 pub mod limits;
+pub mod link;
 pub mod off_thread;
 pub mod password;
 pub mod provider;

@@ -46,6 +46,9 @@ pub struct File {
     pub limits: LimitsDocument,
     #[serde(default)]
     pub login_limits: LoginLimitsDocument,
+    /// Where this process is: clients are sent to the data endpoint of this region. Default: to the first of each registry.
+    #[serde(default)]
+    pub region: Option<At<String>>,
     /// Threads that serve requests. Default: one for each processor.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1024))]

@@ -52,6 +52,7 @@ pub(super) fn resolve(file: &File, problems: &mut Problems) -> Option<Config> {
         shutdown_grace: duration(file.shutdown.grace.as_ref(), GRACE, problems),
         limits: limits(&file.limits, problems),
         login_limits: login_limits(&file.login_limits, problems),
+        region: file.region.as_ref().map(|region| named(region, problems)),
         threads: file.threads.as_ref().and_then(|number| threads(number, problems)),
     };
     (problems.len() == before).then_some(config)

@@ -32,6 +32,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     pub limits: Limits,
     pub login_limits: LoginLimits,
+    /// Where this process is, to choose among a registry's data endpoints.
+    pub region: Option<String>,
     /// Threads that serve requests; `None` is one for each processor.
     pub threads: Option<NonZeroUsize>,
     pub store: StoreSettings,
@@ -51,6 +53,7 @@ impl Config {
             ("shutdown", self.shutdown_grace == other.shutdown_grace),
             ("limits", self.limits == other.limits),
             ("loginLimits", self.login_limits == other.login_limits),
+            ("region", self.region == other.region),
             ("threads", self.threads == other.threads),
             ("store", self.store == other.store),
             ("encryptionKey", self.encryption_key == other.encryption_key),

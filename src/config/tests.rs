@@ -133,6 +133,7 @@ fn what_is_left_out_has_its_default() {
             within: Duration::from_mins(1),
             lockout: Duration::from_mins(5),
         },
+        region: None,
         threads: None,
         store: StoreSettings {
             location: StoreLocation::Sqlite("/var/lib/seawall/seawall.db".into()),

@@ -13,7 +13,6 @@ use crate::policy::document::ExportStatus;
 /// What every registry shows (requirements B.15).
 pub(super) fn properties() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
-        ("dataEndpointHostNames", json!([])),
         ("encryption", json!({ "status": "disabled" })),
         (
             "policies",

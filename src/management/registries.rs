@@ -13,9 +13,9 @@ use super::error::ApiError;
 use super::fixed;
 use super::limits::{self, Countable};
 use super::models::{
-    CheckName, Ids, IpRule, List, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties,
-    RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource, VirtualNetworkRule,
-    Word,
+    CheckName, DataEndpointProperties, Ids, IpRule, List, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate,
+    RegistryProperties, RegistryResource, RegistryUpdate, RegistryUpdateProperties, SUCCEEDED, Sku, SummaryResource,
+    VirtualNetworkRule, Word,
 };
 use super::repositories;
 use super::trusted;
@@ -27,7 +27,7 @@ use crate::policy::names;
 use crate::policy::network::{check_rule, check_rule_name};
 use crate::policy::stored::{StoredIpRule, StoredRegistry, StoredVirtualNetworkRule};
 use crate::policy::tier::Tier;
-use crate::policy::{OnUnlessSet, Registry, Setting};
+use crate::policy::{DataEndpoint, OnUnlessSet, Registry, Setting};
 use crate::store::{Kind, Revision};
 
 const TYPE: &str = "Microsoft.ContainerRegistry/registries";
@@ -144,8 +144,8 @@ fn known_tier(name: &str) -> Result<Tier, ApiError> {
 
 /// Rules are checked by the same functions as those in files.
 fn check_rules(call: &Call, registry: &Registry, sent: &RegistryUpdateProperties) -> Result<(), ApiError> {
-    if sent.data_endpoint_enabled == Some(true) {
-        let message = "data endpoints are not available in this version";
+    if sent.data_endpoint_enabled == Some(true) && registry.declared_data_endpoints().is_empty() {
+        let message = format!("the file declares no `dataEndpoints` of this registry, at {}", registry.origin);
         return Err(ApiError::invalid("properties.dataEndpointEnabled", message));
     }
     let Some(rules) = sent.network_rule_set.as_ref().and_then(|set| set.ip_rules.as_ref()) else { return Ok(()) };
@@ -330,6 +330,8 @@ fn summary(settings: &Settings, registry: &Registry, stored: &StoredRegistry) ->
 
 async fn resource(call: &Call, registry: &Registry, stored: &StoredRegistry) -> Result<RegistryResource, ApiError> {
     let set = registry.properties();
+    let has_data_endpoints = in_force(&set.data_endpoint_enabled, stored.data_endpoint_enabled.as_ref());
+    let data_endpoints = if has_data_endpoints { registry.declared_data_endpoints() } else { &[] };
     let rule = |rule: StoredIpRule| IpRule { action: Word(rule.action), value: rule.value, name: rule.name };
     let properties = RegistryProperties {
         login_server: registry.login_server.to_string(),
@@ -356,7 +358,9 @@ async fn resource(call: &Call, registry: &Registry, stored: &StoredRegistry) -> 
                 .map(virtual_networks::shown)
                 .collect(),
         },
-        data_endpoint_enabled: in_force(&set.data_endpoint_enabled, stored.data_endpoint_enabled.as_ref()),
+        data_endpoint_enabled: has_data_endpoints,
+        data_endpoint_host_names: data_endpoints.iter().map(|one| one.host.to_string()).collect(),
+        data_endpoints: data_endpoints.iter().map(shown).collect(),
         private_endpoint_connections: endpoint_connections::all(call, registry).await?.into_values().collect(),
         endpoint_protocol: Word(in_force(&set.endpoint_protocol, stored.endpoint_protocol.as_ref())),
         fixed: fixed::shown(in_force(&set.export_policy, stored.export_policy.as_ref())),
@@ -364,6 +368,10 @@ async fn resource(call: &Call, registry: &Registry, stored: &StoredRegistry) -> 
         declared_properties: declared_properties(registry),
     };
     Ok(RegistryResource { summary: summary(&call.parts.settings, registry, stored), properties })
+}
+
+fn shown(endpoint: &DataEndpoint) -> DataEndpointProperties {
+    DataEndpointProperties { region: endpoint.region.to_string(), endpoint: endpoint.host.to_string() }
 }
 
 fn declared_properties(registry: &Registry) -> BTreeMap<&'static str, String> {

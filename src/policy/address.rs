@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::Scheme;
 
+use super::redirects::Redirects;
 use super::upstream_credential::UpstreamCredential;
 use crate::secret::Secret;
 
@@ -90,6 +91,8 @@ pub struct UpstreamTarget {
     pub tls: Option<UpstreamTls>,
     pub timeouts: Timeouts,
     pub credential: UpstreamCredential,
+    /// `None`: its redirects are refused.
+    pub redirects: Option<Arc<Redirects>>,
 }
 
 /// How an upstream's certificate is verified.
@@ -129,7 +132,8 @@ impl UpstreamTarget {
         let host: Arc<str> = authority.host().trim_matches(['[', ']']).into();
         let tls = tls.then(|| UpstreamTls { server_name: Arc::clone(&host), authorities: None });
         let port = authority.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
-        Ok(Self { host, port, tls, timeouts: Timeouts::default(), credential: UpstreamCredential::None })
+        let (timeouts, credential) = (Timeouts::default(), UpstreamCredential::None);
+        Ok(Self { host, port, tls, timeouts, credential, redirects: None })
     }
 
     /// The Host header to send: without a port that is the scheme's own.

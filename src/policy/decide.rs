@@ -72,7 +72,8 @@ impl AccessList {
         list
     }
 
-    fn actions(&self, repository: &RepositoryName) -> ActionSet {
+    /// What it gives on `repository`.
+    pub fn actions(&self, repository: &RepositoryName) -> ActionSet {
         let of_repository = self.repositories.iter().filter(|(name, _)| name == repository);
         of_repository.fold(ActionSet::EMPTY, |set, (_, actions)| set.union(*actions))
     }

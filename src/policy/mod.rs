@@ -13,6 +13,7 @@ pub mod claims;
 mod compile;
 pub mod conditions;
 pub mod credential;
+mod data_endpoint;
 mod decide;
 mod described;
 pub mod document;
@@ -34,6 +35,7 @@ pub mod principal;
 pub mod problem;
 mod properties;
 pub mod quantity;
+pub mod redirects;
 mod registry;
 pub mod role;
 mod scope_action;
@@ -45,6 +47,7 @@ pub mod trusted;
 pub mod upstream_credential;
 
 pub use compile::{Compiler, References, compile};
+pub use data_endpoint::DataEndpoint;
 pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, accepted, authorize, grant, located};
 pub use identities::Identities;
 pub use layers::{

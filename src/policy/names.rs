@@ -48,6 +48,7 @@ pub(super) const PROVIDER: Form = Form { what: "an identity provider", ..PASSWOR
 pub(super) const ENDPOINT_CONNECTION: Form = Form { what: "a private endpoint connection", most: 80, ..PASSWORD };
 pub(super) const VIRTUAL_NETWORK_RULE: Form = Form { what: "a virtual network rule", most: 80, ..PASSWORD };
 pub(super) const TRUSTED_SERVICE: Form = Form { what: "a trusted service", ..PASSWORD };
+pub(super) const REGION: Form = Form { what: "a region", ..PASSWORD };
 const PASSWORD: Form = Form {
     what: "a password",
     least: 1,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::address::{ExternalUrl, LoginServer, UpstreamTarget};
 use super::credential::{PrincipalId, Verifier};
+use super::data_endpoint::DataEndpoint;
 use super::identities::{Identities, in_force};
 use super::identity::{Assertion, Identity, OWN_PROVIDER};
 use super::layers::{Declared, Everywhere, Stored, declared_of};
@@ -87,6 +88,29 @@ impl Registry {
     /// How many requests a minute are answered.
     pub fn rate_limits(&self) -> &RateLimits {
         &self.declared.rate_limits
+    }
+
+    /// The data endpoints that a file declares, whether or not they are in use.
+    pub fn declared_data_endpoints(&self) -> &[DataEndpoint] {
+        &self.declared.data_endpoints
+    }
+
+    /// The data endpoints in use: none while they are switched off.
+    pub fn data_endpoints(&self) -> &[DataEndpoint] {
+        if self.properties.data_endpoint_enabled.value { &self.declared.data_endpoints } else { &[] }
+    }
+
+    /// The data endpoint to which clients are sent from `region`: the one there, else the first.
+    pub fn data_endpoint_near(&self, region: Option<&str>) -> Option<&DataEndpoint> {
+        let endpoints = self.data_endpoints();
+        let here = |region: &str| endpoints.iter().find(|one| one.region.eq_ignore_ascii_case(region));
+        region.and_then(here).or_else(|| endpoints.first())
+    }
+
+    /// The data endpoint in use that a Host header names. Case does not matter (RFC 9110 4.2.3).
+    pub(super) fn data_endpoint_for_host(&self, host: &str) -> Option<&DataEndpoint> {
+        let means = |one: &&DataEndpoint| one.host.host_headers().any(|header| header.eq_ignore_ascii_case(host));
+        self.data_endpoints().iter().find(means)
     }
 
     /// Whether anybody may pull, if not from every repository.

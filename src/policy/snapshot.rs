@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::data_endpoint::DataEndpoint;
 use super::identities::Identities;
 use super::identity::{Identity, IdentityProvider};
 use super::layers::{Declared, DeclaredPolicy, Everywhere, Index, StoredPolicy};
@@ -54,6 +55,12 @@ impl PolicySnapshot {
     /// The registry that a Host header names, if any. Case does not matter (RFC 9110 4.2.3).
     pub fn registry_for_host(&self, host: &str) -> Option<&Arc<Registry>> {
         self.find(&self.index.hosts, host)
+    }
+
+    /// The data endpoint that a Host header names, and whose it is, while that registry has them.
+    pub fn data_endpoint_for_host(&self, host: &str) -> Option<(&Arc<Registry>, &DataEndpoint)> {
+        let registry = self.find(&self.index.data_hosts, host)?;
+        registry.data_endpoint_for_host(host).map(|endpoint| (registry, endpoint))
     }
 
     /// The registry of this name. Case does not matter, as in ARM.

@@ -18,6 +18,11 @@ impl Answer {
         Self { status, headers: vec![(header::CONTENT_TYPE, content_type)], body: Bytes::from(body) }
     }
 
+    /// An answer that says everything in its head.
+    pub(crate) const fn empty(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), body: Bytes::new() }
+    }
+
     /// The same answer with one more header. A value that no header can hold is left out.
     #[must_use]
     pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {

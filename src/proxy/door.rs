@@ -96,6 +96,7 @@ impl Door {
                 refusal
             }
             Refusal::Denied { denial, .. } => refuse(self.source, &confined.refuse(Distrust::Unproven(denial.code()))),
+            Refusal::Link(_) => refuse(self.source, &confined.refuse(Distrust::Unproven(refusal.code()))),
             other => other,
         }
     }

@@ -123,7 +123,7 @@ const PASSED: [HeaderName; 6] = [
     header::USER_AGENT,
 ];
 
-fn copy(from: &HeaderMap, name: &HeaderName, to: &mut RequestHeader) -> Result<()> {
+pub(crate) fn copy(from: &HeaderMap, name: &HeaderName, to: &mut RequestHeader) -> Result<()> {
     for value in from.get_all(name) {
         to.append_header(name.clone(), value.clone())?;
     }
@@ -139,7 +139,7 @@ fn is_media_type(value: &HeaderValue) -> bool {
         && essence != "application/x-www-form-urlencoded"
 }
 
-const fn http_method(method: Method) -> HttpMethod {
+pub(crate) const fn http_method(method: Method) -> HttpMethod {
     match method {
         Method::Get => HttpMethod::GET,
         Method::Head => HttpMethod::HEAD,

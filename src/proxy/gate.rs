@@ -27,6 +27,7 @@ use super::mutual_tls::MutualTls;
 use super::passage::{Passage, Renewal, Shared};
 use super::peer::Peers;
 use super::record;
+use super::redirect::{self, Hop, Step};
 use super::reject::{Refusal, UpstreamFailure};
 use super::rewrite::{self, Body};
 use super::source::Header;
@@ -34,6 +35,7 @@ use super::{exchange, sign_in, token_endpoint};
 use crate::oci::{ErrorCode, Method};
 use crate::policy::Registry;
 use crate::policy::network::NetworkClass;
+use crate::policy::redirects::RedirectRefusal;
 use crate::upstream::{Credentials, NoCredential, Presented};
 
 /// By which an operator finds out why: `seawall explain --denial ID`.
@@ -75,12 +77,19 @@ impl Gate {
             target: header.raw_path(),
             now: passage.began_at,
             ticks: passage.began,
+            region: self.shared.region.as_deref(),
         };
         match examine(&self.shared.authenticator, &policy, &request, &mut passage.trail).await? {
             Next::Forward(forward) => {
                 passage.forward = Some(forward);
                 Ok(None)
             }
+            // No cache may give it to somebody else.
+            Next::Redirect(location) => Ok(Some(
+                Answer::empty(http::StatusCode::TEMPORARY_REDIRECT)
+                    .with(http::header::LOCATION, &location)
+                    .with(http::header::CACHE_CONTROL, "no-store"),
+            )),
             Next::SigningKeys => {
                 Ok(Some(Answer::json(http::StatusCode::OK, self.shared.authenticator.jwks(passage.began_at))))
             }
@@ -157,6 +166,34 @@ impl Gate {
         renews
     }
 
+    /// The upstream has redirected. What is returned ends this try: the request goes on to the storage, the client was sent
+    /// there, or neither.
+    async fn redirected(
+        &self,
+        session: &mut Session,
+        passage: &mut Passage,
+        step: Result<Step, RedirectRefusal>,
+        bodyless: bool,
+    ) -> Result<()> {
+        let step = step.and_then(|step| if bodyless { Ok(step) } else { Err(RedirectRefusal::HasBody) });
+        match step {
+            Ok(Step::Follow(hop)) => {
+                passage.hop = Some(hop);
+                Error::e_explain(ErrorType::HTTPStatus(307), "the upstream redirects to its storage")
+            }
+            Ok(Step::Pass(answer)) => {
+                session.set_keepalive(None);
+                self.write(session, passage, &answer).await?;
+                passage.answered = true;
+                Error::e_explain(ErrorType::HTTPStatus(307), "the client goes to the storage")
+            }
+            Err(refusal) => {
+                passage.failure = Some(Refusal::Redirect(refusal));
+                Error::e_explain(ErrorType::HTTPStatus(502), "the redirect may not be followed")
+            }
+        }
+    }
+
     fn transfer_opened(&self, passage: &mut Passage) {
         passage.transfer.get_or_insert_with(|| self.shared.metrics.transfer_opened());
     }
@@ -231,6 +268,9 @@ impl ProxyHttp for Gate {
         let Some(forward) = &passage.forward else {
             return Error::e_explain(ErrorType::InternalError, "a request without a permit");
         };
+        if let Some(hop) = &passage.hop {
+            return self.peers.peer(hop.storage(), false, self.shared.clock.as_ref()).await;
+        }
         // Before the body is asked for: a token may take its time.
         let presented = self.credentials.present(&forward.registry, forward.method, &forward.route).await;
         match presented {
@@ -253,6 +293,10 @@ impl ProxyHttp for Gate {
         let Some(forward) = &passage.forward else {
             return Error::e_explain(ErrorType::InternalError, "a request without a permit");
         };
+        if let Some(hop) = &passage.hop {
+            *request = hop.request(forward.method, session.req_header())?;
+            return Ok(());
+        }
         let has_body = !session.as_downstream_mut().is_body_empty();
         *request = forward.request(session.req_header(), has_body)?;
         if let Some(authorization) = passage.presented.authorization() {
@@ -301,8 +345,15 @@ impl ProxyHttp for Gate {
         };
         let now = self.shared.clock.ticks();
         passage.upstream_took = passage.sent_upstream.map(|sent| now.saturating_sub(sent));
+        let bodyless = session.as_downstream_mut().is_body_empty();
+        if let Some(step) = redirect::step(forward, passage.hop.as_ref(), response, &passage.trail) {
+            return self.redirected(session, passage, step, bodyless).await;
+        }
+        if passage.hop.is_some() && !redirect::is_about_the_blob(response.status) {
+            passage.failure = Some(Refusal::Upstream(UpstreamFailure::Storage));
+            return Error::e_explain(ErrorType::HTTPStatus(502), "the storage does not serve the blob");
+        }
         if response.status == http::StatusCode::UNAUTHORIZED {
-            let bodyless = session.as_downstream_mut().is_body_empty();
             if self.renews(forward, &passage.presented, passage.renewal, response, bodyless).await {
                 passage.renewal = Renewal::Due;
                 return Error::e_explain(ErrorType::HTTPStatus(401), "the upstream wants another token");
@@ -318,7 +369,12 @@ impl ProxyHttp for Gate {
             );
         }
         match rewrite::answer(forward, self.shared.authenticator.hash_key(), response)? {
-            Ok(body) => passage.body = body,
+            Ok(body) => {
+                passage.body = body;
+                if passage.hop.is_some() {
+                    redirect::name_blob(forward, response)?;
+                }
+            }
             Err(failure) => {
                 passage.failure = Some(Refusal::Upstream(failure));
                 return Error::e_explain(ErrorType::HTTPStatus(502), "the answer may not be passed on");
@@ -378,6 +434,8 @@ impl ProxyHttp for Gate {
     ) -> Box<Error> {
         if passage.renewal == Renewal::Due {
             passage.renewal = Renewal::Done;
+            error.set_retry(true);
+        } else if passage.hop.as_mut().is_some_and(Hop::take_due) {
             error.set_retry(true);
         } else if session.req_header().method.is_safe() {
             error.retry.decide_reuse(reused);

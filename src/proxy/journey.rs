@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderValue, header};
 
+use super::data_endpoint;
 use super::door::Door;
 use super::forward::{Forward, MANIFEST_LIMIT, declared_length, is_framed};
 use super::listener::SourceMode;
@@ -21,12 +22,12 @@ use super::token_endpoint::NULL_GUID;
 use super::trail::Trail;
 use super::upload::Binding;
 use crate::auth::limits::Claim;
-use crate::auth::{Authenticator, Failure};
+use crate::auth::{Authenticator, Failure, SignIn};
 use crate::clock::Timestamp;
 use crate::oci::{self, Credential, Endpoint, ErrorCode, MalformedCredential, Method, Parsed, Route, Scope};
 use crate::policy::limits::Category;
 use crate::policy::network::{Admitted, Network, Source, SourceAddress};
-use crate::policy::{Caller, Denial, Need, Operation, PolicySnapshot, Registry, authorize};
+use crate::policy::{Caller, DataEndpoint, Denial, Need, Operation, PolicySnapshot, Registry, authorize};
 use crate::secret::Secret;
 use crate::telemetry::OperationClass;
 
@@ -56,6 +57,8 @@ pub(crate) struct Request<'a> {
     pub(crate) now: Timestamp,
     /// The same moment in ticks of the clock.
     pub(crate) ticks: Duration,
+    /// Where this process is: to the data endpoint there, clients are sent.
+    pub(crate) region: Option<&'a str>,
 }
 
 /// Where an admitted request goes.
@@ -63,6 +66,8 @@ pub(crate) struct Request<'a> {
 pub(crate) enum Next {
     /// To the upstream, with a permit.
     Forward(Box<Forward>),
+    /// To a data endpoint, by this URL, which is nobody else's to know.
+    Redirect(String),
     /// To the token endpoint, with its query.
     Token { registry: Arc<Registry>, method: Method, query: String, door: Door },
     /// To the exchange, with its query.
@@ -82,11 +87,16 @@ pub(crate) async fn examine(
 ) -> Result<Next, Refusal> {
     let source = source(request);
     trail.source = Some(source.address);
-    let registry = registry(policy, request)?;
+    let (registry, data_endpoint) = registry(policy, request)?;
     trail.registry = Some(Arc::clone(registry));
+    trail.data_endpoint = data_endpoint.map(|endpoint| endpoint.host.clone());
     let door = Door::open(registry, source, trail)?;
     check_framing(request)?;
-    let Parsed { method, endpoint, query } = parse(request)?;
+    let parsed = parse(request)?;
+    if let Some(endpoint) = data_endpoint {
+        return data_endpoint::visit(authenticator, (registry, endpoint, &door), parsed, request, trail);
+    }
+    let Parsed { method, endpoint, query } = parsed;
     let route = match endpoint {
         Endpoint::Token => {
             trail.class = OperationClass::Token;
@@ -115,17 +125,24 @@ pub(crate) async fn examine(
     let door = door.inviting(matches!(method, Method::Get | Method::Head));
     let desk = Desk { registry, tls: request.connection.tls, asked: &operation, by_access_token };
     let credential = credential.map_err(|_| door.tell(desk.deny(Denial::CredentialMalformed)))?;
-    let caller = match credential {
+    // A link could not tell when the certificate was revoked.
+    let may_get_link = credential.is_some();
+    let sign_in = match credential {
         Some(credential) => {
             door.hears_credential(&credential)?;
             caller(authenticator, (&desk, &door), request, &route, credential, trail).await
         }
-        None => by_certificate(authenticator, &desk, request),
+        None => by_certificate(authenticator, &desk, request).map(SignIn::from),
     };
-    let caller = caller.map_err(|refusal| door.tell(refusal))?;
+    let sign_in = sign_in.map_err(|refusal| door.tell(refusal))?;
+    let caller = &sign_in.caller;
     trail.caller = Some(caller.clone());
     let admitted = door.enter(registry, &caller.principal, trail)?;
-    let forward = permitted(authenticator, (&desk, &admitted), &caller, method, route, request, trail)?;
+    let forward = permitted(authenticator, (&desk, &admitted), caller, method, route, request, trail)?;
+    if may_get_link && let Some(location) = data_endpoint::redirect(authenticator, request, &sign_in, &forward)? {
+        trail.permit = Some(forward.permit);
+        return Ok(Next::Redirect(location));
+    }
     // What is not permitted uses up nobody's limit.
     let categories = Category::of(method, operation.class);
     let within = authenticator.rates().spend(registry, &caller.principal, categories, request.ticks);
@@ -147,8 +164,12 @@ fn source<'a>(request: &Request<'a>) -> Source<'a> {
     Source { address, listener, network }
 }
 
-/// Step 3. The Host chooses the registry; two different hosts in one request choose none.
-fn registry<'p>(policy: &'p PolicySnapshot, request: &Request<'_>) -> Result<&'p Arc<Registry>, Refusal> {
+/// Step 3. The Host chooses the registry, by its login server or by a data endpoint; two different hosts in one request
+/// choose none.
+fn registry<'p>(
+    policy: &'p PolicySnapshot,
+    request: &Request<'_>,
+) -> Result<(&'p Arc<Registry>, Option<&'p DataEndpoint>), Refusal> {
     let mut lines = request.head.headers.get_all(header::HOST).iter();
     let line = lines.next().map(|value| value.to_str().map_err(|_| Refusal::UnknownHost)).transpose()?;
     let authority = request.head.uri.authority().map(http::uri::Authority::as_str);
@@ -162,7 +183,9 @@ fn registry<'p>(policy: &'p PolicySnapshot, request: &Request<'_>) -> Result<&'p
     }
     let host = host.ok_or(Refusal::UnknownHost)?;
     request.connection.mutual_tls.map_or(Ok(()), |mutual_tls| mutual_tls.check(host))?;
-    policy.registry_for_host(host).ok_or(Refusal::UnknownHost)
+    let by_login_server = policy.registry_for_host(host).map(|registry| (registry, None));
+    let by_data_endpoint = || policy.data_endpoint_for_host(host).map(|(registry, one)| (registry, Some(one)));
+    by_login_server.or_else(by_data_endpoint).ok_or(Refusal::UnknownHost)
 }
 
 /// Where the body ends must be said in one way only, or others may find the end elsewhere (threat class U).
@@ -224,8 +247,14 @@ pub(crate) fn failed(failure: Failure, deny: impl FnOnce(Denial) -> Refusal) -> 
 fn realm(registry: &Registry, tls: bool) -> String {
     match &registry.external_url {
         Some(url) => format!("{}/oauth2/token", url.as_str()),
-        None => format!("{}://{}/oauth2/token", if tls { "https" } else { "http" }, registry.login_server),
+        None => format!("{}://{}/oauth2/token", scheme(registry, tls), registry.login_server),
     }
+}
+
+/// How clients reach the registry's hosts.
+pub(crate) fn scheme(registry: &Registry, tls: bool) -> &'static str {
+    let https = registry.external_url.as_ref().map_or(tls, |url| url.as_str().starts_with("https://"));
+    if https { "https" } else { "http" }
 }
 
 /// Step 6. Malformed is never anonymous; neither is absent, which gets the challenge: that is how public and private
@@ -242,14 +271,14 @@ async fn caller(
     route: &Route,
     credential: Credential,
     trail: &mut Trail,
-) -> Result<Caller, Refusal> {
+) -> Result<SignIn, Refusal> {
     let counted = (&*desk.registry.name, request.ticks);
     match credential {
         // As at the token endpoint: the password is a token.
         Credential::Basic { user, password } if user == NULL_GUID => {
             let attempt = async {
                 match authenticator.by_refresh_token(desk.registry, &password, request.now) {
-                    Ok(sign_in) => Ok(sign_in.caller),
+                    Ok(sign_in) => Ok(sign_in),
                     Err(_) => bearer(authenticator, desk.registry, request, route, &password).await,
                 }
             };
@@ -264,8 +293,7 @@ async fn caller(
                 let sign_in = authenticator.by_password(desk.registry, &user, &password, request.now).await?;
                 sign_in.located(door.place())
             };
-            let sign_in = authenticator.logins().guard(claim, attempt).await;
-            sign_in.map(|sign_in| sign_in.caller).map_err(|failure| desk.fail(failure))
+            authenticator.logins().guard(claim, attempt).await.map_err(|failure| desk.fail(failure))
         }
         Credential::Bearer(token) => {
             let attempt = bearer(authenticator, desk.registry, request, route, &token);
@@ -293,14 +321,13 @@ async fn bearer(
     request: &Request<'_>,
     route: &Route,
     token: &Secret,
-) -> Result<Caller, Failure> {
+) -> Result<SignIn, Failure> {
     let grace = if matches!(route, Route::Upload { .. }) { UPLOAD_GRACE_SECONDS } else { 0 };
     let failure = match authenticator.by_access_token(registry, token, request.now, grace) {
-        Ok(caller) => return Ok(caller),
+        Ok(sign_in) => return Ok(sign_in),
         Err(failure) => failure,
     };
-    let sign_in = authenticator.or_by_provider_token(failure, registry, token, request.now).await;
-    sign_in.map(|sign_in| sign_in.caller)
+    authenticator.or_by_provider_token(failure, registry, token, request.now).await
 }
 
 /// Step 8, and what the permit is for.

@@ -5,17 +5,19 @@
 //! | 1 listener | `listener/` |
 //! | 2 source | `source/`, called from `journey` |
 //! | 3–8 registry, admission, route, credential, principal, authorization | `journey` |
-//! | 9 forward | `forward`, `peer`, `upload`, `minter` |
+//! | 9 forward | `forward`, `peer`, `redirect`, `upload`, `minter` |
 //! | 10 rewrite | `rewrite`, `upload` |
 //! | 11 audit | `trail`, `record` |
 //!
 //! `mutual_tls` says what a client's certificate means in steps 3 and 6.
+//! At a data endpoint steps 5 to 8 are `data_endpoint`'s.
 //!
 //! `gate` holds the pingora hooks, `reject` what a client sees of every refusal, `token_endpoint` and `exchange` the
 //! logins, which come as what `form` reads, `sign_in` where people sign in.
 
 mod answer;
 mod client_body;
+mod data_endpoint;
 mod door;
 mod exchange;
 mod form;
@@ -28,6 +30,7 @@ mod mutual_tls;
 mod passage;
 mod peer;
 mod record;
+mod redirect;
 mod reject;
 mod rewrite;
 mod sign_in;

@@ -9,6 +9,7 @@ use pingora::proxy::Session;
 
 use super::forward::Forward;
 use super::listener::Connection;
+use super::redirect::Hop;
 use super::reject::Refusal;
 use super::rewrite::Body;
 use super::trail::Trail;
@@ -34,6 +35,8 @@ pub struct Shared {
     pub stall_timeout: Duration,
     /// How long ago the store may have confirmed the policy. `None` is forever.
     pub maximum_policy_age: Option<Duration>,
+    /// Where this process is, to choose among a registry's data endpoints.
+    pub region: Option<String>,
 }
 
 impl Shared {
@@ -55,6 +58,8 @@ pub struct Passage {
     /// What the upstream is shown in place of the client's credential.
     pub(super) presented: Presented,
     pub(super) renewal: Renewal,
+    /// The storage that the upstream has redirected to.
+    pub(super) hop: Option<Hop>,
     pub(super) body: Body,
     pub(super) body_bytes: u64,
     pub(super) sent_upstream: Option<Duration>,
@@ -84,6 +89,7 @@ impl Passage {
             forward: None,
             presented: Presented::default(),
             renewal: Renewal::Possible,
+            hop: None,
             body: Body::Pass,
             body_bytes: 0,
             sent_upstream: None,

@@ -69,6 +69,7 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
         time: passage.began_at,
         request_id: passage.id.clone(),
         registry,
+        data_endpoint: passage.trail.data_endpoint.as_ref().map(ToString::to_string),
         listener: connection.map(|connection| connection.listener().name.to_string()).unwrap_or_default(),
         peer_address: connection.map(|connection| connection.peer()),
         source_address: passage.trail.source,

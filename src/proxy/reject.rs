@@ -12,6 +12,7 @@ use super::answer::Answer;
 use crate::oci::{Challenge, ChallengeError, ErrorBody, ErrorCode, RouteError, Scope};
 use crate::policy::Denial;
 use crate::policy::limits::{Exhausted, Locked};
+use crate::policy::redirects::RedirectRefusal;
 
 /// Why a request goes no further.
 #[derive(Debug, Error)]
@@ -23,6 +24,9 @@ pub(crate) enum Refusal {
     Denied { denial: Denial, asked: Vec<Scope>, by_access_token: bool, realm: String, service: String },
     #[error("the source address is refused: {reason}")]
     Network { source_address: IpAddr, reason: String },
+    /// At a data endpoint there is no challenge: nobody logs in there.
+    #[error("{0}")]
+    Link(LinkRefusal),
     #[error("{0}")]
     Malformed(#[from] RouteError),
     #[error("{reason}")]
@@ -53,12 +57,39 @@ pub(crate) enum Refusal {
     Outdated,
     #[error("{0}")]
     Upstream(UpstreamFailure),
+    #[error("{0}")]
+    Redirect(RedirectRefusal),
     #[error("the client left before its request or its answer was complete")]
     ClientLeft,
     #[error("seawall ended, or a defect ended the request, before its answer was complete")]
     CutOff,
     #[error("internal error: {0}")]
     Internal(&'static str),
+}
+
+/// Why a link to a data endpoint is not followed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum LinkRefusal {
+    #[error("the request to the data endpoint has no link: the login server gives it out")]
+    Missing,
+    #[error("the link was not made for this registry, data endpoint, repository and blob")]
+    Invalid,
+    #[error("the link has expired")]
+    Expired,
+    /// Whoever it was made for may not fetch the blob any more.
+    #[error("{0}")]
+    Denied(Denial),
+}
+
+impl LinkRefusal {
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Missing => "link_missing",
+            Self::Invalid => "link_invalid",
+            Self::Expired => "link_expired",
+            Self::Denied(denial) => denial.code(),
+        }
+    }
 }
 
 /// The code of [`Refusal::ClientLeft`].
@@ -80,10 +111,12 @@ pub(crate) enum UpstreamFailure {
     #[error("the upstream knows seawall and forbids this to it")]
     RefusedUs,
     #[error(
-        "the upstream redirects to its storage, and redirects are not passed on: set `storage: {{ redirect: {{ disable: \
-         true }} }}` in Distribution, or its like"
+        "the upstream redirects to its storage, and redirects are refused: set `storage: {{ redirect: {{ disable: true }} \
+         }}` in Distribution, or its like, or set `upstream.redirects`"
     )]
     Redirected,
+    #[error("the storage that the upstream redirects to does not serve the blob: the URL may have expired")]
+    Storage,
     #[error("the upstream answered with something that may not be passed on")]
     Unusable,
 }
@@ -94,6 +127,7 @@ impl Refusal {
         match self {
             Self::Denied { denial, .. } => denial.code(),
             Self::Network { .. } => "network_refused",
+            Self::Link(refusal) => refusal.code(),
             Self::Malformed(_) | Self::BadRequest { .. } => "malformed",
             Self::UnknownHost => "unknown_host",
             Self::Misdirected => "misdirected",
@@ -111,7 +145,8 @@ impl Refusal {
             Self::Upstream(UpstreamFailure::Unauthorized) => "upstream_unauthorized",
             Self::Upstream(UpstreamFailure::NoToken) => "upstream_no_token",
             Self::Upstream(UpstreamFailure::RefusedUs) => "upstream_refused_us",
-            Self::Upstream(UpstreamFailure::Redirected) => "upstream_redirected",
+            Self::Upstream(UpstreamFailure::Redirected) | Self::Redirect(_) => "upstream_redirected",
+            Self::Upstream(UpstreamFailure::Storage) => "upstream_storage",
             Self::Upstream(UpstreamFailure::Unusable) => "upstream_unusable",
             Self::ClientLeft => CLIENT_LEFT,
             Self::CutOff => "cut_off",
@@ -125,6 +160,7 @@ impl Refusal {
             self,
             Self::Denied { .. }
                 | Self::Network { .. }
+                | Self::Link(_)
                 | Self::Malformed(_)
                 | Self::BadRequest { .. }
                 | Self::UnknownHost
@@ -141,7 +177,7 @@ impl Refusal {
     pub(crate) const fn has_id(&self) -> bool {
         match self {
             Self::Denied { denial, .. } => !matches!(denial, Denial::CredentialRequired),
-            Self::Network { .. } => true,
+            Self::Network { .. } | Self::Link(_) => true,
             _ => false,
         }
     }
@@ -167,6 +203,7 @@ impl Refusal {
                 unauthorized(&Challenge { realm, service, scopes: asked, error }, denial_id)
             }
             Self::Network { source_address, .. } => error(403, &ErrorBody::denied_address(*source_address)),
+            Self::Link(_) => error(403, &ErrorBody::new(ErrorCode::Denied)),
             Self::Malformed(route) => {
                 let answer = error(route.status(), &ErrorBody::from(route));
                 match route.allow() {
@@ -185,6 +222,7 @@ impl Refusal {
             Self::RateLimited(exhausted) => too_many(exhausted.retry_after),
             Self::LoginLocked(locked) => too_many(locked.retry_after),
             Self::Upstream(failure) => upstream(*failure),
+            Self::Redirect(_) => upstream(UpstreamFailure::Redirected),
             Self::ClientLeft => error(400, &ErrorBody::new(ErrorCode::Unsupported)),
             Self::CutOff | Self::Internal(_) => error(500, &ErrorBody::new(ErrorCode::Unknown)),
         }
@@ -230,6 +268,7 @@ fn upstream(failure: UpstreamFailure) -> Answer {
         | UpstreamFailure::Unauthorized
         | UpstreamFailure::RefusedUs
         | UpstreamFailure::Redirected
+        | UpstreamFailure::Storage
         | UpstreamFailure::Unusable => (502, ErrorCode::Unknown),
     };
     error(status, &ErrorBody::new(code))
@@ -282,6 +321,18 @@ mod tests {
         let too_large = Refusal::BadRequest { code: ErrorCode::ManifestInvalid, status: 413, reason: "secret" };
         let table = [
             (network, "network_refused", true, format!("403\n{}", body("DENIED", address))),
+            (
+                Refusal::Link(LinkRefusal::Expired),
+                "link_expired",
+                true,
+                format!("403\n{}", body("DENIED", "requested access to the resource is denied")),
+            ),
+            (
+                Refusal::Link(LinkRefusal::Denied(Denial::NoRole)),
+                "no_role",
+                true,
+                format!("403\n{}", body("DENIED", "requested access to the resource is denied")),
+            ),
             (routed("POST", "/v2/a/manifests/v1"), "malformed", true, format!("405\n{}", allow(&unsupported))),
             (routed("GET", "/v2/a//b/tags/list"), "malformed", true, format!("400\n{unsupported}")),
             (routed("GET", "/v1/search"), "malformed", true, format!("404\n{unsupported}")),
@@ -318,6 +369,13 @@ mod tests {
             ),
             (Refusal::Upstream(UpstreamFailure::NoToken), "upstream_no_token", false, format!("502\n{unavailable}")),
             (Refusal::Upstream(UpstreamFailure::Redirected), "upstream_redirected", false, format!("502\n{unknown}")),
+            (
+                Refusal::Redirect(RedirectRefusal::Unlisted("secret".to_owned())),
+                "upstream_redirected",
+                false,
+                format!("502\n{unknown}"),
+            ),
+            (Refusal::Upstream(UpstreamFailure::Storage), "upstream_storage", false, format!("502\n{unknown}")),
             (Refusal::Upstream(UpstreamFailure::Unusable), "upstream_unusable", false, format!("502\n{unknown}")),
             (Refusal::ClientLeft, "client_left", false, format!("400\n{unsupported}")),
             (Refusal::CutOff, "cut_off", false, format!("500\n{unknown}")),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::reject::Refusal;
 use crate::oci::Route;
+use crate::policy::address::LoginServer;
 use crate::policy::network::{NetworkClass, Shadowed, SourceAddress};
 use crate::policy::{Caller, Denial, OperationClass as Needed, Permit, Registry};
 use crate::telemetry::OperationClass;
@@ -19,6 +20,8 @@ pub(crate) struct Trail {
     /// What the network rules that are tried would have decided otherwise.
     pub(crate) shadow: Option<Shadowed>,
     pub(crate) registry: Option<Arc<Registry>>,
+    /// The host, where the request came to a data endpoint.
+    pub(crate) data_endpoint: Option<LoginServer>,
     pub(crate) class: OperationClass,
     pub(crate) route: Option<Route>,
     /// The user name that was presented, whether or not it is anybody's.
@@ -47,6 +50,7 @@ impl Default for Trail {
             network: None,
             shadow: None,
             registry: None,
+            data_endpoint: None,
             class: OperationClass::Other,
             route: None,
             claimed_user: None,

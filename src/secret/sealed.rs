@@ -24,6 +24,18 @@ impl fmt::Debug for Sealed {
     }
 }
 
+impl Sealed {
+    /// As a value in a query, where it needs no escapes.
+    pub fn to_url(&self) -> String {
+        self.0.replace('+', "-").replace('/', "_")
+    }
+
+    /// What [`Self::to_url`] has written; other texts open nothing, so that each has one spelling.
+    pub fn from_url(text: &str) -> Option<Self> {
+        (!text.contains(['+', '/'])).then(|| Self(text.replace('-', "+").replace('_', "/")))
+    }
+}
+
 /// Why a secret cannot be sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SealError {
@@ -44,6 +56,11 @@ impl fmt::Debug for EncryptionKey {
 }
 
 impl EncryptionKey {
+    /// The key for one purpose and place, which whoever has `key` can make again.
+    pub fn derive(key: &HashKey, domain: &str, parts: &[&[u8]]) -> Self {
+        Self(*key.digest(domain, parts).as_bytes())
+    }
+
     /// The key that an operator's secret stands for. The secret must have the entropy of a key: it is not stretched.
     pub fn of_secret(secret: &Secret) -> Self {
         let digest = HashKey::from_bytes([0; 32]).digest("encryption key", &[secret.expose().as_bytes()]);

@@ -111,6 +111,7 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
         observed,
         stall_timeout: config.limits.stall_timeout,
         maximum_policy_age: config.store.maximum_age,
+        region: config.region.clone(),
     };
     let mut server = Server::new_with_opt_and_conf(None, server_configuration(threads));
     for service in services(&server.configuration, Gate::new(shared), listeners, &serving)? {

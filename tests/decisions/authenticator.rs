@@ -171,7 +171,11 @@ async fn an_access_token_ends_on_time_and_a_grace_ends_too() {
     {
         let expected = if good { Ok("generated") } else { Err(Failure::Denied(Denial::AccessTokenExpired)) };
         let found = at(seconds, grace);
-        assert_eq!(found.as_ref().map(|caller| caller.principal.name()).map_err(Clone::clone), expected, "{seconds}");
+        assert_eq!(
+            found.as_ref().map(|found| found.caller.principal.name()).map_err(Clone::clone),
+            expected,
+            "{seconds}"
+        );
     }
 }
 
@@ -181,7 +185,9 @@ async fn an_access_token_is_good_for_its_registry_its_principal_and_its_password
     let house = House::new();
     let caller = house.log_in("generated", SECRET).await.unwrap();
     let token = token(&house, house.one(), &caller).await;
-    let present = |registry: &Registry| house.authenticator.by_access_token(registry, &token, now(), 0);
+    let present = |registry: &Registry| {
+        house.authenticator.by_access_token(registry, &token, now(), 0).map(|sign_in| sign_in.caller)
+    };
     assert!(permitted(house.one(), &present(house.one()).unwrap()));
 
     let other = present(house.registry("two.example.com")).unwrap_err();
@@ -212,7 +218,9 @@ async fn an_access_token_is_good_for_its_registry_its_principal_and_its_password
 async fn an_anonymous_access_token_ends_with_anonymous_pull() {
     let house = House::new();
     let token = token(&house, house.one(), &Caller::anonymous(house.one())).await;
-    let present = |registry: &Registry| house.authenticator.by_access_token(registry, &token, now(), 0);
+    let present = |registry: &Registry| {
+        house.authenticator.by_access_token(registry, &token, now(), 0).map(|sign_in| sign_in.caller)
+    };
     assert!(permitted(house.one(), &present(house.one()).unwrap()));
     assert!(present(house.registry("two.example.com")).is_err());
     let other = "anonymousPullEnabled: true\n  anonymousPullRepositories: [other/*]";

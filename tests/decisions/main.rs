@@ -19,6 +19,8 @@ mod layers;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod lint;
 #[cfg(test)]
 mod manage;

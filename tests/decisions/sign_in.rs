@@ -116,7 +116,7 @@ async fn a_provider_token_leads_to_tokens_that_keep_what_rules_look_at() {
         let payload = payload(token);
         assert_eq!((&payload["identity"], &payload["pid"], payload.get("cid")), (&identity, &json!(id), None));
     }
-    let by_access = house.authenticator.by_access_token(house.one(), &access, now(), 0).unwrap();
+    let by_access = house.authenticator.by_access_token(house.one(), &access, now(), 0).unwrap().caller;
     assert_eq!((by_access.principal.name(), by_access.credential), ("alice@example.com", None));
     let again = house.authenticator.by_refresh_token(house.one(), &refresh, now()).unwrap();
     assert_eq!(again.assertion, sign_in.assertion);

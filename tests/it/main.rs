@@ -16,6 +16,8 @@ mod conditions;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod data;
+#[cfg(test)]
 mod distribution_verifies;
 #[cfg(test)]
 mod endpoints;

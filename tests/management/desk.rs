@@ -53,6 +53,7 @@ registries:
   other1:
     loginServer: other.example.com
     externalUrl: https://other.example.com
+    dataEndpoints: [ { region: eu, host: eu.other.example.com }, { region: us, host: us.other.example.com } ]
     upstream: { url: http://127.0.0.1:5000 }
     adminUserEnabled: true
     admin: { passwords: [ { name: password, hash: \"$2y$04$L6Bc/AlTQHyd9liGgGEZyOFLPHNgyxeEPfgYfBCVxJ7JIlwxyVU3u\" } ] }

@@ -35,6 +35,7 @@ async fn a_registry_shows_every_property_of_acr() {
             "networkRuleSet": { "defaultAction": "Deny", "ipRules": [], "virtualNetworkRules": [] },
             "dataEndpointEnabled": false,
             "dataEndpointHostNames": [],
+            "dataEndpoints": [],
             "encryption": { "status": "disabled" },
             "endpointProtocol": "IPv4",
             "networkRuleBypassAllowedForTasks": false,
@@ -156,6 +157,30 @@ async fn what_cannot_be_is_refused_with_its_place() {
     }
     let sku = json!({ "sku": { "name": "Gold" } });
     desk.send(Method::PATCH, REGISTRY, Some(sku)).await.refused(400, "InvalidRequestContent");
+}
+
+/// B.4-9: the file says where they are, and the switch may be the API's.
+#[tokio::test]
+async fn data_endpoints_are_switched_where_the_file_has_them() {
+    let desk = Desk::start().await;
+    let other = REGISTRY.replace("myregistry", "other1");
+    let shown = |body: &Value| {
+        let properties = &body["properties"];
+        ["dataEndpointEnabled", "dataEndpointHostNames", "dataEndpoints"].map(|name| properties[name].clone())
+    };
+    let off = [json!(false), json!([]), json!([])];
+    assert_eq!(shown(&desk.get(&other).await.expect(200)), off);
+    let body = desk.patch(&other, json!({ "dataEndpointEnabled": true })).await.expect(200);
+    let endpoints = json!([
+        { "region": "eu", "endpoint": "eu.other.example.com" }, { "region": "us", "endpoint": "us.other.example.com" },
+    ]);
+    assert_eq!(shown(&body), [json!(true), json!(["eu.other.example.com", "us.other.example.com"]), endpoints]);
+    let policy = desk.current.load().unwrap();
+    assert!(policy.data_endpoint_for_host("us.other.example.com").is_some(), "in force");
+    let body = desk.patch(&other, json!({ "dataEndpointEnabled": false })).await.expect(200);
+    assert_eq!(shown(&body), off);
+    let policy = desk.current.load().unwrap();
+    assert!(policy.data_endpoint_for_host("us.other.example.com").is_none(), "in force");
 }
 
 #[tokio::test]

@@ -35,6 +35,13 @@ pub(super) fn usages(value: &Value) -> Vec<Row> {
     })
 }
 
+/// Of data endpoints.
+pub(super) fn endpoints(value: &Value) -> Vec<Row> {
+    rows(value.get("dataEndpoints").unwrap_or(value), |one| {
+        row([("REGION", text(one, "/region")), ("ENDPOINT", text(one, "/endpoint"))])
+    })
+}
+
 /// Of the admin account's passwords.
 pub(super) fn admin(value: &Value) -> Vec<Row> {
     rows(value, |account| {

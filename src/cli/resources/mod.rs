@@ -70,6 +70,8 @@ pub(super) enum Command {
     Logout(login::Logout),
     /// Look for what keeps this machine from using a registry.
     CheckHealth(check_health::CheckHealth),
+    /// Print the hosts of a registry: where clients log in, and where they fetch layers.
+    ShowEndpoints(registry::ShowEndpoints),
     /// Print how much of each kind a registry has.
     ShowUsage(registry::ShowUsage),
     /// The admin account's passwords.
@@ -125,6 +127,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Login(login) => login::run(&login),
         Command::Logout(logout) => login::run_logout(&logout),
         Command::CheckHealth(check) => check_health::run(check),
+        Command::ShowEndpoints(endpoints) => execute(endpoints),
         Command::ShowUsage(usage) => execute(usage),
         Command::Credential(credential::Command::Show(show)) => execute(show),
         Command::Credential(credential::Command::Renew(renew)) => execute(renew),

@@ -68,6 +68,36 @@ impl Operation for ShowUsage {
     }
 }
 
+/// `show-endpoints`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ShowEndpoints {
+    #[command(flatten)]
+    registry: NamedRegistry,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Operation for ShowEndpoints {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    async fn run(self, session: &Session) -> Result<Outcome, Failure> {
+        let name = &self.registry.name;
+        let registry = flat::registry(session.get(&session.registry(name)).await?);
+        if registry.get("dataEndpointEnabled") != Some(&Value::Bool(true)) {
+            session.warn(&format!(
+                "Blobs come from the login server. \"seawall update -n {name} --data-endpoint-enabled\" sends clients to \
+                 the data endpoints that the file declares."
+            ));
+        }
+        let of = |property: &str| registry.get(property).cloned().unwrap_or_default();
+        let endpoints = Some(of("dataEndpoints")).filter(Value::is_array).unwrap_or_else(|| json!([]));
+        let told = json!({ "dataEndpoints": endpoints, "loginServer": of("loginServer") });
+        Ok(Outcome::table(told, columns::endpoints))
+    }
+}
+
 /// `update`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Update {
@@ -94,7 +124,7 @@ pub(in crate::cli) struct Update {
     /// Whether that holds for trusted services of the kind tasks too.
     #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
     allow_tasks_bypass: Option<Switch>,
-    /// Whether layers are served by an endpoint of their own.
+    /// Whether clients are sent to the data endpoints for layers. The file has to declare them.
     #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
     data_endpoint_enabled: Option<Switch>,
     /// Which public addresses are admitted at all.

@@ -29,9 +29,9 @@ pub(super) use ids::Ids;
 pub(super) use key::{Key, KeyList};
 pub(super) use networks::{Networks, NetworksUpdate};
 pub(super) use registry::{
-    CheckName, IpRule, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate, RegistryProperties, RegistryResource,
-    RegistryUpdate, RegistryUpdateProperties, Sku, SummaryResource, TrustedInstance, Usage, UsageList,
-    VirtualNetworkRule,
+    CheckName, DataEndpointProperties, IpRule, NameAvailability, NetworkRuleSet, NetworkRuleSetUpdate,
+    RegistryProperties, RegistryResource, RegistryUpdate, RegistryUpdateProperties, Sku, SummaryResource,
+    TrustedInstance, Usage, UsageList, VirtualNetworkRule,
 };
 pub(super) use role::{
     RoleAssignmentProperties, RoleAssignmentResource, RoleAssignmentUpdate, RoleAssignmentUpdateProperties,

@@ -59,6 +59,10 @@ pub(in crate::management) struct RegistryProperties {
     pub(in crate::management) network_rule_set: NetworkRuleSet,
     pub(in crate::management) data_endpoint_enabled: bool,
     pub(in crate::management) private_endpoint_connections: Vec<EndpointConnectionResource>,
+    /// Where blobs are fetched; empty while `dataEndpointEnabled` is false.
+    pub(in crate::management) data_endpoint_host_names: Vec<String>,
+    /// Not ARM's: the same with their regions.
+    pub(in crate::management) data_endpoints: Vec<DataEndpointProperties>,
     #[schema(inline)]
     pub(in crate::management) endpoint_protocol: ProtocolWord,
     /// Properties of ACR that have one value here, but for `policies.exportPolicy`.
@@ -69,6 +73,13 @@ pub(in crate::management) struct RegistryProperties {
     /// Not ARM's: the properties that the file sets, with their places; they can be changed there only.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::management) declared_properties: BTreeMap<&'static str, String>,
+}
+
+/// A host for downloads of blobs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::management) struct DataEndpointProperties {
+    pub(in crate::management) region: String,
+    pub(in crate::management) endpoint: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

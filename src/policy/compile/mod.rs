@@ -4,11 +4,13 @@
 //! asked of [`References`].
 
 mod assignments;
+mod data_endpoints;
 mod identities;
 mod networks;
 mod passwords;
 mod properties;
 mod providers;
+mod redirects;
 mod scope_maps;
 mod upstream;
 mod upstream_credential;
@@ -80,7 +82,7 @@ pub fn compile(document: &PolicyDocument, compiler: Compiler<'_>) -> (Option<Dec
         .map(Arc::new)
         .collect();
     alike(documents, &mut problems);
-    shared_hosts(&registries, &mut problems);
+    data_endpoints::shared_hosts(&registries, &mut problems);
     upstream_credential::shared_services(documents, &mut problems);
     let policy = (!problems.are_fatal()).then(|| DeclaredPolicy::new(registries, house.identities, everywhere));
     (policy, problems)
@@ -108,21 +110,6 @@ fn alike(documents: &RegistryDocuments, problems: &mut Problems) {
         if let Some(first) = seen.insert(name.to_ascii_lowercase(), name) {
             let what = format!("`{}` differs from registry `{}` in case only", name.value, first.value);
             problems.push(Problem::new(&name.origin, what).hint(format!("the other is at {}", first.origin)));
-        }
-    }
-}
-
-/// Two registries must not answer to the same Host header.
-fn shared_hosts(registries: &[Arc<Declared>], problems: &mut Problems) {
-    let mut seen: HashMap<Box<str>, &Declared> = HashMap::new();
-    for registry in registries {
-        for host in registry.login_server.host_headers() {
-            if let Some(first) = seen.insert(host, registry) {
-                let what =
-                    format!("login server `{}` already belongs to registry `{}`", registry.login_server, first.name);
-                problems.push(Problem::new(&registry.origin, what).hint(format!("the other is at {}", first.origin)));
-                break;
-            }
         }
     }
 }
@@ -158,6 +145,7 @@ fn registry(
         login_server: login_server?,
         external_url: external_url?,
         upstream: Arc::new(upstream?),
+        data_endpoints: data_endpoints::compile(document, problems),
         properties,
         ip_rules,
         shadow,

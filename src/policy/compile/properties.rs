@@ -20,10 +20,6 @@ pub(super) fn declared(
     virtual_networks: Option<&At<Arc<VirtualNetworks>>>,
     problems: &mut Problems,
 ) -> DeclaredProperties {
-    if let Some(enabled) = document.data_endpoint_enabled.as_ref().filter(|enabled| enabled.value) {
-        let what = "`dataEndpointEnabled` is not available in this version";
-        problems.push(Problem::new(&enabled.origin, what).hint("remove it, or set it to false"));
-    }
     let export_policy = document.export_policy.as_ref().map(|policy| policy.status.clone());
     let closed = document.public_network_access.as_ref().is_some_and(|one| one.value == PublicNetworkAccess::Disabled);
     if let Some(status) = export_policy.as_ref().filter(|status| status.value == ExportStatus::Disabled && !closed) {

@@ -13,7 +13,7 @@ use crate::policy::problem::{Problem, Problems};
 use crate::policy::quantity;
 use crate::secret::Secret;
 
-use super::{Compiler, report, upstream_credential};
+use super::{Compiler, redirects, report, upstream_credential};
 
 pub(super) fn target(
     document: &UpstreamDocument,
@@ -46,6 +46,8 @@ pub(super) fn target(
             }
         }
     }
+    let redirects = document.redirects.as_ref();
+    target.redirects = redirects.and_then(|written| redirects::compile(written, timeouts, compiler, problems));
     target.credential = upstream_credential::compile(document, &target, login_server, compiler, problems)?;
     Some(target)
 }

@@ -16,6 +16,7 @@ use super::origin::At;
 use super::trusted::{TrustedInstanceDocuments, TrustedServiceDocuments};
 
 mod network;
+mod redirects;
 
 pub use network::{
     ConnectionStatus, EndpointMatchDocument, EndpointProtocol, ExportPolicyDocument, ExportStatus, IpRuleDocument,
@@ -23,6 +24,8 @@ pub use network::{
     PrivateEndpointConnectionDocument, PublicNetworkAccess, ShadowRuleSetDocument, VirtualNetworkAction,
     VirtualNetworkMatchDocument, VirtualNetworkRuleDocument,
 };
+
+pub use redirects::RedirectsDocument;
 
 /// All that one policy is made of, wherever it was written.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -104,9 +107,13 @@ pub struct RegistryDocument {
     #[serde(default)]
     #[schemars(length(max = 200))]
     pub trusted_services: Option<TrustedInstanceDocuments>,
-    /// Not built yet: must be `false` where it is set.
+    /// Sends clients to one of `dataEndpoints` for their downloads of blobs. Off unless set.
     #[serde(default)]
     pub data_endpoint_enabled: Option<At<bool>>,
+    /// Hosts from which clients fetch blobs while `dataEndpointEnabled`, one for each region. They are names of this same
+    /// seawall, or of replicas of it.
+    #[serde(default)]
+    pub data_endpoints: Vec<At<DataEndpointDocument>>,
     /// The private endpoints that are known, at most 200. Only those with the status `Approved` are admitted, whatever the
     /// public rules say.
     #[serde(default)]
@@ -130,6 +137,16 @@ pub struct RegistryDocument {
     pub rate_limits: RateLimitsDocument,
 }
 
+/// One host of a registry for downloads.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DataEndpointDocument {
+    /// Such as `westeurope`. `region` of the process chooses among them.
+    pub region: At<String>,
+    /// Host name, with the port that clients use unless it is 443. No other registry or data endpoint has the same.
+    pub host: At<String>,
+}
+
 /// The registry behind this one.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -147,6 +164,9 @@ pub struct UpstreamDocument {
     pub credential: Option<At<UpstreamCredentialDocument>>,
     #[serde(default)]
     pub timeouts: TimeoutsDocument,
+    /// What is done when it redirects to its storage. They are refused, unless set.
+    #[serde(default)]
+    pub redirects: Option<At<RedirectsDocument>>,
 }
 
 /// How seawall identifies itself to the upstream. The client's own credential never goes there.

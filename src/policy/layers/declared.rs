@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::assignments::DeclaredAssignments;
 use crate::policy::address::{ExternalUrl, LoginServer, UpstreamTarget};
 use crate::policy::credential::{PrincipalId, Verifier};
+use crate::policy::data_endpoint::DataEndpoint;
 use crate::policy::identities::Identities;
 use crate::policy::limits::RateLimits;
 use crate::policy::network::{IpRules, PrivateEndpoints, Shadow, VirtualNetworks};
@@ -31,6 +32,8 @@ pub struct DeclaredPolicy {
 pub(in crate::policy) struct Index {
     /// By every Host header that means it, in lower case.
     pub(in crate::policy) hosts: HashMap<Box<str>, usize>,
+    /// By every Host header that means one of its data endpoints, in lower case.
+    pub(in crate::policy) data_hosts: HashMap<Box<str>, usize>,
     /// By its name, in lower case.
     pub(in crate::policy) names: HashMap<Box<str>, usize>,
 }
@@ -44,6 +47,8 @@ impl DeclaredPolicy {
         let mut index = Index::default();
         for (position, registry) in registries.iter().enumerate() {
             index.hosts.extend(registry.login_server.host_headers().map(|host| (host, position)));
+            let data_hosts = registry.data_endpoints.iter().flat_map(|endpoint| endpoint.host.host_headers());
+            index.data_hosts.extend(data_hosts.map(|host| (host, position)));
             index.names.insert(registry.name.to_ascii_lowercase().into(), position);
         }
         Self { registries, index: Arc::new(index), identities, everywhere }
@@ -57,6 +62,7 @@ pub(in crate::policy) struct Declared {
     pub(in crate::policy) login_server: LoginServer,
     pub(in crate::policy) external_url: Option<ExternalUrl>,
     pub(in crate::policy) upstream: Arc<UpstreamTarget>,
+    pub(in crate::policy) data_endpoints: Arc<[DataEndpoint]>,
     pub(in crate::policy) properties: DeclaredProperties,
     /// Of `ipRules`, where they are declared.
     pub(in crate::policy) ip_rules: Option<Arc<IpRules>>,

@@ -32,8 +32,9 @@ const WRITE_BUFFER: usize = 16 * 1024;
 /// Idle connections kept to the registries behind us, per worker thread.
 const UPSTREAM_POOL: usize = 512;
 
-/// Attempts to reach the upstream for one request; only what pingora knows to be safe is tried again.
-const UPSTREAM_ATTEMPTS: usize = 3;
+/// Attempts for one request: three to reach the upstream, where only what pingora knows to be safe is tried again, one with
+/// a fresh token, and three to follow its redirects.
+const UPSTREAM_ATTEMPTS: usize = 7;
 
 /// Why a listener cannot be opened.
 #[derive(Debug, Error)]

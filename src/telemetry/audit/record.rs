@@ -20,6 +20,9 @@ pub struct AuditRecord {
     /// The registry's configured name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
+    /// The host, of a request to a data endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_endpoint: Option<String>,
     /// The listener's configured name.
     pub listener: String,
     /// The other end of the socket.

@@ -13,6 +13,7 @@ pub(super) fn record(request_id: &str) -> AuditRecord {
         time: Timestamp::from_microsecond(1_700_000_000_000_500).unwrap(),
         request_id: request_id.to_owned(),
         registry: Some("myregistry".to_owned()),
+        data_endpoint: None,
         listener: "public".to_owned(),
         peer_address: Some("10.0.0.1:40000".parse().unwrap()),
         source_address: Some(SourceAddress::new("::ffff:203.0.113.9".parse().unwrap())),

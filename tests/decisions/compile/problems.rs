@@ -557,11 +557,60 @@ policy.yaml:9:19: `jane's` is not a password name: use 1 to 50 letters, digits, 
 policy.yaml:11:19: `laptop` is declared twice
   hint: rename or remove one of them",
     ),
-    // Later versions.
     (
-        "data endpoints",
+        "redirects that can lead nowhere",
+        "myregistry:
+  loginServer: r.example.com
+  upstream:
+    url: http://127.0.0.1:5000
+    redirects: { mode: follow }",
+        "policy.yaml:5:16: redirects can lead nowhere: there are no `origins`
+  hint: add `origins: [ https://storage.example.com ]`",
+    ),
+    (
+        "redirects to what is no origin, by what has no meaning",
+        "myregistry:
+  loginServer: r.example.com
+  upstream:
+    url: http://127.0.0.1:5000
+    redirects:
+      mode: follow
+      origins: [ http://storage.example.com, https://storage.example.com/bucket, storage ]
+      networks: [ 10.0.0.0/33 ]
+      ca: ca.pem",
+        "policy.yaml:7:46: `https://storage.example.com/bucket`: the URL has a path or a query: only the scheme, the host and the port belong here
+  hint: such as https://storage.example.com
+policy.yaml:7:82: `storage`: the URL must begin with http:// or https://
+  hint: such as https://storage.example.com
+policy.yaml:8:17: `networks` says to whom URLs are passed, with `mode: pass`
+  hint: list at least one network with `mode: pass`, or remove it
+policy.yaml:8:19: not a prefix length of this address: `10.0.0.0/33`
+  hint: write 0 to 32 after an IPv4 address, 0 to 128 after an IPv6 address
+policy.yaml:9:11: `ca` has no meaning without an https:// origin
+  hint: remove it, or use https:// origins",
+    ),
+    (
+        "data endpoints without a host",
         "  dataEndpointEnabled: true",
-        "policy.yaml:4:24: `dataEndpointEnabled` is not available in this version
-  hint: remove it, or set it to false",
+        "policy.yaml:4:24: `dataEndpointEnabled` is true, but there are no `dataEndpoints`
+  hint: add `dataEndpoints: [ { region: westeurope, host: myregistry.westeurope.data.example.com } ]`",
+    ),
+    (
+        "data endpoints with bad names, in one region twice, and at hosts that are taken",
+        "  dataEndpoints:
+    - { region: west europe, host: https://data.example.com }
+    - { region: eu, host: data.example.com }
+    - { region: EU, host: DATA.example.com:443 }
+    - { region: us, host: R.example.com }",
+        "policy.yaml:5:17: `west europe` is not a region name
+  hint: use 1 to 50 letters, digits, `.`, `_` and `-`, not marks alone
+policy.yaml:5:36: `https://data.example.com`: not a host name with an optional port
+  hint: such as myregistry.westeurope.data.example.com
+policy.yaml:7:17: two data endpoints are in region `EU`
+  hint: the other is at policy.yaml:6:17
+policy.yaml:7:27: data endpoint `data.example.com` already belongs to registry `myregistry`
+  hint: the other is at policy.yaml:6:27
+policy.yaml:8:27: data endpoint `r.example.com` already belongs to registry `myregistry` as its login server
+  hint: the other is at policy.yaml:1:1",
     ),
 ];

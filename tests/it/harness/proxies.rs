@@ -64,6 +64,25 @@ impl Proxy {
         })
     }
 
+    /// nginx as a storage: it serves the files below `root`.
+    pub(crate) fn nginx_files(root: &Path) -> Self {
+        Self::start("nginx", |directory, address| {
+            let file = directory.join("nginx.conf");
+            let path = directory.display();
+            let text = format!(
+                "daemon off;\nmaster_process off;\npid {path}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n  \
+                 access_log off;\n  client_body_temp_path {path}/body;\n  proxy_temp_path {path}/proxy;\n  \
+                 fastcgi_temp_path {path}/fastcgi;\n  uwsgi_temp_path {path}/uwsgi;\n  scgi_temp_path {path}/scgi;\n  \
+                 server {{\n    listen {address};\n    root {};\n  }}\n}}\n",
+                root.display()
+            );
+            fs::write(&file, text).unwrap();
+            let mut command = Command::new(system("nginx"));
+            command.arg("-e").arg("stderr").arg("-p").arg(directory).arg("-c").arg(file);
+            command
+        })
+    }
+
     fn start(name: &'static str, command: impl FnOnce(&Path, SocketAddr) -> Command) -> Self {
         let directory = TempDir::new().unwrap();
         let address = ports::free();

@@ -47,7 +47,7 @@ fn tools() -> PathBuf {
 pub(crate) struct Registry {
     // The process first: it must have ended when its folder is removed.
     _process: Process,
-    _directory: TempDir,
+    directory: TempDir,
     address: SocketAddr,
 }
 
@@ -70,12 +70,17 @@ impl Registry {
             process.expect_running();
             http::get(address, "/v2/").is_some_and(|response| matches!(response.status, 200 | 401))
         });
-        Self { _process: process, _directory: directory, address }
+        Self { _process: process, directory, address }
     }
 
     /// Where it listens, for a caller who goes past seawall.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its files are, below `docker/`.
+    pub(crate) fn storage(&self) -> PathBuf {
+        self.directory.path().join("data")
     }
 
     /// For `upstream.url`.
