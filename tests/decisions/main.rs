@@ -30,3 +30,4 @@ mod properties;
 mod sign_in;
 #[cfg(test)]
 mod stored_identities;
+mod trusted;

@@ -15,4 +15,3 @@ pub use document::{
     TrustedInstanceDocument, TrustedInstanceDocuments, TrustedServiceDocument, TrustedServiceDocuments,
 };
 pub use instances::{Distrust, MOST_INSTANCES, TrustedInstance, TrustedServices};
-
