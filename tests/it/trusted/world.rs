@@ -73,8 +73,9 @@ impl World {
 
     pub(super) fn ask(&self, method: &str, target: &str, authorization: &str, body: &[u8]) -> Response {
         let host = self.host();
-        let headers = [("Host", host.as_str()), ("Authorization", authorization)];
-        let headers = if authorization.is_empty() { &headers[..1] } else { &headers[..] };
+        let accept = "application/vnd.oci.image.manifest.v1+json";
+        let headers = [("Host", host.as_str()), ("Accept", accept), ("Authorization", authorization)];
+        let headers = if authorization.is_empty() { &headers[..2] } else { &headers[..] };
         ask(SOURCE, self.seawall.address(), method, target, headers, body).unwrap()
     }
 
