@@ -1,10 +1,18 @@
 //! What is not heard from where only a trusted service may come from.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use seawall::auth::access_token::{AccessClaims, AccessTokens};
+use seawall::auth::keys::Keyring;
+use seawall::clock::{Clock, SystemClock, Timestamp};
+use seawall::policy::credential::PrincipalId;
 
 use super::world::{MANIFEST, PASSWORD, World};
+use crate::harness::keys::{leave_keys, make_keys};
 use crate::harness::provider::NULL_GUID;
+use crate::harness::seawall::Place;
 use crate::harness::sources::record_of;
 
 fn basic(user: &str, password: &str) -> String {
@@ -88,4 +96,32 @@ fn what_proves_nothing_is_refused_as_the_network_is() {
     let large = format!("grant_type=access_token&service={host}&access_token={}", "a".repeat(70_000));
     world.form("/oauth2/exchange", &large).expect(413);
     world.form("/oauth2/exchange", "no=form&grant_type").expect(400);
+}
+
+/// Its owner has to learn that he needs another one: clients do not ask for one without a challenge.
+#[test]
+fn an_access_token_that_has_expired_gets_the_challenge() {
+    let place = Place::new();
+    let keys = leave_keys(&place.path().join("keys"));
+    let world = World::start_in(place);
+    let mint = |keys: &Arc<Keyring>, age: i64| {
+        let claims = AccessClaims {
+            subject: "anybody".to_owned(),
+            audience: world.host(),
+            principal: PrincipalId::derive(keys.hash_key(), "principal", &[b"anybody"]),
+            credential: None,
+            access: Vec::new(),
+            identity: None,
+        };
+        let issued = Timestamp::from_second(SystemClock.now().as_second() - age).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let minted = runtime.block_on(AccessTokens::new(Arc::clone(keys), "seawall").mint(claims, issued)).unwrap();
+        format!("Bearer {}", minted.token.expose())
+    };
+    let day = 24 * 3600;
+    let answer = world.ask("GET", MANIFEST, &mint(&keys, day), b"").expect(401);
+    assert!(answer.expect_header("WWW-Authenticate").contains("invalid_token"));
+    expect_refused(&world, world.ask("PUT", MANIFEST, &mint(&keys, day), b""), "nothing is changed so");
+    expect_refused(&world, world.ask("GET", MANIFEST, &mint(&keys, 0), b""), "nobody's");
+    expect_refused(&world, world.ask("GET", MANIFEST, &mint(&make_keys(), day), b""), "somebody else's key");
 }

@@ -39,7 +39,12 @@ pub(super) const USUAL: Rules<'static> = Rules {
 impl World {
     /// With `samples/app:v1` in the registry.
     pub(super) fn start() -> Self {
-        let (provider, upstream, place) = (Provider::start(), Registry::start(Distribution::V2), Place::new());
+        Self::start_in(Place::new())
+    }
+
+    /// The same in a place that was prepared.
+    pub(super) fn start_in(place: Place) -> Self {
+        let (provider, upstream) = (Provider::start(), Registry::start(Distribution::V2));
         let document = place.document(&document(&provider, &upstream, &place, USUAL));
         let world = Self { provider, upstream, seawall: place.start(&document) };
         world.fill();
