@@ -132,6 +132,24 @@ fn virtual_networks_are_added_listed_and_removed() {
 }
 
 #[test]
+fn trusted_services_are_added_listed_and_removed() {
+    let mut told = Transcript::new();
+    let id_of_task = "0b9e4a7d-3c55-4f0b-8a86-5b1f0f8f7c22";
+    let trusted = json!([{ "service": "tasks", "identity": "build-task", "principalId": id_of_task }]);
+    let registry = registry_with("trustedServices", trusted);
+    told.server.on("GET", &id(""), Reply::json(200, registry.clone()).etag("\"5\""));
+    told.server.on("PATCH", &id(""), Reply::json(200, registry));
+    told.run("trusted-service list -n myregistry");
+    told.run("trusted-service list -n myregistry -o table");
+    told.run("trusted-service add -r myregistry --service scanner --identity vault-scanner -o none");
+    told.run("trusted-service add -r myregistry --service tasks --identity build-task -o none");
+    told.run(&format!("trusted-service remove -r myregistry --service tasks --identity {id_of_task} -o none"));
+    told.run("trusted-service remove -r myregistry --service tasks --identity other");
+    told.run("update -n myregistry --allow-tasks-bypass false -o none");
+    told.check("trusted-services");
+}
+
+#[test]
 fn keys_are_listed_rotated_and_revoked() {
     let mut told = Transcript::new();
     let key = |id: &str, state: &str, retires: Value| {

@@ -37,4 +37,6 @@ mod sign_in;
 #[cfg(test)]
 mod stored_identities;
 #[cfg(test)]
+mod trusted;
+#[cfg(test)]
 mod what_if;

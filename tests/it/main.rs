@@ -52,6 +52,8 @@ mod tls;
 #[cfg(test)]
 mod transfers;
 #[cfg(test)]
+mod trusted;
+#[cfg(test)]
 mod uploads;
 #[cfg(test)]
 mod upstreams;

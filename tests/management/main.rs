@@ -32,3 +32,5 @@ mod scope_maps;
 mod service_principals;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod trusted;

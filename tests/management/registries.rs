@@ -38,7 +38,8 @@ async fn a_registry_shows_every_property_of_acr() {
             "dataEndpoints": [],
             "encryption": { "status": "disabled" },
             "endpointProtocol": "IPv4",
-            "networkRuleBypassAllowedForTasks": false,
+            "networkRuleBypassAllowedForTasks": true,
+            "trustedServices": [],
             "policies": {
                 "azureADAuthenticationAsArmPolicy": { "status": "enabled" },
                 "exportPolicy": { "status": "enabled" },

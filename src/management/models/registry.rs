@@ -41,6 +41,7 @@ pub(in crate::management) struct Sku {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "ARM's properties are what they are")]
 pub(in crate::management) struct RegistryProperties {
     pub(in crate::management) login_server: String,
     pub(in crate::management) provisioning_state: &'static str,

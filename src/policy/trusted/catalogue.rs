@@ -133,13 +133,11 @@ impl Catalogue {
 
     /// What to say of a service that is not in it: the one that may be meant, else all of them.
     pub fn hint(&self, name: &str) -> String {
-        match nearest(name, self.0.keys().map(|name| &**name)) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => {
-                let known: Vec<_> = self.0.keys().map(|name| format!("`{name}`")).collect();
-                format!("the services are {}; add others under `trustedServices` of the file", known.join(", "))
-            }
+        if let Some(meant) = nearest(name, self.0.keys().map(|name| &**name)) {
+            return format!("did you mean `{meant}`?");
         }
+        let known: Vec<_> = self.0.keys().map(|name| format!("`{name}`")).collect();
+        format!("the services are {}; add others under `trustedServices` of the file", known.join(", "))
     }
 }
 
@@ -166,13 +164,12 @@ fn permit(
     }
     let mut permit = ActionSet::EMPTY;
     for text in &written.value {
-        match Action::parse(text).filter(|action| reads().contains(*action)) {
-            Some(action) => permit = permit.with(action),
-            None => {
-                let what = format!("`{}` is nothing that a permit can have", names::shortened(text));
-                let hint = "it can have `content/read` and `metadata/read`; for more assign a role";
-                problems.push(Problem::new(&text.origin, what).hint(hint));
-            }
+        if let Some(action) = Action::parse(text).filter(|action| reads().contains(*action)) {
+            permit = permit.with(action);
+        } else {
+            let what = format!("`{}` is nothing that a permit can have", names::shortened(text));
+            let hint = "it can have `content/read` and `metadata/read`; for more assign a role";
+            problems.push(Problem::new(&text.origin, what).hint(hint));
         }
     }
     if written.is_empty() {

@@ -19,24 +19,24 @@ const PASSWORD: &str = "the password of whoever fills the registries";
 const GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/seawall";
 const ACR_PULL: &str = "7f951dda-4ed3-4680-a7ca-43fe172d538d";
 
-pub(super) struct Company {
+pub(crate) struct Company {
     _provider: Option<Provider>,
-    pub(super) upstreams: [Registry; 2],
-    pub(super) seawall: Seawall,
+    pub(crate) upstreams: [Registry; 2],
+    pub(crate) seawall: Seawall,
     /// The person's: its own storage, and no login.
-    pub(super) home: Home,
+    pub(crate) home: Home,
     /// Two names of one address: each chooses a registry.
-    pub(super) base: String,
-    pub(super) own: String,
+    pub(crate) base: String,
+    pub(crate) own: String,
 }
 
 impl Company {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(None)
     }
 
     /// `ci-bot` of the provider may pull from the base registry and push to the own one.
-    pub(super) fn with(provider: Option<Provider>) -> Self {
+    pub(crate) fn with(provider: Option<Provider>) -> Self {
         let upstreams = [(); 2].map(|()| Registry::start(Distribution::V2));
         let place = Place::new();
         let (own, base) = (place.login_server(), format!("localhost:{}", place.public().port()));
@@ -68,18 +68,18 @@ impl Company {
         Self { _provider: provider, upstreams, seawall: place.start(&document), home, base, own }
     }
 
-    pub(super) fn base_admin() -> Account {
+    pub(crate) fn base_admin() -> Account {
         Account::new("mybaseregistry", PASSWORD)
     }
 
     /// A `seawall` command of the person.
-    pub(super) fn seawall(&self, words: &[&str]) -> Outcome {
+    pub(crate) fn seawall(&self, words: &[&str]) -> Outcome {
         let config = format!("SEAWALL_CONFIG={}", self.seawall.place().path().join("seawall.yaml").display());
         self.home.run("env", &[&[config.as_str(), env!("CARGO_BIN_EXE_seawall")], words].concat())
     }
 
     /// Docker's configuration from now on knows the admin accounts of these registries.
-    pub(super) fn log_in(&self, names: &[(&str, &str)]) {
+    pub(crate) fn log_in(&self, names: &[(&str, &str)]) {
         let entries = names.iter().map(|(name, server)| {
             ((*server).to_owned(), json!({ "auth": STANDARD.encode(format!("{name}:{PASSWORD}")) }))
         });
@@ -88,7 +88,7 @@ impl Company {
     }
 
     /// Puts an image or an index into a registry, as its admin.
-    pub(super) fn fill(&self, server: &str, layout: &Layout, repository: &str, tag: &str) {
+    pub(crate) fn fill(&self, server: &str, layout: &Layout, repository: &str, tag: &str) {
         let name = if server == self.base { "mybaseregistry" } else { "myregistry" };
         let directory = self.home.path().join("filled");
         layout.write(&directory, "latest");
@@ -101,7 +101,7 @@ impl Company {
     }
 
     /// A call of the management API as its owner.
-    pub(super) fn arm(&self, method: &str, path: &str, body: &Value) -> Response {
+    pub(crate) fn arm(&self, method: &str, path: &str, body: &Value) -> Response {
         let credential = fs::read_to_string(self.seawall.place().credential_file()).unwrap();
         let authorization = format!("Bearer {}", credential.trim_end());
         let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
@@ -111,19 +111,19 @@ impl Company {
     }
 
     /// S4-12: a user-assigned identity; its resource.
-    pub(super) fn identity(&self, name: &str) -> Value {
+    pub(crate) fn identity(&self, name: &str) -> Value {
         let path = format!("{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}");
         self.arm("PUT", &path, &json!({ "properties": {} })).expect(201).json()
     }
 
     /// Whether there is an identity of this name.
-    pub(super) fn has_identity(&self, name: &str) -> bool {
+    pub(crate) fn has_identity(&self, name: &str) -> bool {
         let path = format!("{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}");
         self.arm("GET", &path, &Value::Null).status == 200
     }
 
     /// S4-16: the principal may pull from a registry.
-    pub(super) fn may_pull(&self, principal: &str, registry: &str) {
+    pub(crate) fn may_pull(&self, principal: &str, registry: &str) {
         let registry = format!("{GROUP}/providers/Microsoft.ContainerRegistry/registries/{registry}");
         let role = format!("{registry}/providers/Microsoft.Authorization/roleDefinitions/{ACR_PULL}");
         let path = format!(

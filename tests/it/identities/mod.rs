@@ -5,7 +5,7 @@ mod artifacts;
 mod attacks;
 mod clients;
 mod clusters;
-mod company;
+pub(crate) mod company;
 mod cross_registry;
 mod exchange;
 mod exec;
