@@ -75,6 +75,10 @@ async fn an_identity_has_three_ids_and_keeps_them() {
     assert_eq!(read.headers["etag"].to_str().unwrap(), etag);
     assert_eq!(read.expect(200), body);
     let rules = json!([{ "provider": "corp", "claims": { "sub": "build-*" } }]);
+    // No file declares the provider of certificates.
+    let by_certificate = json!([{ "provider": "certificate", "claims": { "uri": "spiffe://corp/build" } }]);
+    let shown = desk.put(&identity("myACRTasksId"), json!({ "matches": by_certificate })).await.expect(200);
+    assert_eq!(shown["properties"]["matches"], by_certificate);
     let again = json!({ "matches": rules, "status": "disabled" });
     let again = desk.put(&identity("myACRTasksId"), again).await.expect(200);
     assert_eq!(again["properties"]["principalId"], properties["principalId"]);

@@ -215,7 +215,7 @@ registries:
         let shown = |one: Problem| format!("{}:{} {} {}", one.origin.line, one.origin.column, one.warning, one.what);
         problems.into_iter().map(shown).collect::<Vec<_>>()
     };
-    assert_eq!(told(""), ["4:53 true no listener takes certificates of clients, so nothing matches"]);
+    assert_eq!(told(""), ["4:58 true no listener takes certificates of clients, so nothing matches"]);
     for name in ["tls.crt", "tls.key", "ca.pem"] {
         fs::write(directory.path().join(name), "").unwrap();
     }
@@ -223,8 +223,8 @@ registries:
     assert_eq!(told(&format!("{certificates}{{ authorities: [ca.pem] }} }}")), [""; 0]);
     let missing = told(&format!("{certificates}{{ authorities: [ca.pem, other.pem], revocationLists: [crl.pem] }} }}"));
     assert_eq!(missing.len(), 2, "{missing:?}");
-    assert!(missing[0].starts_with("2:156 false cannot read ") && missing[0].contains("other.pem"), "{missing:?}");
-    assert!(missing[1].starts_with("2:186 false cannot read ") && missing[1].contains("crl.pem"), "{missing:?}");
+    assert!(missing[0].starts_with("2:153 false cannot read ") && missing[0].contains("other.pem"), "{missing:?}");
+    assert!(missing[1].starts_with("2:183 false cannot read ") && missing[1].contains("crl.pem"), "{missing:?}");
 }
 
 fn registry_of(text: &str) -> Arc<Registry> {

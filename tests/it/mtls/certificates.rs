@@ -129,7 +129,7 @@ pub(super) struct Identity {
 
 impl Identity {
     fn new(chain: Vec<CertificateDer<'static>>, key: &KeyPair, serial: SerialNumber) -> Self {
-        let fingerprint = Sha256::digest(&chain[0]).iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = hex(&Sha256::digest(&chain[0]));
         Self { chain, key: key.serialize_der(), serial, fingerprint }
     }
 
@@ -160,6 +160,10 @@ impl Identity {
         fs::write(&files[1], pem("PRIVATE KEY", &self.key)).unwrap();
         files
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn pem(kind: &str, der: &[u8]) -> String {

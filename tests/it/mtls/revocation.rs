@@ -2,10 +2,12 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use rcgen::date_time_ymd;
 use rustls::client::Resumption;
 use rustls::{ClientConfig, HandshakeKind};
+use seawall::clock::{Clock, SystemClock};
 
 use super::certificates::{ClientAuthority, uri};
 use super::world::{Client, HOST, World};
@@ -126,14 +128,14 @@ fn a_list_that_is_old_or_of_somebody_else_lets_nobody_in() {
 #[test]
 fn a_certificate_ends_under_an_open_connection() {
     let world = World::start();
-    let end = SystemTime::now() + Duration::from_secs(4);
+    let seconds = u64::try_from(SystemClock.now().as_second()).unwrap() + 4;
     let identity = world.authority.issue(|params| {
         params.subject_alt_names.push(uri(SCANNER));
-        params.not_after = end.into();
+        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
     });
     let mut open = world.connect(world.optional, Some(&identity)).unwrap();
     open.get("/v2/", &[]).expect(200);
-    wait_until("the certificate has ended", || SystemTime::now() > end + Duration::from_secs(1));
+    wait_until("the certificate has ended", || SystemClock.now().as_second() > seconds.cast_signed() + 1);
     open.get("/v2/", &[]).expect(401);
     assert_eq!(world.attempt(world.optional, Some(&identity)), None);
 }
