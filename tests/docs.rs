@@ -178,6 +178,7 @@ fn the_page_on_operating_names_every_metric_and_no_other() {
     rendered.identity_provider_answered("corp", true);
     rendered.identity_token_refused(Some("corp"), "expired");
     rendered.private_endpoint_unknown("myregistry");
+    rendered.shadow_decided("myregistry", "deny");
     rendered.rate_limited(None, "login", "source");
     rendered.request_finished(&seawall::telemetry::metrics::FinishedRequest {
         registry: None,
