@@ -1,6 +1,6 @@
 //! The virtual networks whose sources a registry admits besides those of its IP rules (service endpoints, S2-6, B.4-10).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -129,9 +129,9 @@ impl VirtualNetworks {
             return Err(format!("a registry has at most {MOST_VIRTUAL_NETWORKS} virtual network rules"));
         }
         let rules: Vec<_> = stored.iter().map(VirtualNetworkRule::of_stored).collect::<Result<_, _>>()?;
-        let (mut names, mut matches) = (HashMap::new(), HashMap::new());
+        let (mut names, mut matches) = (HashSet::new(), HashMap::new());
         for rule in &rules {
-            if names.insert(rule.name.to_ascii_lowercase(), ()).is_some() {
+            if !names.insert(rule.name.to_ascii_lowercase()) {
                 return Err(format!("two virtual network rules are named `{}`; case does not count", rule.name));
             }
             if let Some(other) = matches.insert(&rule.matches, &rule.name) {

@@ -22,6 +22,8 @@ use crate::store::{Expected, Kind, Object, ObjectKey, Record, Store, StoreError,
 const MOST_PENDING: usize = 50;
 /// How many a registry has at most, those of files too (requirements B.4).
 const MOST: usize = 200;
+/// More than that, as far as the store is asked.
+const ASKED: u32 = 1_000;
 
 /// Endpoints that were seen and are not written yet.
 pub(in crate::server) struct PendingEndpoints {
@@ -91,7 +93,7 @@ async fn make(
     let mut batch = Vec::new();
     for (registry, marks) in wanted {
         // The policy in force may be behind the store.
-        let known = store.list(&registry.name, Kind::PrivateEndpointConnection, None, MOST as u32).await?;
+        let known = store.list(&registry.name, Kind::PrivateEndpointConnection, None, ASKED).await?;
         batch.extend(connections(registry, &known, marks, now));
     }
     for _ in 0..=batch.len() {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::world::{World, aws, log_in, version_2};
-use crate::harness::http::{Connection, Response};
+use crate::harness::http::Connection;
 use crate::harness::operator::{Said, run, seawall};
 use crate::harness::sources::connect;
 use crate::harness::wait_until;
@@ -12,25 +12,33 @@ use crate::management::support::{self, Postgres};
 const CLOSED: [&str; 1] = ["publicNetworkAccess: Disabled"];
 const UNKNOWN: &str = "unknown private endpoint (vpcEndpointId `vpce-0new`)";
 
-/// A connection that stays open, behind the endpoint `vpce-0new`.
+/// A client behind the endpoint `vpce-0new`. It keeps its connection as long as it is let in: a refusal closes it.
 struct Behind<'a> {
     world: &'a World,
-    open: Connection,
+    open: Option<Connection>,
 }
 
 impl<'a> Behind<'a> {
-    fn of(world: &'a World) -> (Self, Response) {
-        let mut open = Connection::over(connect("127.0.0.1", world.listener("aws")));
-        open.send(&[version_2("10.0.0.4", &[aws("vpce-0new")]), log_in()].concat());
-        let answer = open.answer("GET").unwrap();
-        (Self { world, open }, answer)
+    fn of(world: &'a World) -> Self {
+        Self { world, open: None }
     }
 
     /// What its next request meets.
     fn meets(&mut self) -> (u16, String) {
-        self.open.send(&log_in());
-        let answer = self.open.answer("GET").unwrap();
-        self.world.named(&answer)
+        let world = self.world;
+        let (mut open, first) = self.open.take().map_or_else(
+            || {
+                (
+                    Connection::over(connect("127.0.0.1", world.listener("aws"))),
+                    version_2("10.0.0.4", &[aws("vpce-0new")]),
+                )
+            },
+            |open| (open, Vec::new()),
+        );
+        open.send(&[first, log_in()].concat());
+        let answer = open.answer("GET").unwrap();
+        self.open = (answer.status == 200).then_some(open);
+        world.named(&answer)
     }
 }
 
@@ -55,8 +63,8 @@ fn becomes_pending(world: &World) {
 fn decided_by_commands(world: &World) {
     let known = |status| (status, "private endpoint vpce-0new".to_owned());
     let unknown = (403, UNKNOWN.to_owned());
-    let (mut behind, first) = Behind::of(world);
-    assert_eq!(world.seen(&first), unknown);
+    let mut behind = Behind::of(world);
+    assert_eq!(behind.meets(), unknown, "on the connection that was let in");
     becomes_pending(world);
     assert_eq!(behind.meets(), known(403), "Pending admits nobody");
     let shown = command(world, "show -n vpce-0new").ok().json();
@@ -65,16 +73,17 @@ fn decided_by_commands(world: &World) {
     let approved = command(world, "approve -n vpce-0new").ok().json();
     assert_eq!(approved["privateLinkServiceConnectionState"]["status"], "Approved");
     assert_eq!(behind.meets(), known(200), "with the next request");
+    assert_eq!(behind.meets(), known(200), "on the same connection");
     let words =
         ["private-endpoint-connection", "reject", "-r", "myregistry", "-n", "vpce-0new", "--description", "not ours"];
     run(&world.seawall, &words).ok();
-    assert_eq!(behind.meets(), known(403));
+    assert_eq!(behind.meets(), known(403), "on the connection that was let in");
     assert_eq!(listed(world), [("vpce-0new".to_owned(), "Rejected".to_owned())], "and stays so");
     command(world, "approve -n vpce-0new").ok();
     assert_eq!(behind.meets(), known(200));
 
     command(world, "delete -n vpce-0new").ok();
-    assert_eq!(behind.meets(), unknown);
+    assert_eq!(behind.meets(), unknown, "on the connection that was let in");
     becomes_pending(world);
     command(world, "approve -n vpce-0typo").refused("was not found");
 }
@@ -96,8 +105,8 @@ fn a_connection_of_a_file_is_decided_there() {
     let declared =
         "privateEndpointConnections: [ { name: build, match: { vpcEndpointId: vpce-0new }, status: Rejected } ]";
     let world = World::start(&[CLOSED[0], declared]);
-    let (mut behind, first) = Behind::of(&world);
-    assert_eq!(world.seen(&first), (403, "private endpoint build".to_owned()));
+    let mut behind = Behind::of(&world);
+    assert_eq!(behind.meets(), (403, "private endpoint build".to_owned()));
     command(&world, "approve -n build").refused("seawall.yaml:");
     command(&world, "delete -n build").refused("seawall.yaml:");
     assert_eq!(behind.meets(), (403, "private endpoint build".to_owned()));
