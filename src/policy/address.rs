@@ -298,7 +298,17 @@ mod tests {
         assert_eq!((&*target.host, target.port, target.tls.is_some()), ("registry.internal", 443, true));
         assert_eq!(UpstreamTarget::parse("http://127.0.0.1:5000/").unwrap().host_header(), "127.0.0.1:5000");
         assert_eq!(UpstreamTarget::parse("http://[::1]:5000").unwrap().host_header(), "[::1]:5000");
-        for url in ["registry:5000", "ftp://x", "http://x/v2", "http://u:p@x", "http://x?y=1", "http://", "http://x:0", "http://x:99999", "http://x:"] {
+        for url in [
+            "registry:5000",
+            "ftp://x",
+            "http://x/v2",
+            "http://u:p@x",
+            "http://x?y=1",
+            "http://",
+            "http://x:0",
+            "http://x:99999",
+            "http://x:",
+        ] {
             assert!(UpstreamTarget::parse(url).is_err(), "{url}");
         }
     }
