@@ -242,6 +242,11 @@ fn origin_of(url: &str) -> Result<(bool, http::uri::Authority), &'static str> {
     if !is_host(authority.host()) {
         return Err("the URL's host is not a host name or an IP address");
     }
+    // What is no port would be as if there were none.
+    let has_port = authority.as_str().len() != authority.host().len();
+    if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+        return Err("the port is not a number from 1 to 65535");
+    }
     Ok((tls, authority))
 }
 
@@ -293,7 +298,17 @@ mod tests {
         assert_eq!((&*target.host, target.port, target.tls.is_some()), ("registry.internal", 443, true));
         assert_eq!(UpstreamTarget::parse("http://127.0.0.1:5000/").unwrap().host_header(), "127.0.0.1:5000");
         assert_eq!(UpstreamTarget::parse("http://[::1]:5000").unwrap().host_header(), "[::1]:5000");
-        for url in ["registry:5000", "ftp://x", "http://x/v2", "http://u:p@x", "http://x?y=1", "http://"] {
+        for url in [
+            "registry:5000",
+            "ftp://x",
+            "http://x/v2",
+            "http://u:p@x",
+            "http://x?y=1",
+            "http://",
+            "http://x:0",
+            "http://x:99999",
+            "http://x:",
+        ] {
             assert!(UpstreamTarget::parse(url).is_err(), "{url}");
         }
     }

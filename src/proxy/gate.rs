@@ -353,11 +353,11 @@ impl ProxyHttp for Gate {
             passage.failure = Some(Refusal::Upstream(UpstreamFailure::Storage));
             return Error::e_explain(ErrorType::HTTPStatus(502), "the storage does not serve the blob");
         }
-        if response.status == http::StatusCode::UNAUTHORIZED {
-            if self.renews(forward, &passage.presented, passage.renewal, response, bodyless).await {
-                passage.renewal = Renewal::Due;
-                return Error::e_explain(ErrorType::HTTPStatus(401), "the upstream wants another token");
-            }
+        if response.status == http::StatusCode::UNAUTHORIZED
+            && self.renews(forward, &passage.presented, passage.renewal, response, bodyless).await
+        {
+            passage.renewal = Renewal::Due;
+            return Error::e_explain(ErrorType::HTTPStatus(401), "the upstream wants another token");
         }
         if let Some(answer) = rewrite::at_once(forward, response) {
             session.set_keepalive(None);

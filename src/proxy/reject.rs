@@ -203,7 +203,6 @@ impl Refusal {
                 unauthorized(&Challenge { realm, service, scopes: asked, error }, denial_id)
             }
             Self::Network { source_address, .. } => error(403, &ErrorBody::denied_address(*source_address)),
-            Self::Link(_) => error(403, &ErrorBody::new(ErrorCode::Denied)),
             Self::Malformed(route) => {
                 let answer = error(route.status(), &ErrorBody::from(route));
                 match route.allow() {
@@ -215,7 +214,7 @@ impl Refusal {
             Self::UnknownHost | Self::Misdirected => {
                 error(421, &ErrorBody::with_message(ErrorCode::NameUnknown, "no such registry"))
             }
-            Self::ClientCertificate | Self::NoSource => error(403, &ErrorBody::new(ErrorCode::Denied)),
+            Self::ClientCertificate | Self::NoSource | Self::Link(_) => error(403, &ErrorBody::new(ErrorCode::Denied)),
             Self::Busy | Self::ProviderUnavailable(_) | Self::NotReady | Self::Outdated => {
                 error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1")
             }
