@@ -36,7 +36,7 @@ async fn a_registry_shows_every_property_of_acr() {
             "dataEndpointEnabled": false,
             "dataEndpointHostNames": [],
             "encryption": { "status": "disabled" },
-            "endpointProtocol": "IPv4",
+            "endpointProtocol": "IPv4AndIPv6",
             "networkRuleBypassAllowedForTasks": false,
             "policies": {
                 "azureADAuthenticationAsArmPolicy": { "status": "enabled" },
