@@ -88,17 +88,17 @@ async fn by_provider_token(
         return Err(unauthenticated(UNKNOWN));
     }
     let assertion = logins.guard(claim, parts.authenticator.assertion(identities, token, now)).await.map_err(failed)?;
-    asserted(&snapshot, &assertion)
+    asserted(&snapshot, &assertion, claim.source)
 }
 
 /// Whom a provider vouches for.
-fn asserted(snapshot: &PolicySnapshot, assertion: &Assertion) -> Result<Caller, ApiError> {
+fn asserted(snapshot: &PolicySnapshot, assertion: &Assertion, source: SourceAddress) -> Result<Caller, ApiError> {
     let manager = snapshot.manager_asserted(assertion).ok_or_else(|| {
         unauthenticated("the identity provider vouches for somebody who is none of the identities, or is disabled")
     })?;
     let (provider, id) = (&assertion.provider, assertion.subject.clone());
     let shown = format!("identity {} ({provider}: {id})", names(&manager));
-    Ok(Caller::Manager(Arc::new(Known { manager, id, shown })))
+    Ok(Caller::Manager(Arc::new(Known { manager: manager.at(source), id, shown })))
 }
 
 async fn by_secret(
@@ -114,14 +114,14 @@ async fn by_secret(
     let logins = parts.authenticator.logins();
     if let Some(identity) = identity.filter(|identity| identity.verified_by.is_some()) {
         let attempt = parts.authenticator.assertion_by_secret(snapshot.identities(), identity, password, now);
-        return asserted(&snapshot, &logins.guard(claim, attempt).await.map_err(unverified)?);
+        return asserted(&snapshot, &logins.guard(claim, attempt).await.map_err(unverified)?, claim.source);
     }
     let attempt = parts.authenticator.by_secret(snapshot.identities(), identity, user, password, now);
     logins.guard(claim, attempt).await.map_err(failed)?;
     let (manager, identity) = named.ok_or_else(|| unauthenticated(UNKNOWN))?;
     let id = identity.client_id.as_ref().map_or_else(String::new, ToString::to_string);
     let shown = format!("service principal {} ({id})", names(&manager));
-    Ok(Caller::Manager(Arc::new(Known { manager, id, shown })))
+    Ok(Caller::Manager(Arc::new(Known { manager: manager.at(claim.source), id, shown })))
 }
 
 fn names(manager: &Manager) -> String {

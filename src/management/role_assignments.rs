@@ -15,6 +15,7 @@ use super::models::{
     Ids, List, Moment, RoleAssignmentProperties, RoleAssignmentResource, RoleAssignmentUpdate,
     RoleAssignmentUpdateProperties,
 };
+use super::networks;
 use super::repositories;
 use super::role_definitions;
 use super::scope_maps::{deleted, exists};
@@ -336,6 +337,7 @@ fn declared_resource(call: &Call, place: &Place, one: &RoleAssignment) -> RoleAs
         principal_type: kind.unwrap_or(UNKNOWN_TYPE),
         principal_name: Some(one.identity.to_string()),
         repositories: condition(one),
+        networks: networks::declared(one.networks.as_deref()),
         declared_in: Some(one.origin.to_string()),
         ..granting(call, place, &stored_grants(&one.grants), one.principal_id.as_str())
     };
@@ -396,6 +398,7 @@ fn granting(call: &Call, place: &Place, grants: &StoredGrants, principal_id: &st
         role_definition_name: role.cloned(),
         scope_map_id,
         repositories: None,
+        networks: None,
         declared_in: None,
     }
 }

@@ -17,11 +17,11 @@ use super::problem::{Problem, Problems};
 use super::stored::StoredNetworks;
 
 /// In front of a connection's name.
-const PRIVATE_ENDPOINT: &str = "private endpoint ";
+pub(super) const PRIVATE_ENDPOINT: &str = "private endpoint ";
 /// Every approved connection.
 const ANY_PRIVATE_ENDPOINT: &str = "any private endpoint";
 /// In front of a rule's name.
-const VIRTUAL_NETWORK: &str = "virtual network ";
+pub(super) const VIRTUAL_NETWORK: &str = "virtual network ";
 
 /// Which network an entry means.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use super::action::{Action, ActionSet};
+use super::conditions::{PRIVATE_ENDPOINT, VIRTUAL_NETWORK};
 use super::document::{IpRuleDocument, NetworkAction, PublicNetworkAccess, RegistryDocument, ScopeMapDocument};
+use super::nearest::nearest;
 use super::network::parse_network;
 use super::origin::At;
 use super::pattern::RepositoryPattern;
@@ -21,6 +23,7 @@ pub fn lint(registries: &RegistryDocuments) -> Problems {
         network(document, &mut problems);
         document.scope_maps.values().for_each(|map| scope_map(map, &mut problems));
         lasting_passwords(document, &mut problems);
+        unknown_networks(document, &mut problems);
     }
     problems
 }
@@ -130,6 +133,26 @@ fn lasting_passwords(document: &RegistryDocument, problems: &mut Problems) {
         {
             let what = format!("no password of token `{}` ever expires", name.value);
             warn(name, what, "give each an `expiry`, such as 2027-06-30T00:00:00Z".to_owned(), problems);
+        }
+    }
+}
+
+/// Entries of network conditions that hold nobody, unless the API makes what they name: a `deny` may be meant in earnest.
+fn unknown_networks(document: &RegistryDocument, problems: &mut Problems) {
+    let endpoints: Vec<_> = document.private_endpoint_connections.iter().map(|one| one.name.as_str()).collect();
+    let rules: Vec<_> = document.network_rule_set.virtual_network_rules.iter().map(|one| one.name.as_str()).collect();
+    let of_tokens = document.tokens.values().filter_map(|token| token.networks.as_ref());
+    let of_maps = document.scope_maps.values().filter_map(|map| map.networks.as_ref());
+    let of_assignments = document.role_assignments.iter().filter_map(|one| one.networks.as_ref());
+    let lists = of_tokens.chain(of_maps).chain(of_assignments).flat_map(|one| [&one.allow, &one.deny]);
+    for entry in lists.flatten().flat_map(|list| &list.value) {
+        for (prefix, known) in [(PRIVATE_ENDPOINT, &endpoints), (VIRTUAL_NETWORK, &rules)] {
+            let Some(name) = entry.strip_prefix(prefix).filter(|name| !known.contains(name)) else { continue };
+            let hint = match nearest(name, known.iter().copied()) {
+                Some(meant) => format!("did you mean `{prefix}{meant}`?"),
+                None => "it counts as soon as the API makes one of this name".to_owned(),
+            };
+            warn(entry, format!("this file has no {prefix}`{name}`: nobody comes from there"), hint, problems);
         }
     }
 }

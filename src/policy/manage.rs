@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::conditions::NetworkCondition;
 use super::identity::{Assertion, Identity};
+use super::network::{NetworkClass, Place, SourceAddress};
 use super::principal::Subject;
 pub use super::role::ManagementAction;
 use super::role::RoleAssignment;
@@ -17,6 +19,22 @@ pub struct Manager {
     pub subject: Option<Subject>,
     /// The enabled identities that he is. At least one.
     pub identities: Arc<[Arc<Identity>]>,
+    /// Where he comes from. Unless it is known, an identity with a network condition does not count.
+    place: Option<Place>,
+}
+
+impl Manager {
+    /// The same, coming from this address, which is nobody's private one.
+    #[must_use]
+    pub fn at(self, address: SourceAddress) -> Self {
+        Self { place: Some(Place { address, class: NetworkClass::Public }), ..self }
+    }
+
+    /// Whether `identity` counts where he is.
+    fn counts_as(&self, identity: &Identity) -> bool {
+        let held = |networks: &Arc<NetworkCondition>| self.place.as_ref().is_some_and(|at| networks.check(at).is_ok());
+        identity.networks.as_ref().is_none_or(held)
+    }
 }
 
 impl PolicySnapshot {
@@ -25,7 +43,7 @@ impl PolicySnapshot {
         let identities: Arc<[_]> = self.identities().meant_by(assertion).into_iter().cloned().collect();
         let subject = Subject { provider: Arc::clone(&assertion.provider), subject: assertion.subject.as_str().into() };
         let name = self.identities().subject_name(assertion);
-        (!identities.is_empty()).then_some(Manager { name, subject: Some(subject), identities })
+        (!identities.is_empty()).then_some(Manager { name, subject: Some(subject), identities, place: None })
     }
 
     /// The enabled service principal with this client id, in any case, and the identity that has its secrets: who calls
@@ -33,7 +51,7 @@ impl PolicySnapshot {
     pub fn manager_named(&self, client_id: &str) -> Option<(Manager, Arc<Identity>)> {
         let identity = self.identities().service_principal(client_id).filter(|identity| identity.is_enabled())?;
         let name = Arc::clone(&identity.name);
-        let manager = Manager { name, subject: None, identities: [Arc::clone(identity)].into() };
+        let manager = Manager { name, subject: None, identities: [Arc::clone(identity)].into(), place: None };
         Some((manager, Arc::clone(identity)))
     }
 
@@ -50,7 +68,8 @@ impl PolicySnapshot {
         let allows = |assignment: &Arc<RoleAssignment>| assignment.manages(action);
         // Also when he was found in an earlier snapshot.
         let counts = |one: &&Arc<Identity>| {
-            self.identities().named(&one.name).is_some_and(|now| now.id == one.id && now.is_enabled())
+            let now = self.identities().named(&one.name).filter(|now| now.id == one.id && now.is_enabled());
+            now.is_some_and(|now| manager.counts_as(now))
         };
         manager.identities.iter().filter(counts).find_map(|identity| match registry {
             Some(registry) => registry.assignments(identity).iter().find(|one| allows(one)).cloned(),

@@ -216,10 +216,13 @@ impl RoleAssignment {
     }
 
     /// Whether it lets the identity do `action` at the management API, on what it is about. Only a whole role does: an
-    /// assignment that is confined to repositories, or a cluster's, is about data alone.
+    /// assignment that is confined to repositories or networks, or a cluster's, is about data alone.
     pub fn manages(&self, action: ManagementAction) -> bool {
         match &self.grants {
-            Grants::Role(role) => role.manages(action) && self.repositories.is_none() && !self.pull_only,
+            Grants::Role(role) => {
+                let is_whole = self.repositories.is_none() && self.networks.is_none();
+                role.manages(action) && is_whole && !self.pull_only
+            }
             Grants::ScopeMap(_) => false,
         }
     }

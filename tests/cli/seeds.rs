@@ -146,5 +146,7 @@ fn a_registry_is_updated() {
     told.run("update --name myregistry --default-action Deny -o none");
     told.run("update --name myregistry --public-network-enabled false -o none");
     told.run("update --name myregistry --public-network-enabled true -o none");
+    told.run("update --name myregistry --endpoint-protocol IPv4 -o none");
+    told.run("update --name myregistry --allow-exports false --public-network-enabled false -o none");
     told.check("update");
 }

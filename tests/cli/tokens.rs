@@ -172,3 +172,20 @@ fn all_pages_are_one_list() {
     told.run("token list -r myregistry --query '[].{Token:name, Map:scopeMapId}' -o table");
     told.check("pages");
 }
+
+/// D15: what is given replaces that list, the flag alone empties it, and the other list is not sent.
+#[test]
+fn networks_are_sent_as_they_are() {
+    let mut told = Transcript::new();
+    let server = &told.server;
+    let made = || Reply::json(200, token("MyToken", "MyScopeMap", &[]));
+    server.on("PUT", &id("/tokens/MyToken"), made());
+    server.on("PATCH", &id("/tokens/MyToken"), made());
+    let quiet = "-o none --verbose";
+    told.run(&format!(
+        "token create -n MyToken -r myregistry --scope-map MyScopeMap --no-passwords --allow-network 192.0.2.0/24 2001:db8::/32 {quiet}"
+    ));
+    told.run(&format!("token update -n MyToken -r myregistry --deny-network 192.0.2.66 {quiet}"));
+    told.run(&format!("token update -n MyToken -r myregistry --allow-network --deny-network {quiet}"));
+    told.check("networks");
+}

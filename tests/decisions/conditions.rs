@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use proptest::sample::select;
 use seawall::oci::Scope;
+use seawall::policy::document::ExportStatus;
 use seawall::policy::network::{Admitted, EndpointMark, Network, Source};
 use seawall::policy::stored::{StoredNetworks, StoredScopeMap, StoredToken};
 use seawall::policy::{Caller, Denial, Granted, PolicySnapshot, Registry, StoredPolicy, authorize, grant, located};
@@ -13,7 +14,7 @@ use serde_json::json;
 
 use super::identities::asserted;
 use super::layers::records;
-use super::policy::{anywhere, compiled, declared, now, operation, snapshot};
+use super::policy::{anywhere, compiled, declared, now, operation};
 
 const PULL: &str = "GET /v2/a/manifests/v1";
 
@@ -60,6 +61,12 @@ registries:
       - { identity: devs, role: AcrPull, networks: { deny: [192.0.2.66] } }
       - { identity: ops, role: Owner }
 ";
+
+/// It has endpoints and virtual networks, which is worth a warning.
+fn snapshot(text: &str) -> PolicySnapshot {
+    let (policy, problems) = compiled(text);
+    policy.unwrap_or_else(|| panic!("{problems}{text}"))
+}
 
 /// A source that the registry admits.
 fn from(registry: &Registry, address: &str) -> Admitted {
@@ -115,11 +122,11 @@ fn a_token_counts_from_its_networks() {
     assert_eq!(may(one, &ci, PULL, &behind(one, "vpce-1")), "yes");
     assert_eq!(may(one, &ci, PULL, &behind(one, "vpce-2")), out);
     let denial = authorize(one, &ci, &operation(PULL), &from(one, "192.0.2.66"), now()).unwrap_err();
-    let expected = "the principal may not come from 192.0.2.66: its networks deny 192.0.2.66/32 (policy.yaml:44:17)";
+    let expected = "the principal may not come from 192.0.2.66: its networks deny 192.0.2.66/32 (policy.yaml:37:18)";
     assert_eq!(denial.to_string(), expected);
     let denial = authorize(one, &ci, &operation(PULL), &from(one, "10.0.0.1"), now()).unwrap_err();
     let expected =
-        "the principal may not come from 10.0.0.1: no network that it is allowed holds it (policy.yaml:43:18)";
+        "the principal may not come from 10.0.0.1: no network that it is allowed holds it (policy.yaml:36:18)";
     assert_eq!(denial.to_string(), expected);
 }
 
@@ -181,9 +188,7 @@ fn what_counts_has_to_have_a_role() {
 fn a_file_with_a_bad_condition_is_refused_by_its_places() {
     let told = |networks: &str| {
         let text = POLICY.replace("networks: { allow: [10.1.0.0/16] }", networks);
-        let (policy, problems) = compiled(&text);
-        assert!(policy.is_none(), "{networks}");
-        problems
+        compiled(&text).1
     };
     let problems = told("networks: { allow: [] }");
     assert!(problems.contains("policy.yaml:7:24: `allow` is empty: it would count from nowhere"), "{problems}");
@@ -191,12 +196,13 @@ fn a_file_with_a_bad_condition_is_refused_by_its_places() {
     assert!(problems.contains("policy.yaml:7:24: the address has bits set outside its prefix"), "{problems}");
     assert!(problems.contains("policy.yaml:7:36: not an IP address or CIDR range: `endpoint build`"), "{problems}");
     let problems = told("networks: { allows: [10.0.0.0/8] }");
-    assert!(problems.contains("did you mean `allow`?"), "{problems}");
+    assert!(problems.contains("did you mean \"allow\"?"), "{problems}");
 }
 
 #[test]
 fn the_store_has_conditions_too_and_what_it_cannot_read_counts_from_nowhere() {
-    let declared = declared(POLICY);
+    let offices = "    networkRuleSet:\n      virtualNetworkRules:\n        - { name: office, match: { sourceNetwork: 172.16.0.0/12 } }\n";
+    let declared = declared(&POLICY.replace(offices, ""));
     let only = |allow: &str| StoredNetworks { allow: vec![allow.to_owned()], deny: Vec::new() };
     let mut told = seawall::policy::problem::Problems::new();
     let mut stored = StoredPolicy::default();
@@ -222,6 +228,44 @@ fn the_store_has_conditions_too_and_what_it_cannot_read_counts_from_nowhere() {
     let [told] = told.as_slice() else { panic!("{told:?}") };
     assert!(told.starts_with("token `broken` of registry `myregistry`: not a prefix length"), "{told}");
     assert!(told.ends_with("it counts from nowhere"), "{told}");
+}
+
+/// What another part of the policy may say about networks.
+const BARE: &str = "myregistry:
+  loginServer: one.example.com
+  upstream: { url: http://127.0.0.1:5000 }
+";
+
+#[test]
+fn an_endpoint_for_ipv4_refuses_every_public_ipv6_address() {
+    let rules = "  endpointProtocol: IPv4\n  networkRuleSet: { ipRules: [{ value: \"2001:db8::/32\" }] }\n";
+    let policy = snapshot(&format!("{BARE}{rules}"));
+    let one = one(&policy);
+    let six: IpAddr = "2001:db8::1".parse().unwrap();
+    let refused = one.network.admit(Source::public(six)).unwrap_err();
+    assert_eq!(refused.reason().to_string(), "endpointProtocol is IPv4, and this is an IPv6 address");
+    assert!(one.network.admit(Source::public("::ffff:192.0.2.1".parse::<IpAddr>().unwrap())).is_ok(), "it is IPv4");
+    let both = snapshot(&format!("{BARE}{}", rules.replace("IPv4", "IPv4AndIPv6")));
+    assert!(self::one(&both).network.admit(Source::public(six)).is_ok());
+    // Through a private endpoint its address says nothing.
+    let endpoint =
+        "  privateEndpointConnections: [{ name: build, match: { vpcEndpointId: vpce-1 }, status: Approved }]\n";
+    let policy = snapshot(&format!("{BARE}  endpointProtocol: IPv4\n{endpoint}"));
+    let network = Network::PrivateEndpoint(EndpointMark::vpc_endpoint("vpce-1").unwrap());
+    assert!(self::one(&policy).network.admit(Source::public(six).behind(&network)).is_ok());
+}
+
+/// B.4-13.
+#[test]
+fn exports_are_forbidden_only_where_public_access_is() {
+    let forbidden = "  exportPolicy: { status: disabled }\n";
+    let (policy, problems) = compiled(&format!("{BARE}{forbidden}"));
+    assert!(policy.is_none());
+    let expected = "policy.yaml:4:27: `exportPolicy` can only be disabled where public network access is";
+    assert!(problems.contains(expected), "{problems}");
+    let closed = snapshot(&format!("{BARE}  publicNetworkAccess: Disabled\n{forbidden}"));
+    assert_eq!(one(&closed).properties().export_policy.value, ExportStatus::Disabled);
+    assert_eq!(one(&snapshot(BARE)).properties().export_policy.value, ExportStatus::Enabled);
 }
 
 fn condition() -> impl Strategy<Value = String> {

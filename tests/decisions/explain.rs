@@ -220,7 +220,8 @@ fn policies() -> impl Strategy<Value = String> {
     let network = (select(vec!["Enabled", "Enabled", "Enabled", "Disabled"]), effect(), rules);
     let tokens = (map(), map(), (status(), expiry(), expiry()));
     let people = (status(), status(), (status(), expiry()), assignments);
-    let whole = (switch(), switch(), select(vec!["", "anonymousPullRepositories: [a/*], "]));
+    let whole =
+        (switch(), switch(), select(vec!["", "anonymousPullRepositories: [a/*], ", "endpointProtocol: IPv4, "]));
     (network, tokens, people, whole).prop_map(|(network, tokens, people, whole)| {
         let mut text = format!(
             "identityProviders:\n  corp: {{ issuer: https://corp.example, audiences: [seawall] }}\nidentities:\n  \

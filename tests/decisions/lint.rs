@@ -84,3 +84,18 @@ fn tokens_whose_passwords_never_end_are_noticed() {
     );
     assert_eq!(token(""), [""; 0]);
 }
+
+#[test]
+fn a_condition_that_names_nobody_is_noticed() {
+    let further = "privateEndpointConnections: [{ name: build, match: { linkId: 1 }, status: Approved }], \
+                   tokens: { ci: { scopeMap: _repositories_pull, networks: { \
+                   allow: [private endpoint build, any private endpoint, 10.0.0.0/8], deny: [private endpoint biuld] } } }, \
+                   scopeMaps: { team-a: { networks: { allow: [virtual network office] } } }";
+    assert_eq!(
+        noticed(further),
+        [
+            "this file has no private endpoint `biuld`: nobody comes from there",
+            "this file has no virtual network `office`: nobody comes from there"
+        ]
+    );
+}

@@ -17,6 +17,8 @@ mod lists;
 #[cfg(test)]
 mod managers;
 #[cfg(test)]
+mod networks;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod passwords;

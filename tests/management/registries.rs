@@ -37,7 +37,7 @@ async fn a_registry_shows_every_property_of_acr() {
             "dataEndpointHostNames": [],
             "dataEndpoints": [],
             "encryption": { "status": "disabled" },
-            "endpointProtocol": "IPv4",
+            "endpointProtocol": "IPv4AndIPv6",
             "networkRuleBypassAllowedForTasks": true,
             "trustedServices": [],
             "policies": {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::networks::Networks;
 use super::words::Moment;
 
 /// What one identity may do in one scope.
@@ -45,6 +46,9 @@ pub(in crate::management) struct RoleAssignmentProperties {
     /// Not ARM's: the repositories to which it is confined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::management) repositories: Option<Vec<String>>,
+    /// Not ARM's: from where a file lets it count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::management) networks: Option<Networks>,
     /// Not ARM's: the place in the file that declares it; it can be changed there only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::management) declared_in: Option<String>,
