@@ -140,7 +140,8 @@ fn lasting_passwords(document: &RegistryDocument, problems: &mut Problems) {
 /// Entries of network conditions that hold nobody, unless the API makes what they name: a `deny` may be meant in earnest.
 fn unknown_networks(document: &RegistryDocument, problems: &mut Problems) {
     let endpoints: Vec<_> = document.private_endpoint_connections.iter().map(|one| one.name.as_str()).collect();
-    let rules: Vec<_> = document.network_rule_set.virtual_network_rules.iter().map(|one| one.name.as_str()).collect();
+    let rules = document.network_rule_set.virtual_network_rules.iter().flat_map(|list| &list.value);
+    let rules: Vec<_> = rules.map(|one| one.name.as_str()).collect();
     let of_tokens = document.tokens.values().filter_map(|token| token.networks.as_ref());
     let of_maps = document.scope_maps.values().filter_map(|map| map.networks.as_ref());
     let of_assignments = document.role_assignments.iter().filter_map(|one| one.networks.as_ref());
