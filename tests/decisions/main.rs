@@ -30,4 +30,5 @@ mod properties;
 mod sign_in;
 #[cfg(test)]
 mod stored_identities;
+#[cfg(test)]
 mod trusted;
