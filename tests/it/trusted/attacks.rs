@@ -10,6 +10,7 @@ use seawall::clock::{Clock, SystemClock, Timestamp};
 use seawall::policy::credential::PrincipalId;
 
 use super::world::{MANIFEST, PASSWORD, World};
+use crate::harness::http::Response;
 use crate::harness::keys::{leave_keys, make_keys};
 use crate::harness::provider::NULL_GUID;
 use crate::harness::seawall::Place;
@@ -20,11 +21,11 @@ fn basic(user: &str, password: &str) -> String {
 }
 
 /// Refused as everybody is there, whatever was asked.
-fn expect_refused(world: &World, answer: crate::harness::http::Response, what: &str) {
+fn expect_refused(world: &World, answer: &Response, what: &str) {
     assert_eq!(answer.status, 403, "{what}: {}", answer.text());
     let message = answer.json()["errors"][0]["message"].as_str().unwrap().to_owned();
     assert!(message.starts_with("client with IP '127.0.0.9' is not allowed access."), "{what}: {message}");
-    assert_eq!(record_of(&world.seawall, &answer)["reason"], "network_refused", "{what}");
+    assert_eq!(record_of(&world.seawall, answer)["reason"], "network_refused", "{what}");
 }
 
 /// A password is refused without being looked at: no hash is computed, and a right one gets the same answer.
@@ -36,11 +37,11 @@ fn passwords_are_not_heard() {
         let authorization = basic("myregistry", password);
         let token = format!("/oauth2/token?service={host}&scope=repository:samples/app:pull");
         for (method, target) in [("GET", "/v2/"), ("GET", MANIFEST), ("PUT", MANIFEST), ("GET", &token)] {
-            expect_refused(&world, world.ask(method, target, &authorization, b""), target);
+            expect_refused(&world, &world.ask(method, target, &authorization, b""), target);
         }
         let form =
             format!("grant_type=password&service={host}&username=myregistry&password={}", password.replace(' ', "+"));
-        expect_refused(&world, world.form("/oauth2/token", &form), "grant_type=password");
+        expect_refused(&world, &world.form("/oauth2/token", &form), "grant_type=password");
     }
     for name in ["hits", "misses"] {
         let metrics = crate::harness::http::get(world.seawall.place().metrics(), "/metrics").unwrap().text();
@@ -67,10 +68,10 @@ fn nobody_in_particular_is_invited_and_not_let_in() {
         ("GET", &token),
         ("GET", "/.well-known/jwks.json"),
     ] {
-        expect_refused(&world, world.ask(method, target, "", b""), target);
+        expect_refused(&world, &world.ask(method, target, "", b""), target);
     }
     for form in ["grant_type=password&username=&password=", "grant_type=refresh_token&refresh_token="] {
-        expect_refused(&world, world.form("/oauth2/token", &format!("{form}&service={host}")), form);
+        expect_refused(&world, &world.form("/oauth2/token", &format!("{form}&service={host}")), form);
     }
 }
 
@@ -86,13 +87,13 @@ fn what_proves_nothing_is_refused_as_the_network_is() {
         "Digest a=b".to_owned(),
         "Basic ?".to_owned(),
     ] {
-        expect_refused(&world, world.ask("GET", MANIFEST, &authorization, b""), &authorization);
+        expect_refused(&world, &world.ask("GET", MANIFEST, &authorization, b""), &authorization);
     }
     let host = world.host();
     let form = format!("grant_type=refresh_token&service={host}&refresh_token=nonsense");
-    expect_refused(&world, world.form("/oauth2/token", &form), "refresh_token");
+    expect_refused(&world, &world.form("/oauth2/token", &form), "refresh_token");
     let form = format!("grant_type=access_token&service={host}&access_token=nonsense");
-    expect_refused(&world, world.form("/oauth2/exchange", &form), "exchange");
+    expect_refused(&world, &world.form("/oauth2/exchange", &form), "exchange");
     let large = format!("grant_type=access_token&service={host}&access_token={}", "a".repeat(70_000));
     world.form("/oauth2/exchange", &large).expect(413);
     world.form("/oauth2/exchange", "no=form&grant_type").expect(400);
@@ -121,7 +122,7 @@ fn an_access_token_that_has_expired_gets_the_challenge() {
     let day = 24 * 3600;
     let answer = world.ask("GET", MANIFEST, &mint(&keys, day), b"").expect(401);
     assert!(answer.expect_header("WWW-Authenticate").contains("invalid_token"));
-    expect_refused(&world, world.ask("PUT", MANIFEST, &mint(&keys, day), b""), "nothing is changed so");
-    expect_refused(&world, world.ask("GET", MANIFEST, &mint(&keys, 0), b""), "nobody's");
-    expect_refused(&world, world.ask("GET", MANIFEST, &mint(&make_keys(), day), b""), "somebody else's key");
+    expect_refused(&world, &world.ask("PUT", MANIFEST, &mint(&keys, day), b""), "nothing is changed so");
+    expect_refused(&world, &world.ask("GET", MANIFEST, &mint(&keys, 0), b""), "nobody's");
+    expect_refused(&world, &world.ask("GET", MANIFEST, &mint(&make_keys(), day), b""), "somebody else's key");
 }

@@ -51,8 +51,8 @@ fn each_condition_ends_what_was_possible() {
         (&"trusted service tasks".into(), &serde_json::json!(["build"])),
         "{record}"
     );
-    let scanned = record_of(&world.seawall, &asks(&scanner).expect(200));
-    assert!(scanned["rule"].as_str().unwrap().starts_with("trusted service scanner ("), "{scanned}");
+    let read = record_of(&world.seawall, &asks(&scanner).expect(200));
+    assert!(read["rule"].as_str().unwrap().starts_with("trusted service scanner ("), "{read}");
     let closed = "publicNetworkAccess: Disabled";
     let off = [
         // The switch (S2-22), of which there is one for tasks alone (E-5); S2-6.
