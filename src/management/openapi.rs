@@ -149,20 +149,10 @@ fn describe(operation: Operation) -> Description {
         O::PutToken => ("Creates a token, or gives it another scope map.", Some(body::<TokenUpdate>), PUT_TOKEN),
         O::UpdateToken => ("Changes a token.", Some(body::<TokenUpdate>), &[("200", Some(body::<TokenResource>))]),
         O::DeleteToken => ("Deletes a token: whoever uses it is refused from now on.", None, DELETED),
-        O::ListEndpointConnections => {
-            ("All private endpoint connections.", None, &[("200", Some(list::<EndpointConnectionResource>))])
-        }
-        O::GetEndpointConnection => {
-            ("One private endpoint connection.", None, &[("200", Some(body::<EndpointConnectionResource>))])
-        }
-        O::PutEndpointConnection => (
-            "Approves or rejects a private endpoint connection, or creates one.",
-            Some(body::<EndpointConnectionUpdate>),
-            PUT_ENDPOINT_CONNECTION,
-        ),
-        O::DeleteEndpointConnection => {
-            ("Deletes a private endpoint connection: its endpoint is unknown from now on.", None, DELETED)
-        }
+        O::ListEndpointConnections => LIST_ENDPOINT_CONNECTIONS,
+        O::GetEndpointConnection => GET_ENDPOINT_CONNECTION,
+        O::PutEndpointConnection => PUT_ENDPOINT_CONNECTION,
+        O::DeleteEndpointConnection => DELETE_ENDPOINT_CONNECTION,
         O::ListKeys => {
             ("The keys that replicas share, without what is secret.", None, &[("200", Some(body::<KeyList>))])
         }
@@ -233,8 +223,17 @@ const PUT_SCOPE_MAP: &[(&str, Option<Body>)] =
     &[("200", Some(body::<ScopeMapResource>)), ("201", Some(body::<ScopeMapResource>))];
 const PUT_TOKEN: &[(&str, Option<Body>)] =
     &[("200", Some(body::<TokenResource>)), ("201", Some(body::<TokenResource>))];
-const PUT_ENDPOINT_CONNECTION: &[(&str, Option<Body>)] =
-    &[("200", Some(body::<EndpointConnectionResource>)), ("201", Some(body::<EndpointConnectionResource>))];
+const LIST_ENDPOINT_CONNECTIONS: Row =
+    ("All private endpoint connections.", None, &[("200", Some(list::<EndpointConnectionResource>))]);
+const GET_ENDPOINT_CONNECTION: Row =
+    ("One private endpoint connection.", None, &[("200", Some(body::<EndpointConnectionResource>))]);
+const PUT_ENDPOINT_CONNECTION: Row = (
+    "Approves or rejects a private endpoint connection, or creates one.",
+    Some(body::<EndpointConnectionUpdate>),
+    &[("200", Some(body::<EndpointConnectionResource>)), ("201", Some(body::<EndpointConnectionResource>))],
+);
+const DELETE_ENDPOINT_CONNECTION: Row =
+    ("Deletes a private endpoint connection: its endpoint is unknown from now on.", None, DELETED);
 const PUT_ROLE_ASSIGNMENT: &[(&str, Option<Body>)] =
     &[("200", Some(body::<RoleAssignmentResource>)), ("201", Some(body::<RoleAssignmentResource>))];
 const PUT_IDENTITY: &[(&str, Option<Body>)] =

@@ -112,7 +112,7 @@ impl Operation for Show {
     }
 
     async fn run(self, session: &Session) -> Result<Outcome, Failure> {
-        printed(session.get(&self.named.path(session)).await?)
+        Ok(printed(session.get(&self.named.path(session)).await?))
     }
 }
 
@@ -150,9 +150,9 @@ async fn set(session: &Session, named: &Named, status: &str, description: Option
     session.get(&path).await?;
     let state = json!({ "status": status, "description": description });
     let body = json!({ "properties": { "privateLinkServiceConnectionState": state } });
-    printed(session.put(&path, &body).await?.0)
+    Ok(printed(session.put(&path, &body).await?.0))
 }
 
-fn printed(connection: Value) -> Result<Outcome, Failure> {
-    Ok(Outcome::table(flat::endpoint_connection(connection), columns::endpoint_connections))
+fn printed(connection: Value) -> Outcome {
+    Outcome::table(flat::endpoint_connection(connection), columns::endpoint_connections)
 }
