@@ -147,7 +147,7 @@ pub enum Denial {
     NotAccepted(NotAccepted),
     /// Whatever the network rules say.
     #[error("the principal {0}")]
-    NetworkNotAllowed(OutOfNetworks),
+    NetworkNotAllowed(Box<OutOfNetworks>),
     #[error("no role on this registry is assigned to the identity")]
     NoRole,
     #[error("anonymous pull is not enabled")]
@@ -273,7 +273,7 @@ pub fn located(principal: &Principal, admitted: &Admitted) -> Result<(), Denial>
 }
 
 fn counts(principal: &Principal, place: &Place) -> Result<(), Denial> {
-    principal.counts_at(place).map_err(Denial::NetworkNotAllowed)?;
+    principal.counts_at(place).map_err(|out| Denial::NetworkNotAllowed(Box::new(out)))?;
     match principal {
         Principal::Identity(held) if !held.has_role_at(place) => Err(Denial::NoRole),
         Principal::Anonymous(_) | Principal::Admin(_) | Principal::Token(_) | Principal::Identity(_) => Ok(()),
