@@ -29,7 +29,7 @@ pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
     let (items, next_link) = page(call, &snapshot, is_shown).await?;
     let value = items.into_iter().map(|item| match item {
         Item::Declared(identity) => declared_resource(call, identity),
-        Item::Stored(name, identity) => stored_resource(call, &name, identity),
+        Item::Stored(name, identity) => stored_resource(call, &name, *identity),
     });
     Answer::ok(&List { value: value.collect(), next_link })
 }

@@ -56,7 +56,7 @@ pub(super) const fn is_declared(origin: &Origin) -> bool {
 /// One item of a list.
 pub(super) enum Item<'a> {
     Declared(&'a Identity),
-    Stored(String, StoredIdentity),
+    Stored(String, Box<StoredIdentity>),
 }
 
 /// The page that `call` asks for of all identities of the kinds that `admits`. What a file declares hides what the store
@@ -69,7 +69,7 @@ pub(super) async fn page<'a>(
     let mut items = BTreeMap::new();
     for (name, identity) in lists::all::<StoredIdentity>(call, "").await? {
         if admits(identity.kind) {
-            items.insert(name.clone(), Item::Stored(name, identity));
+            items.insert(name.clone(), Item::Stored(name, Box::new(identity)));
         }
     }
     for identity in snapshot.identities().iter().filter(|identity| is_declared(&identity.origin)) {

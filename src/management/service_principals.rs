@@ -45,7 +45,7 @@ pub(super) async fn list(call: &Call) -> Result<Answer, ApiError> {
     let uses = Uses::read(call, &credentials.collect::<Vec<_>>()).await?;
     let value = items.into_iter().map(|item| match item {
         Item::Declared(identity) => declared_resource(call, identity, &uses),
-        Item::Stored(name, identity) => stored_resource(call, &name, identity, &uses),
+        Item::Stored(name, identity) => stored_resource(call, &name, *identity, &uses),
     });
     Answer::ok(&List { value: value.collect(), next_link })
 }

@@ -156,7 +156,7 @@ pub enum Denial {
     NotAccepted(NotAccepted),
     /// Whatever the network rules say.
     #[error("the principal {0}")]
-    NetworkNotAllowed(OutOfNetworks),
+    NetworkNotAllowed(Box<OutOfNetworks>),
     #[error("no role on this registry is assigned to the identity")]
     NoRole,
     #[error("anonymous pull is not enabled")]
@@ -278,7 +278,7 @@ pub fn accepted(principal: &Principal, credential: Option<CredentialId>, now: Ti
 /// # Errors
 /// When his network conditions say no, or what he has a role by does not count there.
 pub fn located(principal: &Principal, place: &Place) -> Result<(), Denial> {
-    principal.counts_at(place).map_err(Denial::NetworkNotAllowed)?;
+    principal.counts_at(place).map_err(|out| Denial::NetworkNotAllowed(Box::new(out)))?;
     match principal {
         Principal::Identity(held) if !held.has_role_at(place) => Err(Denial::NoRole),
         Principal::Anonymous(_) | Principal::Admin(_) | Principal::Token(_) | Principal::Identity(_) => Ok(()),

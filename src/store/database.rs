@@ -167,7 +167,7 @@ impl Store for Database {
         let (mut changes, mut unreadable) = (Vec::new(), Vec::new());
         for news in read.into_iter().flatten() {
             match news {
-                News::Change(change) => changes.push(change),
+                News::Change(change) => changes.push(*change),
                 News::Unreadable(one) => unreadable.push(one),
             }
         }

@@ -76,7 +76,7 @@ pub(super) fn change(row: &Row) -> Result<Change, StoreError> {
 
 /// What a row tells those who enforce what they read.
 pub(super) enum News {
-    Change(Change),
+    Change(Box<Change>),
     Unreadable(Unreadable),
 }
 
@@ -87,7 +87,7 @@ pub(super) fn news(row: &Row) -> Result<Option<News>, StoreError> {
         return Ok(None);
     }
     Ok(Some(match change(row) {
-        Ok(change) => News::Change(change),
+        Ok(change) => News::Change(Box::new(change)),
         Err(StoreError::Unusable(reason)) => {
             News::Unreadable(Unreadable { key: key(row)?, revision: Revision(row.natural(4)?), reason })
         }

@@ -136,7 +136,9 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.class {
             NetworkClass::Public => self.address.fmt(f),
-            class => write!(f, "{} over {class}", self.address),
+            class @ (NetworkClass::PrivateEndpoint(_)
+            | NetworkClass::UnknownEndpoint(_)
+            | NetworkClass::VirtualNetwork(_)) => write!(f, "{} over {class}", self.address),
         }
     }
 }

@@ -138,14 +138,17 @@ pub struct NetworkCondition(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Lists {
-        /// Where there is such a list, what it does not hold is out.
-        allow: Option<At<Entries>>,
-        /// Comes before the other.
-        deny: Option<Entries>,
-    },
+    Lists(Box<Lists>),
     /// What the store has cannot be read, and none of it may be left out: from nowhere.
     Unreadable,
+}
+
+#[derive(Debug)]
+struct Lists {
+    /// Where there is such a list, what it does not hold is out.
+    allow: Option<At<Entries>>,
+    /// Comes before the other.
+    deny: Option<Entries>,
 }
 
 impl NetworkCondition {
@@ -158,7 +161,7 @@ impl NetworkCondition {
         }
         let allow = allow.as_ref().map(|written| At::new(entries(written, problems), written.origin.clone()));
         let deny = deny.as_ref().filter(|deny| !deny.is_empty()).map(|written| entries(written, problems));
-        (allow.is_some() || deny.is_some()).then(|| Arc::new(Self(Kind::Lists { allow, deny })))
+        (allow.is_some() || deny.is_some()).then(|| Arc::new(Self(Kind::Lists(Box::new(Lists { allow, deny })))))
     }
 
     /// What the API has set: an empty list is none.
@@ -173,7 +176,7 @@ impl NetworkCondition {
         };
         let allow = list(&set.allow)?.map(|entries| At::new(entries, Origin::store()));
         let deny = list(&set.deny)?;
-        Ok((allow.is_some() || deny.is_some()).then_some(Self(Kind::Lists { allow, deny })))
+        Ok((allow.is_some() || deny.is_some()).then(|| Self(Kind::Lists(Box::new(Lists { allow, deny })))))
     }
 
     /// From nowhere, because it cannot be read.
@@ -188,9 +191,9 @@ impl NetworkCondition {
     pub fn check(&self, place: &Place) -> Result<(), OutOfNetworks> {
         let why = match &self.0 {
             Kind::Unreadable => Why::Unreadable,
-            Kind::Lists { allow, deny } => match deny.as_ref().and_then(|deny| deny.holding(place)) {
+            Kind::Lists(lists) => match lists.deny.as_ref().and_then(|deny| deny.holding(place)) {
                 Some(entry) => Why::Denied(entry.clone()),
-                None => match allow {
+                None => match &lists.allow {
                     Some(allow) if allow.holding(place).is_none() => Why::Unlisted(allow.origin.clone()),
                     Some(_) | None => return Ok(()),
                 },
@@ -204,9 +207,9 @@ impl NetworkCondition {
         let texts = |list: &Entries| list.all().map(|entry| entry.means.to_string()).collect();
         match &self.0 {
             Kind::Unreadable => StoredNetworks::default(),
-            Kind::Lists { allow, deny } => StoredNetworks {
-                allow: allow.as_ref().map(|allow| texts(allow)).unwrap_or_default(),
-                deny: deny.as_ref().map(texts).unwrap_or_default(),
+            Kind::Lists(lists) => StoredNetworks {
+                allow: lists.allow.as_ref().map(|allow| texts(allow)).unwrap_or_default(),
+                deny: lists.deny.as_ref().map(texts).unwrap_or_default(),
             },
         }
     }
