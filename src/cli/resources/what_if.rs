@@ -96,16 +96,13 @@ fn replayed(mut replay: Replay<'_>, mut log: impl BufRead) -> io::Result<Replaye
 /// For people, whatever the format is.
 fn summary(replayed: &Replayed) -> String {
     let Replayed { records, unchanged, changed, beyond, skipped, .. } = replayed;
-    let mut text = format!(
+    let first = format!(
         "{records} records: {unchanged} decided as before, {changed} otherwise, {} not asked again. The files alone were \
          asked: what the API has set is not in them.",
         skipped.iter().map(|one| one.records).sum::<u64>()
     );
-    if *beyond > 0 {
-        text.push_str(&format!("\n{beyond} of the changed ones are too different to be listed."));
-    }
-    for one in skipped {
-        text.push_str(&format!("\nnot asked again: {}: {}", one.records, one.reason));
-    }
-    text
+    let beyond =
+        (*beyond > 0).then(|| format!("{beyond} of the changed ones are too different from the others to be listed."));
+    let skipped = skipped.iter().map(|one| format!("not asked again: {}: {}", one.records, one.reason));
+    std::iter::once(first).chain(beyond).chain(skipped).collect::<Vec<_>>().join("\n")
 }

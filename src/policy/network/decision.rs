@@ -138,7 +138,8 @@ impl fmt::Display for Place {
             NetworkClass::Public => self.address.fmt(f),
             class @ (NetworkClass::PrivateEndpoint(_)
             | NetworkClass::UnknownEndpoint(_)
-            | NetworkClass::VirtualNetwork(_)) => write!(f, "{} over {class}", self.address),
+            | NetworkClass::VirtualNetwork(_)
+            | NetworkClass::TrustedService(_)) => write!(f, "{} over {class}", self.address),
         }
     }
 }

@@ -130,7 +130,7 @@ pub enum Distrust {
     /// He is somebody else.
     Stranger,
     /// He is not who he is from there.
-    OutOfNetworks(OutOfNetworks),
+    OutOfNetworks(Box<OutOfNetworks>),
     /// The catalogue wants another kind of identity for this service.
     WrongKind(Arc<TrustedService>),
     /// It is not known who it is: what was presented says nothing, or nothing was.
@@ -170,7 +170,7 @@ impl Registry {
         let mut why = Distrust::Stranger;
         for identity in held.identities.iter().filter_map(|name| self.identities().named(name)) {
             if let Err(out) = held.counts_as(&identity.name, place) {
-                why = Distrust::OutOfNetworks(out);
+                why = Distrust::OutOfNetworks(Box::new(out));
                 continue;
             }
             for instance in self.instances_of(identity) {
