@@ -123,8 +123,8 @@ fn a_read_counts_once_and_at_the_data_endpoint() {
     let limits = "rateLimits: { identity: { read: 3 } }\n    dataEndpointEnabled: true";
     world.edit(&[("dataEndpointEnabled: true", limits)]);
     let links = [(); 5].map(|()| world.link("reader", "mine/app", &digest));
-    for number in 0..3 {
-        world.visit("GET", &links[number]).expect(200);
+    for link in &links[..3] {
+        world.visit("GET", link).expect(200);
     }
     let refused = world.visit("GET", &links[0]).expect(429);
     assert!(refused.header("Retry-After").is_some());

@@ -19,7 +19,7 @@ pub(super) const READER: &str = "reader: { scopeMap: readers, ";
 
 pub(super) struct World {
     pub(super) seawall: Seawall,
-    pub(super) upstream: Registry,
+    _upstream: Registry,
     document: String,
 }
 
@@ -33,7 +33,7 @@ impl World {
         let upstream = Registry::start(Distribution::V2);
         let place = Place::new();
         let document = document(&place, &upstream, region);
-        Self { seawall: place.start(&document), upstream, document }
+        Self { seawall: place.start(&document), _upstream: upstream, document }
     }
 
     /// The file with each first text in place of the second.
