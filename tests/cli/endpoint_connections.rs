@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::arm::id;
 use crate::harness::{Reply, Transcript};
 
-fn connection(name: &str, status: &str, description: &str, matches: Value) -> Value {
+fn connection(name: &str, status: &str, description: &str, matches: &Value) -> Value {
     json!({
         "id": id(&format!("/privateEndpointConnections/{name}")),
         "name": name,
@@ -27,12 +27,12 @@ fn private_endpoints_are_approved_and_rejected() {
     let mut told = Transcript::new();
     let server = &told.server;
     let path = id("/privateEndpointConnections/vpce-0build");
-    let build = |status, why| connection("vpce-0build", status, why, json!({ "vpcEndpointId": "vpce-0build" }));
-    let mut declared = connection("rack", "Approved", "", json!({ "sourceNetwork": "10.7.0.0/16" }));
+    let build = |status, why| connection("vpce-0build", status, why, &json!({ "vpcEndpointId": "vpce-0build" }));
+    let mut declared = connection("rack", "Approved", "", &json!({ "sourceNetwork": "10.7.0.0/16" }));
     declared["properties"]["declaredIn"] = "seawall.yaml:9:5".into();
     declared["properties"]["creationDate"] = Value::Null;
     let all =
-        [declared, build("Pending", ""), connection("psc", "Rejected", "unknown", json!({ "pscConnectionId": 7 }))];
+        [declared, build("Pending", ""), connection("psc", "Rejected", "unknown", &json!({ "pscConnectionId": 7 }))];
     server.on("GET", &id("/privateEndpointConnections"), Reply::json(200, json!({ "value": all })));
     server.on("GET", &path, Reply::json(200, build("Pending", "")));
     server.on("PUT", &path, Reply::json(200, build("Approved", "ticket 7")));

@@ -98,12 +98,12 @@ async fn what_the_file_leaves_unset_is_set_and_what_it_sets_stays() {
 async fn virtual_network_rules_are_set_and_kept_by_clients_that_do_not_know_them() {
     let desk = Desk::start().await;
     let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/corp/subnets/build";
-    let set = |rules: Value| json!({ "networkRuleSet": { "virtualNetworkRules": rules } });
+    let ruled = |rules: Value| json!({ "networkRuleSet": { "virtualNetworkRules": rules } });
     let sent = json!([
         { "id": id, "match": { "sourceNetwork": "10.1.0.0/16" } },
         { "name": "inner", "match": { "listener": "vnet" } },
     ]);
-    let body = desk.patch(REGISTRY, set(sent)).await.expect(200);
+    let body = desk.patch(REGISTRY, ruled(sent)).await.expect(200);
     let expected = json!([
         { "action": "Allow", "id": id, "name": "corp-build", "match": { "sourceNetwork": "10.1.0.0/16" } },
         { "action": "Allow", "name": "inner", "match": { "listener": "vnet" } },
@@ -115,7 +115,7 @@ async fn virtual_network_rules_are_set_and_kept_by_clients_that_do_not_know_them
     };
     assert!(admits("10.1.2.3") && !admits("10.2.2.3") && desk.registry().has_virtual_network_rules());
     let again = json!([{ "action": "Allow", "id": id.to_uppercase() }]);
-    let body = desk.patch(REGISTRY, set(again)).await.expect(200);
+    let body = desk.patch(REGISTRY, ruled(again)).await.expect(200);
     assert_eq!(body["properties"]["networkRuleSet"]["virtualNetworkRules"][0]["match"], expected[0]["match"]);
     for (rules, place) in [
         (json!([{ "id": "x", "match": { "listener": "a" } }]), ""),
@@ -124,12 +124,12 @@ async fn virtual_network_rules_are_set_and_kept_by_clients_that_do_not_know_them
         (json!([{ "action": "Deny", "match": { "listener": "a" } }]), "[0].action"),
         (json!([{ "name": "new" }]), "[0].match"),
     ] {
-        let (message, target) = desk.patch(REGISTRY, set(rules)).await.refused(400, "InvalidRequestContent");
+        let (message, target) = desk.patch(REGISTRY, ruled(rules)).await.refused(400, "InvalidRequestContent");
         let place = format!("properties.networkRuleSet.virtualNetworkRules{place}");
         assert_eq!(target.as_deref(), Some(place.as_str()), "{message}");
     }
     assert!(admits("10.1.2.3"), "nothing of a refused change is made");
-    desk.patch(REGISTRY, set(json!([]))).await.expect(200);
+    desk.patch(REGISTRY, ruled(json!([]))).await.expect(200);
     assert!(!admits("10.1.2.3") && !desk.registry().has_virtual_network_rules());
 }
 
