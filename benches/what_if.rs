@@ -84,6 +84,8 @@ fn record(number: u32, repositories: u32) -> AuditRecord {
         source_address: Some(SourceAddress::new([10, 0, (token % 200) as u8, 9].into())),
         network: Some(NetworkClass::Public),
         shadow: None,
+        data_endpoint: None,
+        client_certificate: None,
         principal: Some(PrincipalRecord::new("token", Some(format!("token-{token}")))),
         credential: Some("password1".to_owned()),
         operation,

@@ -113,7 +113,7 @@ fn a_token_counts_from_its_networks() {
     ] {
         let admitted = from(one, address);
         assert_eq!(may(one, &ci, PULL, &admitted), expected, "{address}");
-        assert_eq!(located(&ci.principal, &admitted).is_ok(), expected == "yes", "{address}");
+        assert_eq!(located(&ci.principal, admitted.place()).is_ok(), expected == "yes", "{address}");
         // Not even the version.
         assert_eq!(may(one, &ci, "GET /v2/", &admitted), expected, "{address}");
         assert_eq!(may(one, &free, PULL, &admitted), "yes", "{address}");
@@ -171,7 +171,7 @@ fn an_identity_out_of_its_networks_is_as_if_it_were_not_there() {
     assert_eq!(row(&["ops"], "10.2.0.1"), [out, out, out]);
     let all = ["ops", "devs"];
     assert_eq!(row(&all, "10.2.0.1"), ["yes", no, no]);
-    assert_eq!(located(&jane(one, &all).principal, &from(one, "10.2.0.1")), Ok(()));
+    assert_eq!(located(&jane(one, &all).principal, from(one, "10.2.0.1").place()), Ok(()));
 }
 
 /// What is left has no role: there is nothing to log in for (S2-32).
@@ -180,8 +180,8 @@ fn what_counts_has_to_have_a_role() {
     let text = POLICY.replace("      - { identity: devs, role: AcrPull, networks: { deny: [192.0.2.66] } }\n", "");
     let policy = snapshot(&text);
     let one = one(&policy);
-    assert_eq!(located(&jane(one, &["devs"]).principal, &from(one, "10.2.0.1")), Err(Denial::NoRole));
-    assert_eq!(located(&jane(one, &["devs"]).principal, &from(one, "10.1.0.1")), Ok(()));
+    assert_eq!(located(&jane(one, &["devs"]).principal, from(one, "10.2.0.1").place()), Err(Denial::NoRole));
+    assert_eq!(located(&jane(one, &["devs"]).principal, from(one, "10.1.0.1").place()), Ok(()));
 }
 
 #[test]

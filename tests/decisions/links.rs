@@ -1,5 +1,6 @@
 //! Links to data endpoints: where they open, for how long, and whom they make of what the policy has become.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -9,6 +10,7 @@ use seawall::auth::link::{LINK_SECONDS, LinkFailure, LinkPlace};
 use seawall::auth::{Authenticator, Failure, SignIn};
 use seawall::clock::Timestamp;
 use seawall::oci::{Digest, RepositoryName, Scope};
+use seawall::policy::network::Source;
 use seawall::policy::principal::NotAccepted;
 use seawall::policy::{Caller, Denial, PolicySnapshot, authorize};
 use seawall::secret::{HashKey, Secret};
@@ -100,8 +102,9 @@ impl House {
             Err(other) => panic!("{other:?}"),
         };
         let registry = self.policy.registry_named("myregistry").unwrap();
-        let line = format!("GET /v2/team/app/blobs/sha256:{}", "a".repeat(64));
-        authorize(registry, &caller, &operation(&line), now()).map(|_| ())
+        let blob = format!("GET /v2/team/app/blobs/sha256:{}", "a".repeat(64));
+        let admitted = registry.network.admit(Source::public(IpAddr::from([192, 0, 2, 1]))).unwrap();
+        authorize(registry, &caller, &operation(&blob), &admitted, now()).map(|_| ())
     }
 
     async fn log_in(&self, user: &str, password: &str) -> SignIn {

@@ -1,11 +1,13 @@
 //! Trusted services: each condition by itself, and that nobody else passes.
 
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 use seawall::policy::document::NetworkRuleBypassOptions;
 use seawall::policy::explain::{Asked, Explanation, Question, Step, StepEffect, Via, Who, Words, explain};
 use seawall::policy::identity::Guid;
-use seawall::policy::network::{NetworkClass, Source};
+use seawall::policy::network::Source;
 use seawall::policy::problem::Problems;
 use seawall::policy::stored::{StoredRegistry, StoredTrustedService};
 use seawall::policy::trusted::Admission;
@@ -76,9 +78,9 @@ fn entered(registry: &Registry, caller: &Caller, line: &str) -> Result<String, S
     let source = Source::public("192.0.2.1".parse::<std::net::IpAddr>().unwrap());
     let admission = registry.admit(source).map_err(|refused| refused.to_string())?;
     let admitted = admission.resolve(registry, &caller.principal).map_err(|refused| refused.to_string())?;
-    let class = NetworkClass::of(source, admitted.reason());
-    let permit = authorize(registry, caller, &operation(line), now()).map_err(|denial| denial.code().to_owned())?;
-    Ok(format!("{class}: {}", permit.rule()))
+    let permit = authorize(registry, caller, &operation(line), &admitted, now());
+    let permit = permit.map_err(|denial| denial.code().to_owned())?;
+    Ok(format!("{}: {}", admitted.place().class, permit.rule()))
 }
 
 /// S2-2, S2-5, S2-13, S2-16 to S2-19, S2-32; E-4, E-17.
@@ -164,11 +166,13 @@ fn a_private_endpoint_that_is_not_approved_stays_closed() {
 fn a_password_proves_no_trusted_service() {
     let policy = policy(CLOSED, "");
     let registry = policy.registry_named("myregistry").unwrap();
+    let admission = registry.admit(Source::public(IpAddr::from([192, 0, 2, 1]))).unwrap();
+    let place = admission.place();
     for name in ["myregistry", CLIENT_ID] {
         let principal = registry.principal_named(name).unwrap();
-        assert_eq!(registry.trusts(&principal), None, "{name}");
+        assert!(registry.trust(&principal, place).is_err(), "{name}");
     }
-    assert_eq!(registry.trusts(&registry.anonymous()), None);
+    assert!(registry.trust(&registry.anonymous(), place).is_err());
 }
 
 #[test]
@@ -240,7 +244,13 @@ fn explained(policy: &PolicySnapshot, who: &str, action: &str) -> Explanation {
     let what = Asked::parse(&Words { action, target: Some("a"), from: None }).unwrap();
     let source = "192.0.2.1".parse::<std::net::IpAddr>().unwrap().into();
     let who = Who::Identities(vec![who.to_owned()]);
-    explain(policy, "myregistry", &Question { source, via: Via::Public, who, what }, now()).unwrap()
+    explain(
+        policy,
+        "myregistry",
+        &Question { source, via: Via::Public, who, credential: None, scopes: None, what },
+        now(),
+    )
+    .unwrap()
 }
 
 fn steps(explanation: &Explanation) -> String {

@@ -27,7 +27,8 @@ const BALANCER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/balan
 pub(crate) fn at_a_site(test: impl FnOnce() + Send + 'static) {
     // A thread of its own, because a namespace is a thread's.
     let site = thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace of its own, which takes root");
+        unshare(CloneFlags::CLONE_NEWNET)
+            .unwrap_or_else(|error| panic!("no network namespace, which takes root: {error}"));
         ip(&["link", "set", "lo", "up"]);
         ip(&["address", "add", &format!("{SERVICE}/32"), "dev", "lo"]);
         test();
@@ -116,5 +117,5 @@ fn ip(words: &[&str]) {
 }
 
 fn run(words: &[&str]) -> Output {
-    Command::new("ip").args(words).output().expect("`make deps` installs iproute2")
+    Command::new("ip").args(words).output().unwrap_or_else(|error| panic!("no `ip` (`make deps` installs it): {error}"))
 }

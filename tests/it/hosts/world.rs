@@ -18,7 +18,10 @@ pub(super) struct World {
     pub(super) seawall: Seawall,
     upstream: Registry,
     listeners: String,
-    login_server: String,
+    /// What clients call, at every host.
+    pub(super) login_server: String,
+    /// What stands before `registries`.
+    identities: String,
     home: Home,
     /// A company's own network, with a public address.
     pub(super) office: Host,
@@ -26,6 +29,8 @@ pub(super) struct World {
     pub(super) stranger: Host,
     /// A subnet that the site sees as such, without addresses being translated (a service endpoint).
     pub(super) subnet: Host,
+    /// A machine of some service, at an address that nobody could know beforehand.
+    pub(super) cloud: Host,
     /// A private network, behind a cloud's load balancer.
     pub(super) vpc: Host,
     _balancer: Process,
@@ -35,6 +40,11 @@ pub(super) struct World {
 impl World {
     /// With these lines of the registry, each `key: value`. To be called at a site.
     pub(super) fn start(rules: &[&str]) -> Self {
+        Self::with("", rules)
+    }
+
+    /// The same, with `identities` before the registries.
+    pub(super) fn with(identities: &str, rules: &[&str]) -> Self {
         let upstream = Registry::start(Distribution::V2);
         let place = Place::new();
         let (port, behind) = (place.public().port(), ports::free().port());
@@ -48,11 +58,11 @@ impl World {
             ),
         ];
         let listeners = listeners.join(", ");
-        let [office, stranger, subnet] = ["203.0.113.2", "198.51.100.2", "10.88.0.2"].map(Host::at);
+        let [office, stranger, subnet, cloud] = ["203.0.113.2", "198.51.100.2", "10.88.0.2", "192.0.2.2"].map(Host::at);
         let edge = Host::at("10.99.0.2");
         let vpc = Host::behind("10.77.0.2", &edge);
         let balancer = edge.balance(port, behind, ENDPOINT, place.path());
-        let document = document(&place, &upstream, &listeners, &login_server, rules);
+        let document = document(&place, &upstream, (&listeners, &login_server, identities), rules);
         let seawall = place.start(&document);
         let home = Home::new();
         let layout = home.path().join("image");
@@ -62,10 +72,12 @@ impl World {
             upstream,
             listeners,
             login_server,
+            identities: identities.to_owned(),
             home,
             office,
             stranger,
             subnet,
+            cloud,
             vpc,
             _balancer: balancer,
             _edge: edge,
@@ -78,16 +90,48 @@ impl World {
 
     /// Puts other rules into force.
     pub(super) fn edit(&self, rules: &[&str]) {
-        let place = self.seawall.place();
-        self.seawall.edit(&document(place, &self.upstream, &self.listeners, &self.login_server, rules));
+        let whole = (self.listeners.as_str(), self.login_server.as_str(), self.identities.as_str());
+        self.seawall.edit(&document(self.seawall.place(), &self.upstream, whole, rules));
     }
 
     /// Copies the image from the registry to `host`, by the token that may do everything.
     pub(super) fn pull(&self, host: &Host) -> Outcome {
+        self.pull_as(host, &format!("worker:{PASSWORD}"))
+    }
+
+    /// The same by another user name and password.
+    pub(super) fn pull_as(&self, host: &Host, credential: &str) -> Outcome {
         let (source, target) = (format!("docker://{}/{IMAGE}", self.login_server), "dir:pulled");
-        let credential = format!("worker:{PASSWORD}");
-        let words = ["copy", "--src-tls-verify=false", "--src-creds", &credential, &source, target];
+        let words = ["copy", "--src-tls-verify=false", "--src-creds", credential, &source, target];
         host.run(&self.home, "skopeo", &words)
+    }
+
+    /// The status of an exchange of an identity provider's token at `host`, and the refresh token.
+    pub(super) fn exchange(&self, host: &Host, token: &str) -> (u16, String) {
+        let url = format!("http://{}/oauth2/exchange", self.login_server);
+        let form = format!("grant_type=access_token&service={}&access_token={token}", self.login_server);
+        let said = host.run(&self.home, "curl", &["-s", "-w", "\n%{http_code}", "-d", &form, &url]).expect_success();
+        let (text, status) = said.stdout.rsplit_once('\n').unwrap();
+        let answer: serde_json::Value = serde_json::from_str(text).unwrap();
+        (status.parse().unwrap(), answer["refresh_token"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// A `seawall` command on `host`, which has the folder of the server, and so the socket of its management API.
+    pub(super) fn seawall(&self, host: &Host, words: &[&str]) -> Outcome {
+        let config = format!("SEAWALL_CONFIG={}", self.seawall.place().path().join("seawall.yaml").display());
+        host.run(&self.home, "env", &[&[config.as_str(), env!("CARGO_BIN_EXE_seawall")], words].concat())
+    }
+
+    /// A folder in the home of whoever uses the hosts.
+    pub(super) fn folder(&self, name: &str) -> std::path::PathBuf {
+        let folder = self.home.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        folder
+    }
+
+    /// What the registry behind has.
+    pub(super) fn manifest(&self, repository: &str, tag: &str) -> u16 {
+        self.upstream.manifest(repository, tag).status
     }
 
     /// The status of a log-in from `host`, and what is said with it.
@@ -105,9 +149,15 @@ fn upstream_address(world: &World) -> String {
     world.upstream.url().trim_start_matches("http://").to_owned()
 }
 
-fn document(place: &Place, upstream: &Registry, listeners: &str, login_server: &str, rules: &[&str]) -> String {
+fn document(
+    place: &Place,
+    upstream: &Registry,
+    (listeners, login_server, identities): (&str, &str, &str),
+    rules: &[&str],
+) -> String {
     let url = format!("url: \"{}\"", upstream.url());
-    let document =
-        place.document(&format!("registries:\n{}", registry(place, "myregistry", login_server, &url, rules)));
-    with_listeners(&document, listeners)
+    let registry = registry(place, "myregistry", login_server, &url, rules);
+    let document = with_listeners(&place.document(&format!("{identities}registries:\n{registry}")), listeners);
+    let by_socket = format!("management: {{address: \"unix:{}/management.sock\"", place.path().display());
+    document.replace(&format!("management: {{address: \"{}\"", place.management()), &by_socket)
 }
