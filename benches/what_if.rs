@@ -73,8 +73,11 @@ fn policy() -> String {
 fn record(number: u32, repositories: u32) -> AuditRecord {
     let token = number % TOKENS;
     let [_, _, high, low] = number.to_be_bytes();
-    let (operation, method) =
-        if number % 7 == 0 { (OperationClass::ManifestWrite, "PUT") } else { (OperationClass::BlobRead, "GET") };
+    let (operation, method) = if number.is_multiple_of(7) {
+        (OperationClass::ManifestWrite, "PUT")
+    } else {
+        (OperationClass::BlobRead, "GET")
+    };
     AuditRecord {
         time: Timestamp::from_microsecond(1_795_000_000_000_000 + i64::from(number) * 1_000).unwrap(),
         request_id: format!("{number:032x}"),

@@ -113,15 +113,28 @@ async fn by_secret(
     let identity = named.as_ref().map(|(_, identity)| identity.as_ref());
     let logins = parts.authenticator.logins();
     if let Some(identity) = identity.filter(|identity| identity.verified_by.is_some()) {
-        let attempt = parts.authenticator.assertion_by_secret(snapshot.identities(), identity, password, now);
+        let attempt = async {
+            let said = parts.authenticator.assertion_by_secret(snapshot.identities(), identity, password, now).await?;
+            located(snapshot.manager_asserted(&said), claim.source).map(|_| said)
+        };
         return asserted(&snapshot, &logins.guard(claim, attempt).await.map_err(unverified)?, claim.source);
     }
-    let attempt = parts.authenticator.by_secret(snapshot.identities(), identity, user, password, now);
-    logins.guard(claim, attempt).await.map_err(failed)?;
-    let (manager, identity) = named.ok_or_else(|| unauthenticated(UNKNOWN))?;
+    let manager = named.as_ref().map(|(manager, _)| manager.clone());
+    let attempt = async {
+        parts.authenticator.by_secret(snapshot.identities(), identity, user, password, now).await?;
+        located(manager, claim.source)
+    };
+    let manager = logins.guard(claim, attempt).await.map_err(failed)?;
+    let identity = identity.ok_or_else(|| unauthenticated(UNKNOWN))?;
     let id = identity.client_id.as_ref().map_or_else(String::new, ToString::to_string);
     let shown = format!("service principal {} ({id})", names(&manager));
-    Ok(Caller::Manager(Arc::new(Known { manager: manager.at(claim.source), id, shown })))
+    Ok(Caller::Manager(Arc::new(Known { manager, id, shown })))
+}
+
+/// The manager at this address. From where none of his identities counts, a right secret is told from a wrong one by nothing.
+fn located(manager: Option<Manager>, source: SourceAddress) -> Result<Manager, Failure> {
+    let manager = manager.map(|manager| manager.at(source)).filter(Manager::counts_somewhere);
+    manager.ok_or(Failure::Denied(Denial::CredentialInvalid))
 }
 
 fn names(manager: &Manager) -> String {

@@ -30,6 +30,11 @@ impl Manager {
         Self { place: Some(Place { address, class: NetworkClass::Public }), ..self }
     }
 
+    /// Whether any of his identities counts where he is. To be asked before his secret is called right.
+    pub fn counts_somewhere(&self) -> bool {
+        self.identities.iter().any(|identity| self.counts_as(identity))
+    }
+
     /// Whether `identity` counts where he is.
     fn counts_as(&self, identity: &Identity) -> bool {
         let held = |networks: &Arc<NetworkCondition>| self.place.as_ref().is_some_and(|at| networks.check(at).is_ok());

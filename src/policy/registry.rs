@@ -326,7 +326,8 @@ fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules
         (None, None) => Some(Arc::default()),
     };
     // What cannot be read may be why trusted services are kept out (S2-6).
-    let rules = rules.filter(|_| virtual_networks.is_some());
+    let is_readable = virtual_networks.is_some() && !set.are_unreadable();
+    let rules = rules.filter(|_| is_readable);
     let network = NetworkRules::new(properties.public_network_access.value, properties.default_action.value, rules)
         .with_protocol(properties.endpoint_protocol.value)
         .with_endpoints(stored.endpoints().beside(&declared.endpoints))
@@ -345,7 +346,7 @@ fn merge(declared: &Declared, stored: &Stored) -> (Arc<Properties>, NetworkRules
     };
     let trusted = match &declared.trusted {
         // As for the rules: it may have said that nobody is trusted.
-        _ if set.are_unreadable() => TrustedServices::default(),
+        _ if !is_readable => TrustedServices::default(),
         Some(trusted) => trusted.clone(),
         None => TrustedServices::of_stored(&properties.trusted_services.value, &declared.catalogue),
     };

@@ -384,6 +384,10 @@ impl ProxyHttp for Gate {
             return Ok(());
         }
         passage.status = response.status.as_u16();
+        if !session.req_header().headers.contains_key(http::header::AUTHORIZATION) {
+            // By a link or a certificate: caches take only `Authorization` as a reason not to keep it (RFC 9111 3.5).
+            response.insert_header(http::header::CACHE_CONTROL, "private, no-store")?;
+        }
         for (name, value) in common_headers(&passage.id, passage.tls) {
             response.insert_header(name, value)?;
         }

@@ -63,7 +63,7 @@ impl Means {
         match (self, class) {
             (Self::AnyPrivateEndpoint, NetworkClass::PrivateEndpoint(_)) => true,
             (Self::PrivateEndpoint(wanted), NetworkClass::PrivateEndpoint(name))
-            | (Self::VirtualNetwork(wanted), NetworkClass::VirtualNetwork(name)) => **wanted == **name,
+            | (Self::VirtualNetwork(wanted), NetworkClass::VirtualNetwork(name)) => wanted.eq_ignore_ascii_case(name),
             (Self::Addresses(_) | Self::AnyPrivateEndpoint | Self::PrivateEndpoint(_) | Self::VirtualNetwork(_), _) => {
                 false
             }

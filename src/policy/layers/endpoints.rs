@@ -75,7 +75,7 @@ impl StoredEndpoints {
         let mut stored: Vec<_> = self.iter().filter(|one| declared.named(&one.name).is_none()).cloned().collect();
         stored.sort_by_key(|one| one.status == ConnectionStatus::Approved);
         let all = PrivateEndpoints::new(declared.connections().iter().cloned().chain(stored));
-        Arc::new(all.with_unreadable(!self.lost.is_empty()))
+        Arc::new(all.after(declared).with_unreadable(!self.lost.is_empty()))
     }
 }
 

@@ -111,6 +111,8 @@ pub struct PrivateEndpoints {
     networks: NetworkTable<usize>,
     /// There are others of which nobody knows what they match.
     incomplete: bool,
+    /// Those of the files, which are asked first: nothing that the API makes is longer than what they say.
+    declared: Option<Arc<Self>>,
 }
 
 impl PrivateEndpoints {
@@ -128,7 +130,13 @@ impl PrivateEndpoints {
                 }
             }
         }
-        Self { connections, marks, networks: NetworkTable::new(&networks), incomplete: false }
+        Self { connections, marks, networks: NetworkTable::new(&networks), incomplete: false, declared: None }
+    }
+
+    /// The same, where `declared` has nothing about a source.
+    #[must_use]
+    pub fn after(self, declared: &Arc<Self>) -> Self {
+        Self { declared: Some(Arc::clone(declared)), ..self }
     }
 
     /// The same, and if `incomplete` there are others that cannot be read.
@@ -160,10 +168,13 @@ impl PrivateEndpoints {
 
     /// The connection by which `source` comes, whose endpoint has this mark.
     ///
-    /// Where only the listener says that an endpoint is private, the longest network that holds the source's address comes
+    /// What a file says of it comes first. Where only the listener says that an endpoint is private, the longest network that holds the source's address comes
     /// first. Where a load balancer says which endpoint it is, addresses say nothing: private networks of different
     /// owners use the same ones.
     pub(super) fn of(&self, source: Source<'_>, mark: &EndpointMark) -> Option<&Arc<PrivateEndpointConnection>> {
+        if let Some(found) = self.declared.as_ref().and_then(|declared| declared.of(source, mark)) {
+            return Some(found);
+        }
         let by_network = match mark {
             EndpointMark::Listener(_) => self.networks.longest_match(source.address),
             EndpointMark::VpcEndpointId(_) | EndpointMark::LinkId(_) | EndpointMark::PscConnectionId(_) => None,

@@ -230,7 +230,7 @@ impl NetworkRules {
     }
 
     /// Decides about `source`. A private endpoint is admitted if and only if its connection is approved. Of other sources:
-    /// public access and the protocol first, then the longest prefix of the IP rules, the virtual networks, the default action.
+    /// the protocol and public access first, then the longest prefix of the IP rules, the virtual networks, the default action.
     #[inline]
     pub fn admit(&self, source: Source<'_>) -> Result<Admitted, Refused> {
         let (effect, reason) = match source.network {
@@ -246,12 +246,11 @@ impl NetworkRules {
 
     #[inline]
     fn decide_public(&self, source: Source<'_>) -> (Effect, Reason) {
+        // What a trusted service does not pass comes first: public access that is off would hide it.
         match (self.public, &self.rules) {
-            (PublicNetworkAccess::Disabled, _) => (Effect::Deny, Reason::PublicAccessDisabled),
-            (PublicNetworkAccess::Enabled, None) => (Effect::Deny, Reason::RulesUnreadable),
-            (PublicNetworkAccess::Enabled, Some(_)) if self.only_v4 && source.address.ip().is_ipv6() => {
-                (Effect::Deny, Reason::OnlyV4)
-            }
+            (_, None) => (Effect::Deny, Reason::RulesUnreadable),
+            (_, Some(_)) if self.only_v4 && source.address.ip().is_ipv6() => (Effect::Deny, Reason::OnlyV4),
+            (PublicNetworkAccess::Disabled, Some(_)) => (Effect::Deny, Reason::PublicAccessDisabled),
             (PublicNetworkAccess::Enabled, Some(rules)) => match rules.table.longest_match(source.address) {
                 Some(found) => (found.effect, Reason::Rule(rules.matched(found.position))),
                 None => self.decide_unlisted(source),

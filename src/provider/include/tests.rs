@@ -111,7 +111,7 @@ fn what_includes_cannot_do_is_a_problem_at_the_place_that_says_it() {
         (
             &[("root.yaml", "include: [a.yaml]"), ("a.yaml", "store: x")],
             &[
-                "a.yaml:1:1: key \"store\" in an included file\n  hint: only identityProviders, identities, roleAssignments, registries and include may stand there; move it to the root file",
+                "a.yaml:1:1: key \"store\" in an included file\n  hint: only identityProviders, identities, roleAssignments, trustedServices, registries and include may stand there; move it to the root file",
             ],
         ),
         (

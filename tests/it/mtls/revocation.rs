@@ -155,3 +155,24 @@ fn authorities_are_replaced_under_open_connections() {
     assert_eq!(world.attempt(world.optional, Some(&old)), None);
     assert_eq!(world.attempt(world.optional, Some(&scanner(&next))), Some(200));
 }
+
+/// webpki takes the authorities that it is given as they are.
+#[test]
+fn an_authority_ends_with_what_it_has_signed() {
+    let world = World::start();
+    let seconds = u64::try_from(SystemClock.now().as_second()).unwrap() + 8;
+    let ending = ClientAuthority::made("ending", |params| {
+        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
+    });
+    let over = ClientAuthority::made("over", |params| params.not_after = date_time_ymd(2020, 1, 1));
+    let [of_ending, of_over, good] = [&ending, &over, &world.authority].map(scanner);
+    world.trust(&format!("{}{}{}", world.authority.pem(), ending.pem(), over.pem()));
+    wait_until("both count", || world.attempt(world.optional, Some(&of_ending)) == Some(200));
+    let mut open = world.connect(world.optional, Some(&of_ending)).unwrap();
+    open.get("/v2/", &[]).expect(200);
+    assert_eq!(world.attempt(world.optional, Some(&of_over)), None);
+    wait_until("the authority has ended", || SystemClock.now().as_second() > seconds.cast_signed() + 1);
+    open.get("/v2/", &[]).expect(401);
+    assert_eq!(world.attempt(world.optional, Some(&of_ending)), None);
+    assert_eq!(world.attempt(world.optional, Some(&good)), Some(200));
+}

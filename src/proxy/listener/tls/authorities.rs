@@ -4,7 +4,8 @@
 //! open connections too: each set has a number, by which a connection notices that what it showed has to be looked at again.
 //!
 //! webpki builds the path and checks times, extended key usage and lists. It takes an authority as it is, so what is not
-//! one is refused here, when it is read. Where there are lists, every certificate of a path must be spoken of by one that has
+//! one is refused here, when it is read, and one that has ended is left out. Whether a listed authority was revoked by another
+//! one is not asked: whoever lists it trusts it. Where there are lists, every certificate of a path must be spoken of by one that has
 //! not ended: a list that is missing or old could be the one with the revocation.
 
 use std::fmt;
@@ -91,8 +92,23 @@ pub(super) struct Trusted {
     /// No two sets of a listener that follow each other have the same; never 0.
     pub(super) generation: u64,
     pub(super) verifier: Arc<dyn ClientCertVerifier>,
-    /// When the first of the lists ends: until then a path that is good stays so.
-    pub(super) lists_end: Timestamp,
+    /// When the first of the lists or of the authorities ends, or one of these begins: until then a path that is good stays so.
+    pub(super) until: Timestamp,
+    authorities: Vec<Authority>,
+    lists: Vec<CertificateRevocationListDer<'static>>,
+}
+
+/// A certificate of an authority, and when it is one: webpki takes those that it is given as they are.
+struct Authority {
+    certificate: CertificateDer<'static>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+impl Authority {
+    fn is_in_force(&self, now: Timestamp) -> bool {
+        self.not_before <= now && now < self.not_after
+    }
 }
 
 impl Trusted {
@@ -102,19 +118,23 @@ impl Trusted {
         now: Timestamp,
     ) -> Result<(Self, Vec<CertificateWarning>), Vec<CertificateError>> {
         let (mut errors, mut warnings) = (Vec::new(), Vec::new());
-        let mut roots = RootCertStore::empty();
+        let mut all = Vec::new();
         for path in &files.authorities {
-            match authorities(path, now, &mut roots) {
-                Ok(noticed) => warnings.extend(noticed),
+            match authorities(path, now) {
+                Ok((read, noticed)) => {
+                    all.extend(read);
+                    warnings.extend(noticed);
+                }
                 Err(error) => errors.push(error),
             }
         }
-        let (mut lists, mut lists_end) = (Vec::new(), Timestamp::MAX);
+        let changes = all.iter().flat_map(|one| [one.not_before, one.not_after]).filter(|change| *change > now);
+        let (mut lists, mut until) = (Vec::new(), changes.min().unwrap_or(Timestamp::MAX));
         for path in &files.revocation_lists {
             match revocations(path) {
                 Ok((read, end)) => {
                     lists.extend(read);
-                    lists_end = lists_end.min(end);
+                    until = until.min(end);
                     let old = end < now;
                     warnings.extend(old.then(|| CertificateWarning::OldList { path: path.clone(), at: end }));
                 }
@@ -124,8 +144,8 @@ impl Trusted {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let verifier = verifier(roots, lists).map_err(|reason| vec![CertificateError::Authorities { reason }])?;
-        Ok((Self { generation, verifier, lists_end }, warnings))
+        let verifier = verifier(&all, &lists, now).map_err(|reason| vec![CertificateError::Authorities { reason }])?;
+        Ok((Self { generation, verifier, until, authorities: all, lists }, warnings))
     }
 
     /// Whether one of the authorities stands behind `leaf` at this time, for being shown by a client.
@@ -135,7 +155,16 @@ impl Trusted {
         others: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let verified = self.verifier.verify_client_cert(leaf, others, now)?;
+        let moment = i64::try_from(now.as_secs()).ok().and_then(|second| Timestamp::from_second(second).ok());
+        let moment = moment.unwrap_or(Timestamp::MAX);
+        let verified = if moment < self.until {
+            self.verifier.verify_client_cert(leaf, others, now)?
+        } else {
+            // Rare, until somebody puts other files there: made for this one time.
+            let verifier = verifier(&self.authorities, &self.lists, moment);
+            let verifier = verifier.map_err(|_| rustls::Error::from(Defect::UnknownIssuer))?;
+            verifier.verify_client_cert(leaf, others, now)?
+        };
         if signs(leaf) { Ok(verified) } else { Err(Defect::InvalidPurpose.into()) }
     }
 }
@@ -152,23 +181,28 @@ pub(super) fn unix_time(now: Timestamp) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0)))
 }
 
+/// By the authorities that are in force at `now`, of which there must be one.
 fn verifier(
-    roots: RootCertStore,
-    lists: Vec<CertificateRevocationListDer<'static>>,
+    authorities: &[Authority],
+    lists: &[CertificateRevocationListDer<'static>],
+    now: Timestamp,
 ) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    for one in authorities.iter().filter(|one| one.is_in_force(now)) {
+        roots.add(one.certificate.clone()).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() {
+        return Err("none of the authorities is in force: all have ended, or not begun".to_owned());
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     // Whether there must be a certificate is not this one's to say.
-    let builder = builder.with_crls(lists).enforce_revocation_expiration().allow_unauthenticated();
+    let builder = builder.with_crls(lists.to_vec()).enforce_revocation_expiration().allow_unauthenticated();
     builder.build().map_err(|error| error.to_string())
 }
 
-/// Adds the authorities in a file.
-fn authorities(
-    path: &Path,
-    now: Timestamp,
-    roots: &mut RootCertStore,
-) -> Result<Vec<CertificateWarning>, CertificateError> {
+/// The authorities in a file.
+fn authorities(path: &Path, now: Timestamp) -> Result<(Vec<Authority>, Vec<CertificateWarning>), CertificateError> {
     let unusable = |reason: String| CertificateError::Certificate { path: path.to_owned(), reason };
     let certificates = CertificateDer::pem_slice_iter(&read(path)?)
         .collect::<Result<Vec<_>, _>>()
@@ -176,14 +210,17 @@ fn authorities(
     if certificates.is_empty() {
         return Err(unusable("no certificate in it".to_owned()));
     }
-    let mut warnings = Vec::new();
+    let (mut read, mut warnings) = (Vec::new(), Vec::new());
     for certificate in certificates {
+        // Also of one that is not in force it is said that it can never be used.
+        RootCertStore::empty().add(certificate.clone()).map_err(|error| unusable(error.to_string()))?;
         let (_, parsed) = X509Certificate::from_der(&certificate).map_err(|error| unusable(error.to_string()))?;
         may_sign(&parsed).map_err(unusable)?;
         warnings.extend(out_of_date(path, parsed.validity(), now));
-        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+        let (not_before, not_after) = (timestamp(parsed.validity().not_before), timestamp(parsed.validity().not_after));
+        read.push(Authority { certificate: certificate.clone().into_owned(), not_before, not_after });
     }
-    Ok(warnings)
+    Ok((read, warnings))
 }
 
 /// Whoever has the key of an authority makes certificates: a server's or a client's certificate that got into the file by

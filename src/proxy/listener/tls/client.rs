@@ -113,7 +113,7 @@ impl Shown {
             let (leaf, others) = self.chain.split_first()?;
             let good = now < self.certificate.not_after && trusted.check(leaf, others, unix_time(now)).is_ok();
             // Past the end of some other part of the chain, or of a list, it is asked each time.
-            let good_until = good.then(|| self.chain_ends.min(trusted.lists_end).max(now));
+            let good_until = good.then(|| self.chain_ends.min(trusted.until).max(now));
             *verdict = Verdict { generation: trusted.generation, good_until };
         }
         verdict.good_until.is_some().then_some(&self.certificate)
