@@ -9,7 +9,9 @@ use seawall::policy::explain::{Asked, Explanation, Question, Step, StepEffect, V
 use seawall::policy::identity::Guid;
 use seawall::policy::network::Source;
 use seawall::policy::problem::Problems;
-use seawall::policy::stored::{StoredRegistry, StoredTrustedService};
+use seawall::policy::stored::{
+    StoredRegistry, StoredTrustedService, StoredVirtualNetworkMatch, StoredVirtualNetworkRule,
+};
 use seawall::policy::trusted::Admission;
 use seawall::policy::{Caller, OnUnlessSet, PolicySnapshot, Registry, StoredPolicy, authorize};
 use serde_json::json;
@@ -140,6 +142,11 @@ fn each_condition_is_needed() {
             assert!(refused.ends_with(&format!("; {why}")), "{refused}");
         }
     }
+    // What no trusted service passes is not hidden by public access that is off.
+    let only_v4 = policy(&format!("{CLOSED}\n    endpointProtocol: IPv4"), "");
+    let registry = only_v4.registry_named("myregistry").unwrap();
+    let admitted = |address: &str| registry.admit(Source::public(address.parse::<IpAddr>().unwrap()));
+    assert!(admitted("192.0.2.1").is_ok() && admitted("2001:db8::1").is_err());
     let tasks_off = policy(CLOSED, "networkRuleBypassAllowedForTasks: false");
     let refused = decided(&tasks_off, "build", PULL).unwrap_err();
     assert!(refused.ends_with("; tasks do not pass: networkRuleBypassAllowedForTasks is false"), "{refused}");
@@ -233,6 +240,16 @@ fn the_store_sets_what_the_file_leaves_open() {
     set.network_rule_bypass_options = Some(NetworkRuleBypassOptions::None);
     assert!(decided(&put(&set), "build", PULL).is_err());
     set.network_rule_bypass_options = None;
+    assert!(decided(&put(&set), "build", PULL).is_ok());
+    // It may have been why nobody is trusted (S2-6).
+    let broken = StoredVirtualNetworkRule {
+        name: "lab".to_owned(),
+        id: None,
+        matches: StoredVirtualNetworkMatch::SourceNetwork("10.0.0.0/33".to_owned()),
+    };
+    set.virtual_network_rules = Some(vec![broken]);
+    assert!(decided(&put(&set), "build", PULL).is_err());
+    set.virtual_network_rules = None;
     assert!(decided(&put(&set), "build", PULL).is_ok());
     let mut unreadable = StoredPolicy::default();
     unreadable.keep_registry("myregistry", &StoredPolicy::default());

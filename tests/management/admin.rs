@@ -54,7 +54,7 @@ async fn passwords_in_a_file_are_named_not_shown() {
     let other = REGISTRY.replace("myregistry", "other1");
     let listed = desk.post(&format!("{other}/listCredentials"), json!({})).await.expect(200);
     assert_eq!(values(&listed), [("password".to_owned(), None)]);
-    assert!(listed["declaredIn"].as_str().unwrap().contains("seawall.yaml:19:"), "{listed}");
+    assert!(listed["declaredIn"].as_str().unwrap().contains("seawall.yaml:20:"), "{listed}");
     desk.post(&format!("{other}/regenerateCredential"), json!({ "name": "password" }))
         .await
         .refused(409, "DeclaredInFile");

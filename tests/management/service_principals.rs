@@ -95,6 +95,13 @@ async fn a_service_principal_manages_by_its_secret() {
     desk.delete(&assignment).await.expect(200);
     assert_eq!(look(&value).await, 403);
     assign(&desk, REGISTRY, principal, "Reader").await;
+    // From outside its networks a right secret is told from a wrong one by nothing.
+    desk.patch(&named("deployer"), json!({ "networks": { "allow": ["203.0.113.0/24"] } })).await.expect(200);
+    assert_eq!((look(&value).await, look("wrong").await), (401, 401));
+    desk.patch(&named("deployer"), json!({ "networks": { "allow": ["127.0.0.0/8", "192.0.2.0/24"] } }))
+        .await
+        .expect(200);
+    assert_eq!(look(&value).await, 200);
     desk.patch(&named("deployer"), json!({ "status": "disabled" })).await.expect(200);
     assert_eq!(look(&value).await, 401);
     desk.patch(&named("deployer"), json!({ "status": "enabled" })).await.expect(200);

@@ -111,7 +111,7 @@ pub struct PrivateEndpoints {
     networks: NetworkTable<usize>,
     /// There are others of which nobody knows what they match.
     incomplete: bool,
-    /// Those of the files, which are asked first: nothing that the API makes is longer than what they say.
+    /// Those of the files: what they refuse stays refused, however long a network is that the API approves.
     declared: Option<Arc<Self>>,
 }
 
@@ -133,7 +133,7 @@ impl PrivateEndpoints {
         Self { connections, marks, networks: NetworkTable::new(&networks), incomplete: false, declared: None }
     }
 
-    /// The same, where `declared` has nothing about a source.
+    /// The same, where `declared`, of which these are some, refuse nobody.
     #[must_use]
     pub fn after(self, declared: &Arc<Self>) -> Self {
         Self { declared: Some(Arc::clone(declared)), ..self }
@@ -168,12 +168,13 @@ impl PrivateEndpoints {
 
     /// The connection by which `source` comes, whose endpoint has this mark.
     ///
-    /// What a file says of it comes first. Where only the listener says that an endpoint is private, the longest network that holds the source's address comes
+    /// Where only the listener says that an endpoint is private, the longest network that holds the source's address comes
     /// first. Where a load balancer says which endpoint it is, addresses say nothing: private networks of different
     /// owners use the same ones.
     pub(super) fn of(&self, source: Source<'_>, mark: &EndpointMark) -> Option<&Arc<PrivateEndpointConnection>> {
-        if let Some(found) = self.declared.as_ref().and_then(|declared| declared.of(source, mark)) {
-            return Some(found);
+        let declared = self.declared.as_ref().and_then(|declared| declared.of(source, mark));
+        if declared.is_some_and(|found| found.status != ConnectionStatus::Approved) {
+            return declared;
         }
         let by_network = match mark {
             EndpointMark::Listener(_) => self.networks.longest_match(source.address),

@@ -60,6 +60,25 @@ fn a_file_s_connection_hides_the_store_s_of_its_name_or_match() {
     assert!(!warnings.contains("lab"), "what waited is no conflict: {warnings}");
 }
 
+/// Whoever may approve by the API opens nothing that a file closes, by no longer network either.
+#[test]
+fn what_a_file_refuses_stays_refused() {
+    let declared = "  privateEndpointConnections:
+  - { name: lab, match: { listener: lab }, status: Rejected }
+  - { name: rack, match: { sourceNetwork: 10.8.0.0/16 }, status: Approved }
+";
+    let network = |text: &str| StoredEndpointMatch::SourceNetwork(text.to_owned());
+    let lab = || EndpointMark::Listener("lab".into());
+    let house = House::new(declared).connection("all", network("10.0.0.0/8"), ConnectionStatus::Approved).connection(
+        "one",
+        network("10.8.1.0/24"),
+        ConnectionStatus::Rejected,
+    );
+    assert!(!house.admits(lab(), "10.7.0.1"));
+    assert!(house.admits(lab(), "10.8.0.1"), "the file's own, longer one");
+    assert!(!house.admits(lab(), "10.8.1.1"), "to close more is the API's to say");
+}
+
 /// Two replicas can make them at the same moment.
 #[test]
 fn of_two_stored_ones_with_one_match_the_one_that_refuses_counts() {

@@ -12,7 +12,9 @@ fn a_link_is_of_no_use_at_another_place() {
     let (digest, other) = (pusher.push_blob("mine/app", b"a layer"), pusher.push_blob("mine/app", b"another"));
     pusher.push_blob("mine/copy", b"a layer");
     let target = world.link("reader", "mine/app", &digest);
-    world.visit("GET", &target).expect(200);
+    let fetched = world.visit("GET", &target).expect(200);
+    // Nobody on the way may keep it past the link's end.
+    assert_eq!(fetched.header("Cache-Control"), Some("private, no-store"));
     let data = |name: &str| format!("{name}:{}", world.seawall.address().port());
     for (host, target) in [
         (data("localhost"), target.replace("mine/app", "mine/copy")),

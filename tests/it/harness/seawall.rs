@@ -177,9 +177,13 @@ impl Seawall {
 
     /// Replaces the file and waits until its policy is in force.
     pub(crate) fn edit(&self, document: &str) {
-        let before = self.metric("seawall_policy_version");
+        // Not the version alone: the store has changes of its own.
+        let reloads = || self.metric("seawall_policy_reloads_total{result=\"ok\"}");
+        let before = (reloads(), self.metric("seawall_policy_version"));
         write(self.place.path(), document);
-        wait_until("the edited policy is in force", || self.metric("seawall_policy_version") > before);
+        wait_until("the edited policy is in force", || {
+            reloads() > before.0 && self.metric("seawall_policy_version") > before.1
+        });
     }
 
     /// The audit records so far, oldest first.

@@ -8,6 +8,7 @@ use crate::harness::ports;
 use crate::harness::process::Process;
 use crate::harness::registry::{Distribution, Registry};
 use crate::harness::seawall::{Place, Seawall};
+use crate::harness::tls::{Authority, listener_tls};
 
 /// The VPC endpoint behind which `vpc` is.
 pub(super) const ENDPOINT: &str = "vpce-0a1b2c3d4e5f60718";
@@ -23,6 +24,8 @@ pub(super) struct World {
     /// What stands before `registries`.
     identities: String,
     home: Home,
+    /// `SSL_CERT_FILE=` and the authority of the server's certificate.
+    trust: String,
     /// A company's own network, with a public address.
     pub(super) office: Host,
     /// Anybody.
@@ -49,12 +52,16 @@ impl World {
         let place = Place::new();
         let (port, behind) = (place.public().port(), ports::free().port());
         let login_server = format!("{SERVICE}:{port}");
+        let authority = Authority::new();
+        let tls = listener_tls(&[&authority.issue(place.path(), "server", &[SERVICE])]);
+        std::fs::write(place.path().join("ca.pem"), authority.pem()).unwrap();
+        let trust = format!("SSL_CERT_FILE={}", place.path().join("ca.pem").display());
         let listeners = [
-            listener("public", format!("0.0.0.0:{port}").parse().unwrap(), ""),
+            listener("public", format!("0.0.0.0:{port}").parse().unwrap(), &tls),
             listener(
                 "aws",
                 format!("10.99.0.1:{behind}").parse().unwrap(),
-                "source: {mode: proxyProtocol, trusted: [10.99.0.2], privateEndpoint: aws}",
+                &format!("source: {{mode: proxyProtocol, trusted: [10.99.0.2], privateEndpoint: aws}}, {tls}"),
             ),
         ];
         let listeners = listeners.join(", ");
@@ -74,6 +81,7 @@ impl World {
             login_server,
             identities: identities.to_owned(),
             home,
+            trust,
             office,
             stranger,
             subnet,
@@ -102,15 +110,14 @@ impl World {
     /// The same by another user name and password.
     pub(super) fn pull_as(&self, host: &Host, credential: &str) -> Outcome {
         let (source, target) = (format!("docker://{}/{IMAGE}", self.login_server), "dir:pulled");
-        let words = ["copy", "--src-tls-verify=false", "--src-creds", credential, &source, target];
-        host.run(&self.home, "skopeo", &words)
+        self.run(host, "skopeo", &["copy", "--src-creds", credential, &source, target])
     }
 
     /// The status of an exchange of an identity provider's token at `host`, and the refresh token.
     pub(super) fn exchange(&self, host: &Host, token: &str) -> (u16, String) {
-        let url = format!("http://{}/oauth2/exchange", self.login_server);
+        let url = format!("https://{}/oauth2/exchange", self.login_server);
         let form = format!("grant_type=access_token&service={}&access_token={token}", self.login_server);
-        let said = host.run(&self.home, "curl", &["-s", "-w", "\n%{http_code}", "-d", &form, &url]).expect_success();
+        let said = self.run(host, "curl", &["-s", "-w", "\n%{http_code}", "-d", &form, &url]).expect_success();
         let (text, status) = said.stdout.rsplit_once('\n').unwrap();
         let answer: serde_json::Value = serde_json::from_str(text).unwrap();
         (status.parse().unwrap(), answer["refresh_token"].as_str().unwrap_or_default().to_owned())
@@ -119,7 +126,12 @@ impl World {
     /// A `seawall` command on `host`, which has the folder of the server, and so the socket of its management API.
     pub(super) fn seawall(&self, host: &Host, words: &[&str]) -> Outcome {
         let config = format!("SEAWALL_CONFIG={}", self.seawall.place().path().join("seawall.yaml").display());
-        host.run(&self.home, "env", &[&[config.as_str(), env!("CARGO_BIN_EXE_seawall")], words].concat())
+        self.run(host, "env", &[&[config.as_str(), env!("CARGO_BIN_EXE_seawall")], words].concat())
+    }
+
+    /// Runs a client on `host`, which trusts the server's authority.
+    fn run(&self, host: &Host, program: &str, words: &[&str]) -> Outcome {
+        host.run(&self.home, "env", &[&[self.trust.as_str(), program], words].concat())
     }
 
     /// A folder in the home of whoever uses the hosts.
@@ -136,10 +148,10 @@ impl World {
 
     /// The status of a log-in from `host`, and what is said with it.
     pub(super) fn log_in(&self, host: &Host) -> (u16, String) {
-        let url = format!("http://{}/v2/", self.login_server);
+        let url = format!("https://{}/v2/", self.login_server);
         let credential = format!("worker:{PASSWORD}");
         let words = ["-s", "-u", &credential, "-w", "\n%{http_code}", &url];
-        let said = host.run(&self.home, "curl", &words).expect_success().stdout;
+        let said = self.run(host, "curl", &words).expect_success().stdout;
         let (text, status) = said.rsplit_once('\n').unwrap();
         (status.parse().unwrap(), text.to_owned())
     }
