@@ -231,6 +231,8 @@ fn the_pages_give_the_advice_that_users_of_acr_know() {
         ("S1-41", "authentication.md", "## Make identities by commands", "seawall service-principal create --name"),
         ("S1-47", "authentication.md", "## Which one to take", "**Do not share it.**"),
         ("S1-56", "authentication.md", "### For those who come from PowerShell", "--admin-enabled true"),
+        ("S2-4", "configuration.md", "## Trusted services", "when it was a preview in Azure"),
+        ("S2-39", "configuration.md", "## Trusted services", "Next: [private endpoints and virtual networks]"),
         ("S4-3", "tasks.md", "## Build across registries", "run with buildah where it is installed, else with docker"),
         ("S4-29", "authentication.md", "## Next", "[Tasks, and identities in them](tasks.md)"),
     ] {
