@@ -87,7 +87,7 @@ impl Gate {
             // No cache may give it to somebody else.
             Next::Redirect(location) => Ok(Some(
                 Answer::empty(http::StatusCode::TEMPORARY_REDIRECT)
-                    .with(http::header::LOCATION, &location)
+                    .with(http::header::LOCATION, location.expose())
                     .with(http::header::CACHE_CONTROL, "no-store"),
             )),
             Next::SigningKeys => {

@@ -67,7 +67,7 @@ pub(crate) enum Next {
     /// To the upstream, with a permit.
     Forward(Box<Forward>),
     /// To a data endpoint, by this URL, which is nobody else's to know.
-    Redirect(String),
+    Redirect(Secret),
     /// To the token endpoint, with its query.
     Token { registry: Arc<Registry>, method: Method, query: String, door: Door },
     /// To the exchange, with its query.
@@ -141,7 +141,7 @@ pub(crate) async fn examine(
     let forward = permitted(authenticator, (&desk, &admitted), caller, method, route, request, trail)?;
     if may_get_link && let Some(location) = data_endpoint::redirect(authenticator, request, &sign_in, &forward)? {
         trail.permit = Some(forward.permit);
-        return Ok(Next::Redirect(location));
+        return Ok(Next::Redirect(Secret::new(location)));
     }
     // What is not permitted uses up nobody's limit.
     let categories = Category::of(method, operation.class);
