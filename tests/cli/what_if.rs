@@ -45,7 +45,11 @@ fn told() -> Transcript {
         record("manifest_write", "PUT", "203.0.113.9"),
         record("manifest_write", "PUT", "203.0.113.10"),
         refused,
-        json!({ "kind": "management", "time": "2026-11-21T10:19:54.522554Z", "operation": "tokens/write" }),
+        json!({
+            "kind": "management", "time": "2026-11-21T10:19:54.522554Z", "actor": "owner", "sourceAddress": "127.0.0.1:50000",
+            "operation": "tokens/write", "method": "PUT", "status": 200,
+        }),
+        json!({ "kind": "password_expiring", "time": "2026-11-21T10:19:54.522554Z", "registry": "myregistry", "within": "7d" }),
     ];
     let lines: Vec<_> = log.iter().map(ToString::to_string).collect();
     write("audit.jsonl", &format!("{}\nhalf a li", lines.join("\n")));

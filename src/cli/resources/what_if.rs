@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::arguments::{Global, name};
 use super::columns;
@@ -84,13 +86,23 @@ fn replayed(mut replay: Replay<'_>, mut log: impl BufRead) -> io::Result<Replaye
         if line.last() != Some(&b'\n') && read as u64 == LONGEST_LINE {
             log.skip_until(b'\n')?;
             replay.unreadable();
-        } else if !line.trim_ascii().is_empty() {
+        } else if !line.trim_ascii().is_empty() && !is_of_a_kind(&line) {
             match serde_json::from_slice::<Recorded>(&line) {
                 Ok(recorded) => replay.record(recorded),
                 Err(_) => replay.unreadable(),
             }
         }
     }
+}
+
+/// Whether the line is about something else than a request, such as the management API: it counts nowhere.
+fn is_of_a_kind(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct OfAKind {
+        #[serde(rename = "kind")]
+        _kind: IgnoredAny,
+    }
+    serde_json::from_slice::<OfAKind>(line).is_ok()
 }
 
 /// For people, whatever the format is.
