@@ -53,6 +53,8 @@ fn told() -> Transcript {
     ];
     let lines: Vec<_> = log.iter().map(ToString::to_string).collect();
     write("audit.jsonl", &format!("{}\nhalf a li", lines.join("\n")));
+    write("other.jsonl", "no record\nof anything\n");
+    write("empty.jsonl", "");
     told
 }
 
@@ -64,9 +66,14 @@ fn what_if_lists_the_decisions_that_change() {
     told.run(
         "what-if --config new.yaml --audit audit.jsonl --registry myregistry --query changes[0] --only-show-errors",
     );
-    for trouble in
-        ["--config new.yaml", "--config missing.yaml --audit audit.jsonl", "--config new.yaml --audit missing"]
-    {
+    assert_eq!(told.run("what-if --config new.yaml --audit empty.jsonl --only-show-errors").code, 0);
+    for trouble in [
+        "--config new.yaml",
+        "--config missing.yaml --audit audit.jsonl",
+        "--config new.yaml --audit missing",
+        "--config new.yaml --audit other.jsonl",
+        "--config new.yaml --audit empty.jsonl --registry nosuch",
+    ] {
         assert_eq!(told.run(&format!("what-if {trouble}")).code, 2);
     }
     told.check("what-if");
