@@ -88,3 +88,20 @@ fn explain_says_what_shadow_rules_and_scopes_would_do() {
     told.run(&format!("{question} --scope samples/hello push samples/hello"));
     told.check("explain");
 }
+
+/// In one table: what was decided then, and what would be now, where that can be told.
+#[test]
+fn explain_tells_a_denial_of_the_audit_log() {
+    let mut told = told();
+    let mut denied = record("manifest_write", "PUT", "203.0.113.66");
+    let other = json!({
+        "denialId": "0123456789ab", "decision": "deny", "reason": "network_refused",
+        "rule": "ip rule `leaked-laptop` (Deny 203.0.113.66)",
+    });
+    denied.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
+    fs::write(told.folder.path().join("audit.jsonl"), denied.to_string()).unwrap();
+    let question = "explain --denial 0123456789ab --audit audit.jsonl -o table";
+    assert_eq!(told.run(question).code, 1);
+    assert_eq!(told.run(&format!("{question} --config seawall.yaml")).code, 1);
+    told.check("denial");
+}
