@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::Transcript;
+use crate::harness::{Reply, Transcript};
 
 const POLICY: &str = "version: 1
 listeners: [{ name: public, address: \"127.0.0.1:8443\" }]
@@ -103,5 +103,9 @@ fn explain_tells_a_denial_of_the_audit_log() {
     let question = "explain --denial 0123456789ab --audit audit.jsonl -o table";
     assert_eq!(told.run(question).code, 1);
     assert_eq!(told.run(&format!("{question} --config seawall.yaml")).code, 1);
+    // The server remembers the last ones only.
+    let forgotten = "no denial with the id '0123456789ab' is remembered; the audit log has every one of them";
+    told.server.on("GET", "/seawall/v1/denials/0123456789ab", Reply::error(404, "DenialNotFound", forgotten));
+    assert_eq!(told.run("explain --denial 0123456789ab").code, 3);
     told.check("denial");
 }
