@@ -137,27 +137,33 @@ impl Authenticator {
 
     /// Who logs in with this user name and password (S3-60, S1-53).
     ///
-    /// A password that is right but does not count any more is told apart for the operator only after it was found right.
-    /// Whose secret is verified by a provider signs in by what that provider says.
+    /// A password that is right but does not count any more is told apart for the operator only after it was found right; then
+    /// `recognised` is who has it, whatever becomes of the login. Whose secret is verified by a provider signs in by what that
+    /// provider says.
     pub async fn by_password(
         &self,
         registry: &Registry,
         user: &str,
         password: &Secret,
         now: Timestamp,
+        recognised: &mut Option<Caller>,
     ) -> Result<SignIn, Failure> {
         let principal = registry.principal_named(user).filter(|_| !user.is_empty());
         if let Some(identity) = principal.as_ref().and_then(Principal::verified_elsewhere) {
             // A question over the network: not a part of every login's memory.
             let asked = Box::pin(self.assertion_by_secret(registry.identities(), identity, password, now));
-            let assertion = asked.await?;
-            return self.by_assertion(registry, assertion, now);
+            let assertion = asked.await;
+            if matches!(assertion, Err(Failure::Denied(Denial::NotAccepted(_)))) {
+                *recognised = principal.map(|principal| in_full(principal, None));
+            }
+            return self.by_assertion(registry, assertion?, now, recognised);
         }
         let known: &[Password] = principal.as_ref().map_or(&[], Principal::passwords);
         let credential = self.credential(known, user, password, registry.decoy()).await?;
         let principal = principal.ok_or(Denial::CredentialInvalid)?;
-        policy::accepted(&principal, Some(credential), now)?;
-        Ok(Caller { principal, credential: Some(credential), granted: Granted::Everything }.into())
+        let caller = recognised.insert(in_full(principal, Some(credential)));
+        policy::accepted(&caller.principal, Some(credential), now)?;
+        Ok(caller.clone().into())
     }
 
     /// The one of `known` that `password` is; the work takes as long for a `user` whom nobody knows.
@@ -225,7 +231,7 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<SignIn, Failure> {
         let assertion = self.assertion(registry.identities(), presented, now).await?;
-        self.by_assertion(registry, assertion, now)
+        self.by_assertion(registry, assertion, now, &mut None)
     }
 
     /// What the provider of a token says of its subject, as far as identities look at it.
@@ -285,10 +291,17 @@ impl Authenticator {
     }
 
     /// Who it is at `registry` of whom `assertion` speaks. It must have been verified, or be our own word.
-    fn by_assertion(&self, registry: &Registry, assertion: Assertion, now: Timestamp) -> Result<SignIn, Failure> {
+    fn by_assertion(
+        &self,
+        registry: &Registry,
+        assertion: Assertion,
+        now: Timestamp,
+        recognised: &mut Option<Caller>,
+    ) -> Result<SignIn, Failure> {
         let principal = self.asserted(registry, &assertion).ok_or(Denial::IdentityUnknown)?;
-        let caller = accepted(principal, None, Granted::Everything, now)?;
-        Ok(SignIn { caller, assertion: Some(Arc::new(assertion)) })
+        let caller = recognised.insert(in_full(principal, None));
+        policy::accepted(&caller.principal, None, now)?;
+        Ok(SignIn { caller: caller.clone(), assertion: Some(Arc::new(assertion)) })
     }
 
     /// Whether `password` is a secret of `identity`, the service principal that `user` names, if there is one, and counts.
@@ -317,7 +330,7 @@ impl Authenticator {
     /// [`Denial::IdentityUnknown`] for one that is not managed, is disabled, or is not the policy's; [`Denial::NoRole`].
     pub fn vouch_for(&self, registry: &Registry, identity: &Identity, now: Timestamp) -> Result<SignIn, Failure> {
         let assertion = identity.own_assertion().ok_or(Denial::IdentityUnknown)?;
-        self.by_assertion(registry, assertion, now)
+        self.by_assertion(registry, assertion, now, &mut None)
     }
 
     /// Who presents this token, which is none of ours, as `failure` says: whom a provider vouches for, if it can be one of
@@ -470,6 +483,11 @@ fn usable(identities: &Identities, said: &Assertion) -> Result<Assertion, Failur
 /// Whether a token was refused before it was known which provider it is of.
 fn is_of_no_provider(code: &str) -> bool {
     [Rejection::UnknownIssuer, Rejection::Malformed, Rejection::OwnToken].iter().any(|one| one.code() == code)
+}
+
+/// Whoever brought all his rights along.
+const fn in_full(principal: Principal, credential: Option<CredentialId>) -> Caller {
+    Caller { principal, credential, granted: Granted::Everything }
 }
 
 /// The caller, if the principal still accepts the password by which the token was obtained.

@@ -37,7 +37,8 @@ pub(super) fn explain(call: &Call) -> Result<Answer, ApiError> {
     }
     let question = request.question().map_err(ApiError::bad_request)?;
     let explanation = explained(&snapshot, &request.registry, &question, call.now);
-    Answer::ok(&explanation.map_err(ApiError::bad_request)?)
+    let absent = |text| ApiError::new(StatusCode::NOT_FOUND, "ResourceNotFound", text);
+    Answer::ok(&explanation.map_err(absent)?)
 }
 
 /// Resolves the id of a denial, as long as it is remembered. One of a registry that the caller may not read does not exist.

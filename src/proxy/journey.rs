@@ -290,7 +290,9 @@ async fn caller(
             let (registry, now) = (Some(&*desk.registry.name), request.ticks);
             let claim = Claim { source, registry, user: Some(&user), now };
             let attempt = async {
-                let sign_in = authenticator.by_password(desk.registry, &user, &password, request.now).await?;
+                let recognised = &mut trail.caller;
+                let sign_in =
+                    authenticator.by_password(desk.registry, &user, &password, request.now, recognised).await?;
                 sign_in.located(door.place())
             };
             authenticator.logins().guard(claim, attempt).await.map_err(|failure| desk.fail(failure))

@@ -50,7 +50,8 @@ pub(crate) async fn answer(
     if let Login::Password { user, .. } = &login {
         trail.claimed_user = Some(user.clone());
     }
-    let (sign_in, own) = sign_in(authenticator, request, login).await.map_err(|refusal| request.door.tell(refusal))?;
+    let (sign_in, own) =
+        sign_in(authenticator, request, login, trail).await.map_err(|refusal| request.door.tell(refusal))?;
     let admitted = request.enter(authenticator, &sign_in.caller, trail)?;
     if let Some(OwnToken { minted, scopes }) = own {
         return respond(&admitted, &minted, &scopes);
@@ -117,6 +118,7 @@ async fn sign_in(
     authenticator: &Authenticator,
     request: &OAuthRequest<'_>,
     login: Login,
+    trail: &mut Trail,
 ) -> Result<(SignIn, Option<OwnToken>), Refusal> {
     let (registry, now) = (request.registry, request.now);
     let sign_in = match login {
@@ -127,7 +129,9 @@ async fn sign_in(
         }
         Login::Password { user, password } => {
             let attempt = async {
-                authenticator.by_password(registry, &user, &password, now).await?.located(request.door.place())
+                let recognised = &mut trail.caller;
+                let sign_in = authenticator.by_password(registry, &user, &password, now, recognised).await?;
+                sign_in.located(request.door.place())
             };
             return request.guard(authenticator, Some(&user), attempt).await.map(|sign_in| (sign_in, None));
         }

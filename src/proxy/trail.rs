@@ -26,6 +26,7 @@ pub(crate) struct Trail {
     pub(crate) route: Option<Route>,
     /// The user name that was presented, whether or not it is anybody's.
     pub(crate) claimed_user: Option<String>,
+    /// Who it is, once that is known; with a right password that does not count, too.
     pub(crate) caller: Option<Caller>,
     pub(crate) permit: Option<Permit>,
     /// Why a mount became a plain upload.

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::Transcript;
+use crate::harness::{Reply, Transcript};
 
 const POLICY: &str = "version: 1
 listeners: [{ name: public, address: \"127.0.0.1:8443\" }]
@@ -45,10 +45,16 @@ fn told() -> Transcript {
         record("manifest_write", "PUT", "203.0.113.9"),
         record("manifest_write", "PUT", "203.0.113.10"),
         refused,
-        json!({ "kind": "management", "time": "2026-11-21T10:19:54.522554Z", "operation": "tokens/write" }),
+        json!({
+            "kind": "management", "time": "2026-11-21T10:19:54.522554Z", "actor": "owner", "sourceAddress": "127.0.0.1:50000",
+            "operation": "tokens/write", "method": "PUT", "status": 200,
+        }),
+        json!({ "kind": "password_expiring", "time": "2026-11-21T10:19:54.522554Z", "registry": "myregistry", "within": "7d" }),
     ];
     let lines: Vec<_> = log.iter().map(ToString::to_string).collect();
     write("audit.jsonl", &format!("{}\nhalf a li", lines.join("\n")));
+    write("other.jsonl", "no record\nof anything\n");
+    write("empty.jsonl", "");
     told
 }
 
@@ -60,9 +66,14 @@ fn what_if_lists_the_decisions_that_change() {
     told.run(
         "what-if --config new.yaml --audit audit.jsonl --registry myregistry --query changes[0] --only-show-errors",
     );
-    for trouble in
-        ["--config new.yaml", "--config missing.yaml --audit audit.jsonl", "--config new.yaml --audit missing"]
-    {
+    assert_eq!(told.run("what-if --config new.yaml --audit empty.jsonl --only-show-errors").code, 0);
+    for trouble in [
+        "--config new.yaml",
+        "--config missing.yaml --audit audit.jsonl",
+        "--config new.yaml --audit missing",
+        "--config new.yaml --audit other.jsonl",
+        "--config new.yaml --audit empty.jsonl --registry nosuch",
+    ] {
         assert_eq!(told.run(&format!("what-if {trouble}")).code, 2);
     }
     told.check("what-if");
@@ -76,4 +87,25 @@ fn explain_says_what_shadow_rules_and_scopes_would_do() {
     told.run(&format!("{question} --scope repository:samples/hello:pull push samples/hello"));
     told.run(&format!("{question} --scope samples/hello push samples/hello"));
     told.check("explain");
+}
+
+/// In one table: what was decided then, and what would be now, where that can be told.
+#[test]
+fn explain_tells_a_denial_of_the_audit_log() {
+    let mut told = told();
+    let mut denied = record("manifest_write", "PUT", "203.0.113.66");
+    let other = json!({
+        "denialId": "0123456789ab", "decision": "deny", "reason": "network_refused",
+        "rule": "ip rule `leaked-laptop` (Deny 203.0.113.66)",
+    });
+    denied.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
+    fs::write(told.folder.path().join("audit.jsonl"), denied.to_string()).unwrap();
+    let question = "explain --denial 0123456789ab --audit audit.jsonl -o table";
+    assert_eq!(told.run(question).code, 1);
+    assert_eq!(told.run(&format!("{question} --config seawall.yaml")).code, 1);
+    // The server remembers the last ones only.
+    let forgotten = "no denial with the id '0123456789ab' is remembered; the audit log has every one of them";
+    told.server.on("GET", "/seawall/v1/denials/0123456789ab", Reply::error(404, "DenialNotFound", forgotten));
+    assert_eq!(told.run("explain --denial 0123456789ab").code, 3);
+    told.check("denial");
 }

@@ -41,8 +41,15 @@ impl House {
     }
 
     async fn log_in(&self, user: &str, password: &str) -> Result<Caller, Failure> {
-        let sign_in = self.authenticator.by_password(self.one(), user, &Secret::new(password), now()).await;
-        sign_in.map(|sign_in| sign_in.caller)
+        self.tell(user, password).await.0
+    }
+
+    /// The same, and the name of who was recognised whatever became of the login.
+    async fn tell(&self, user: &str, password: &str) -> (Result<Caller, Failure>, Option<String>) {
+        let (password, mut recognised) = (Secret::new(password), None);
+        let sign_in = self.authenticator.by_password(self.one(), user, &password, now(), &mut recognised).await;
+        let recognised = recognised.filter(|caller| caller.credential.is_some());
+        (sign_in.map(|sign_in| sign_in.caller), recognised.map(|caller| caller.principal.name().to_owned()))
     }
 
     /// How often a slow hash was looked up among those known, and how often one was computed.
@@ -143,10 +150,12 @@ async fn what_does_not_count_any_more_is_told_apart_only_where_the_password_is_r
         ("expired", NotAccepted::PasswordExpired),
         ("myregistry", NotAccepted::AdminDisabled),
     ] {
-        let right = house.log_in(user, SECRET).await.unwrap_err();
-        assert_eq!(right, Failure::Denied(Denial::NotAccepted(reason)), "{user}");
-        let wrong = house.log_in(user, "guess").await.unwrap_err();
-        assert_eq!(wrong, Failure::Denied(Denial::CredentialInvalid), "{user}");
+        let (right, recognised) = house.tell(user, SECRET).await;
+        assert_eq!(right.unwrap_err(), Failure::Denied(Denial::NotAccepted(reason)), "{user}");
+        assert_eq!(recognised.as_deref(), Some(user));
+        let (wrong, recognised) = house.tell(user, "guess").await;
+        assert_eq!(wrong.unwrap_err(), Failure::Denied(Denial::CredentialInvalid), "{user}");
+        assert_eq!(recognised, None, "{user}");
     }
 }
 

@@ -140,6 +140,26 @@ fn a_private_way_is_explained_by_its_own_rule() {
 }
 
 #[test]
+fn whose_secret_a_provider_verifies_needs_no_password_of_ours() {
+    let deployer = format!(
+        "identities:\n  deployer: {{ type: ServicePrincipal, clientId: {CLIENT_ID}, verifiedBy: corp, matches: [{{ provider: corp, \
+         claims: {{ azp: deployer }} }}] }}\n"
+    );
+    let text = POLICY.replace("identities:\n", &deployer);
+    let text = text.replace("roleAssignments: [", "roleAssignments: [{ identity: deployer, role: AcrPull }, ");
+    for (text, code) in [
+        (text.clone(), "permitted"),
+        (text.replace("ServicePrincipal,", "ServicePrincipal, status: disabled,"), "identity_unknown"),
+    ] {
+        let who = Who::ServicePrincipal("deployer".to_owned());
+        let asked = question("192.0.2.9", who, "pull", Some("team-a/app"), None);
+        let (policy, problems) = compiled(&text);
+        let policy = policy.unwrap_or_else(|| panic!("{problems}"));
+        assert_eq!(explained(&policy, &asked).code, code);
+    }
+}
+
+#[test]
 fn a_mount_whose_source_may_not_be_read_is_said_to_become_an_upload() {
     let policy = policy();
     let mount = question("192.0.2.9", Who::Token("ci".to_owned()), "mount", Some("team-a/app"), Some("team-b/app"));

@@ -109,7 +109,7 @@ impl House {
 
     async fn log_in(&self, user: &str, password: &str) -> SignIn {
         let registry = self.policy.registry_named("myregistry").unwrap();
-        self.authenticator.by_password(registry, user, &Secret::new(password), now()).await.unwrap()
+        self.authenticator.by_password(registry, user, &Secret::new(password), now(), &mut None).await.unwrap()
     }
 
     /// The sign-in of an access token of `sign_in` for this.

@@ -324,7 +324,12 @@ async fn a_secret_that_a_provider_verifies_signs_in_as_its_token_does() {
     house.reload(&document);
     let log_in = async |house: &House, host: &str| {
         let registry = house.policy.registry_for_host(host).unwrap();
-        house.authenticator.by_password(registry, &CLIENT.to_uppercase(), &Secret::new("secret"), now()).await
+        let (user, secret, mut recognised) = (CLIENT.to_uppercase(), Secret::new("secret"), None);
+        let sign_in = house.authenticator.by_password(registry, &user, &secret, now(), &mut recognised).await;
+        if !matches!(sign_in, Err(Failure::Denied(Denial::IdentityUnknown))) {
+            assert!(recognised.is_some(), "whatever he may: {sign_in:?}");
+        }
+        sign_in
     };
     let sign_in = log_in(&house, "one.example.com").await.unwrap();
     let Caller { principal, credential, .. } = &sign_in.caller;

@@ -1,7 +1,7 @@
 //! Network conditions from the outside (D15): a token of one address is of no use at another, neither its password nor what
 //! was obtained by it. Callers bind to addresses of the loopback.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::http::Response;
 use crate::harness::nearby::{registry, worker};
@@ -36,12 +36,13 @@ fn access_token(server: &Seawall, source: &str, account: &Account) -> String {
 
 /// That the answer says no more than to a wrong password, and the record which condition it was.
 #[track_caller]
-fn assert_elsewhere(server: &Seawall, answer: &Response, says: &str) {
+fn assert_elsewhere(server: &Seawall, answer: &Response, says: &str) -> Value {
     assert_eq!(answer.status, 401, "{:?}", answer.headers);
     let record = record_of(server, answer);
     assert_eq!((&record["decision"], &record["reason"]), (&"deny".into(), &"network_not_allowed".into()), "{record}");
     let rule = record["rule"].as_str().unwrap();
     assert!(rule.contains(says), "{rule}");
+    record
 }
 
 #[test]
@@ -64,7 +65,9 @@ fn a_token_of_one_address_is_of_no_use_at_another() {
         (manifest, stolen.clone()),
         (&format!("/oauth2/token?service={HOST}&scope={SCOPE}"), worker().basic()),
     ] {
-        assert_elsewhere(&server, &get(&server, elsewhere, target, &authorization), says);
+        let record = assert_elsewhere(&server, &get(&server, elsewhere, target, &authorization), says);
+        let worker = json!({ "kind": "token", "name": "worker" });
+        assert_eq!((&record["principal"], record["credential"].is_string()), (&worker, true), "{record}");
     }
     // Under the null GUID a login may be by the access token.
     let as_password = Account::new("00000000-0000-0000-0000-000000000000", stolen.trim_start_matches("Bearer "));
@@ -110,10 +113,12 @@ fn an_explanation_says_which_condition_it_was() {
     assert!(step["place"].as_str().unwrap().contains("seawall.yaml:"), "{step}");
 
     let token = access_token(&server, "127.0.0.5", &worker());
-    let answer = get(&server, "127.0.0.6", "/v2/", &token);
-    let id = answer.expect_header("X-Seawall-Denial").to_owned();
-    let resolved = seawall(&server, &format!("explain --denial {id}"));
-    assert!(resolved.text().contains("network_not_allowed"), "{}", resolved.text());
+    for credential in [token, worker().basic()] {
+        let answer = get(&server, "127.0.0.6", "/v2/", &credential);
+        let id = answer.expect_header("X-Seawall-Denial").to_owned();
+        let resolved = seawall(&server, &format!("explain --denial {id}")).json();
+        assert_eq!(resolved["explanation"]["code"], "network_not_allowed", "{resolved}");
+    }
 }
 
 #[test]

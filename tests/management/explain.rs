@@ -33,7 +33,17 @@ async fn what_cannot_be_asked_is_told() {
         (json!({ "registry": "nowhere", "source": "192.0.2.7", "action": "catalog" }), 404),
         (json!({ "registry": "myregistry", "source": "nowhere", "action": "catalog" }), 400),
         (json!({ "registry": "myregistry", "source": "192.0.2.7", "action": "fly", "repository": "a" }), 400),
-        (json!({ "registry": "myregistry", "source": "192.0.2.7", "action": "catalog", "token": "nobody" }), 400),
+        (json!({ "registry": "myregistry", "source": "192.0.2.7", "action": "catalog", "token": "nobody" }), 404),
+        (
+            json!({ "registry": "myregistry", "source": "192.0.2.7", "action": "catalog", "identities": ["nobody"] }),
+            404,
+        ),
+        (
+            json!({
+                "registry": "myregistry", "source": "192.0.2.7", "action": "catalog", "network": "private endpoint nowhere",
+            }),
+            404,
+        ),
         (
             json!({ "registry": "myregistry", "source": "192.0.2.7", "action": "catalog", "admin": true, "token": "a" }),
             400,

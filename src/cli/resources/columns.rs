@@ -258,21 +258,24 @@ pub(super) fn explanation(value: &Value) -> Vec<Row> {
     let (effect, reason) = match allowed {
         Some(true) => ("allows", text(explanation, "/reason")),
         Some(false) => ("denies", text(explanation, "/reason")),
-        None => ("", text(value, "/unexplained")),
+        None => ("unknown", text(value, "/unexplained")),
     };
     if let Some(rule) = value.pointer("/record/rule").and_then(Value::as_str) {
         let time = date(value, "/record/time");
-        table.push([
-            "recorded".to_owned(),
-            text(value, "/record/decision"),
-            text(value, "/record/reason"),
-            time,
-            rule.to_owned(),
-        ]);
+        table.push(["recorded".to_owned(), recorded(value), text(value, "/record/reason"), time, rule.to_owned()]);
     }
     table.push(["decision".to_owned(), effect.to_owned(), text(explanation, "/code"), String::new(), reason]);
     let names = ["STAGE", "EFFECT", "RULE", "PLACE", "SAYS"];
     table.into_iter().map(|cells| names.into_iter().map(str::to_owned).zip(cells).collect()).collect()
+}
+
+/// What the audit log calls `permit` and `deny`, in the word of the steps.
+fn recorded(value: &Value) -> String {
+    match text(value, "/record/decision").as_str() {
+        "permit" => "allows".to_owned(),
+        "deny" => "denies".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 /// Of the decisions that another policy changes.

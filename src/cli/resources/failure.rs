@@ -74,6 +74,9 @@ impl From<ClientError> for Failure {
             ClientError::Refused(Refusal { status, code, .. }) => {
                 let failure = Self { refusal: Some((status, code)), ..failure };
                 match status {
+                    StatusCode::NOT_FOUND if failure.is_refusal("DenialNotFound") => {
+                        Self { exit_code: NOT_FOUND, ..failure }.hint("--audit FILE looks for it in the audit log.")
+                    }
                     StatusCode::NOT_FOUND => Self { exit_code: NOT_FOUND, ..failure }.hint(
                         "`seawall list` prints the registries, and `list` behind `token`, `scope-map`, `identity` and the like what there is of them. Except for registries, upper and lower case differ.",
                     ),

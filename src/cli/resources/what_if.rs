@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::arguments::{Global, name};
 use super::columns;
@@ -15,6 +17,7 @@ use super::explain::policy_of;
 use super::failure::Failure;
 use crate::cli::format::{self, Outcome};
 use crate::cli::output;
+use crate::policy::PolicySnapshot;
 use crate::policy::explain::{Recorded, Replay, Replayed};
 
 /// As `diff` has it: it cannot be told.
@@ -65,11 +68,25 @@ fn printed(arguments: &WhatIf) -> Result<(String, bool), Failure> {
     if !global.only_show_errors {
         output::complain(summary(&replayed));
     }
+    if replayed.unchanged + replayed.changed == 0 {
+        told_by_nothing(&policy, registry.as_deref(), &replayed)?;
+    }
     let changes = replayed.changed > 0;
     let value = serde_json::to_value(&replayed).map_err(|error| Failure::new(error.to_string()))?;
     let outcome = Outcome::table(value, columns::changes);
     let text = format::text(outcome, global.query.as_ref(), global.output, io::stdout().is_terminal());
     Ok((text.map_err(Failure::new)?, changes))
+}
+
+/// What no record was asked again for is not the answer that nothing changes.
+fn told_by_nothing(policy: &PolicySnapshot, registry: Option<&str>, replayed: &Replayed) -> Result<(), Failure> {
+    match registry {
+        Some(name) if policy.registry_named(name).is_none() => {
+            Err(Failure::new(format!("there is no registry `{name}`, and no decision of one in the audit log")))
+        }
+        _ if replayed.records > 0 => Err(Failure::new("no record of the audit log could be asked again")),
+        _ => Ok(()),
+    }
 }
 
 /// One line after the other, so that the length of the log costs no memory.
@@ -84,13 +101,23 @@ fn replayed(mut replay: Replay<'_>, mut log: impl BufRead) -> io::Result<Replaye
         if line.last() != Some(&b'\n') && read as u64 == LONGEST_LINE {
             log.skip_until(b'\n')?;
             replay.unreadable();
-        } else if !line.trim_ascii().is_empty() {
+        } else if !line.trim_ascii().is_empty() && !is_of_a_kind(&line) {
             match serde_json::from_slice::<Recorded>(&line) {
                 Ok(recorded) => replay.record(recorded),
                 Err(_) => replay.unreadable(),
             }
         }
     }
+}
+
+/// Whether the line is about something else than a request, such as the management API: it counts nowhere.
+fn is_of_a_kind(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct OfAKind {
+        #[serde(rename = "kind")]
+        _kind: IgnoredAny,
+    }
+    serde_json::from_slice::<OfAKind>(line).is_ok()
 }
 
 /// For people, whatever the format is.

@@ -182,6 +182,9 @@ fn someone(registry: &Registry, asked: &Question, now: Timestamp, notes: &mut im
             let identity = named.or_else(|| registry.identities().service_principal(name));
             let known = registry.identities().iter().map(|one| &*one.name);
             let identity = identity.ok_or_else(|| missing("service principal", name, known))?;
+            if identity.verified_by.is_some() {
+                return Ok(vouched(registry, &[identity], notes));
+            }
             registry.principal(identity.id)
         }
         Who::Identities(names) => {
