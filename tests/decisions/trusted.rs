@@ -135,13 +135,19 @@ fn each_condition_is_needed() {
         (CLOSED, "networkRuleBypassOptions: None", "trusted services do not pass: networkRuleBypassOptions is None"),
         (vnet, "", "trusted services do not pass where there are virtual network rules"),
     ];
+    let idle =
+        "policy.yaml:21:9: warning: no trusted service passes the rules of a registry that has virtual network rules
+  hint: the first of them is at policy.yaml:18:66; write IP rules, or remove the trusted services\n";
     for (network, trust, why) in table {
-        let policy = policy(network, trust);
+        let (policy, problems) = compiled(&text(network, trust));
+        assert_eq!(problems, if network == vnet { idle } else { "" });
+        let policy = policy.unwrap();
         for who in ["build", "scan", "farm"] {
             let refused = decided(&policy, who, PULL).unwrap_err();
             assert!(refused.ends_with(&format!("; {why}")), "{refused}");
         }
     }
+    assert_eq!(compiled(&text(vnet, "networkRuleBypassOptions: None")).1, "", "nobody is meant to pass");
     // What no trusted service passes is not hidden by public access that is off.
     let only_v4 = policy(&format!("{CLOSED}\n    endpointProtocol: IPv4"), "");
     let registry = only_v4.registry_named("myregistry").unwrap();
