@@ -199,7 +199,7 @@ fn the_catalogue_and_the_instances_are_checked() {
     for expected in [
         "policy.yaml:4:3: `tasks` is a built-in service",
         "policy.yaml:5:33: a service with an identity has roles, and no permit of its own",
-        "policy.yaml:6:3: service `two` needs no identity, so its `permit` must say what it may do",
+        "policy.yaml:6:20: service `two` needs no identity, so its `permit` must say what it may do",
         "policy.yaml:7:37: `content/write` is nothing that a permit can have",
         "there is no service `taks` in the catalogue\n  hint: did you mean `tasks`?",
         "there is no identity `farms`\n  hint: did you mean `farm`?",
@@ -207,6 +207,11 @@ fn the_catalogue_and_the_instances_are_checked() {
     ] {
         assert!(problems.contains(expected), "{expected}\nis not in\n{problems}");
     }
+    // Nothing is concluded from an `identity` that could not be read.
+    let (_, problems) =
+        compiled(&text(CLOSED, "").replace("{ identity: any, description", "{ identity: anny, description"));
+    assert!(problems.contains("\"anny\" is not one of"), "{problems}");
+    assert!(!problems.contains("needs no identity"), "{problems}");
     let app_service = text(CLOSED, "").replace("service: scanner", "service: appService");
     let (_, problems) = compiled(&app_service);
     assert!(problems.contains("there is no service `appService`"), "S2-21: {problems}");
