@@ -30,11 +30,13 @@ fn a_registry_is_shown_in_the_shape_of_az() {
 fn the_hosts_of_a_registry_are_shown() {
     let mut told = Transcript::new();
     told.server.on("GET", &id(""), Reply::json(200, registry()));
+    told.server.on("GET", &id(""), Reply::json(200, registry()));
     let mut on = registry_with("dataEndpointEnabled", json!(true));
     on["properties"]["dataEndpointHostNames"] = json!(["eu.data.example.com"]);
     on["properties"]["dataEndpoints"] = json!([{ "region": "eu", "endpoint": "eu.data.example.com" }]);
     told.server.on("GET", &id(""), Reply::json(200, on));
     told.run("show-endpoints -n myregistry");
+    told.run("show-endpoints -n myregistry -o table");
     told.run("show-endpoints -n myregistry");
     told.run("show-endpoints -n myregistry -o table");
     told.check("endpoints");
