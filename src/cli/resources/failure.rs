@@ -72,8 +72,11 @@ impl From<ClientError> for Failure {
         });
         match error {
             ClientError::Refused(Refusal { status, code, .. }) => {
+                let is_denial = code == "DenialNotFound";
                 let failure = Self { refusal: Some((status, code)), ..failure };
                 match status {
+                    StatusCode::NOT_FOUND if is_denial => Self { exit_code: NOT_FOUND, ..failure }
+                        .hint("`seawall explain --denial ID --audit FILE` reads an audit log instead."),
                     StatusCode::NOT_FOUND => Self { exit_code: NOT_FOUND, ..failure }.hint(
                         "`seawall list` prints the registries, and `list` behind `token`, `scope-map`, `identity` and the like what there is of them. Except for registries, upper and lower case differ.",
                     ),
