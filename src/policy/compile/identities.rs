@@ -108,7 +108,7 @@ fn verified_by(
         problems.push(Problem::new(&by.origin, what).hint(hint));
         return None;
     }
-    let provider = provider(by, providers, problems)?;
+    let provider = provider(by, providers, None, problems)?;
     if !document.matches.iter().any(|rule| rule.provider.value == by.value) {
         let what = format!("nothing that `{}` says makes a caller this service principal", by.value);
         let hint = "say under `matches` what its token for the client says, such as `azp` or `client_id`";
@@ -117,11 +117,16 @@ fn verified_by(
     Some(provider)
 }
 
-/// The provider of this name.
-fn provider(name: &At<String>, providers: &IdentityProviderDocuments, problems: &mut Problems) -> Option<Arc<str>> {
+/// The provider of this name. `besides`: what else may have been meant.
+fn provider(
+    name: &At<String>,
+    providers: &IdentityProviderDocuments,
+    besides: Option<&'static str>,
+    problems: &mut Problems,
+) -> Option<Arc<str>> {
     let provider = providers.keys().find(|known| known.value == name.value);
     if provider.is_none() {
-        let known = providers.keys().map(|name| name.as_str());
+        let known = providers.keys().map(|name| name.as_str()).chain(besides);
         problems.push(missing("identity provider", name, known, "declare it under `identityProviders`"));
     }
     provider.map(|name| name.as_str().into())
@@ -172,7 +177,7 @@ fn rule(
 ) -> Option<ClaimRule> {
     let provider = match document.provider.as_str() {
         CERTIFICATE_PROVIDER => Some(CERTIFICATE_PROVIDER.into()),
-        _ => provider(&document.provider, providers, problems),
+        _ => provider(&document.provider, providers, Some(CERTIFICATE_PROVIDER), problems),
     };
     if document.claims.is_empty() {
         let what = format!("a rule without a claim would match everybody whom `{}` knows", document.provider.value);

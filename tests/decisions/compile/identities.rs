@@ -195,6 +195,13 @@ policy.yaml:6:71: there is no identity provider `github`
   hint: declare it under `identityProviders`",
     ),
     (
+        "almost the provider of certificates",
+        "    matches: [{ provider: corp, claims: { sub: build } }]",
+        "    matches: [{ provider: certifcate, claims: { dns: build } }]",
+        "policy.yaml:6:27: there is no identity provider `certifcate`
+  hint: did you mean `certificate`?",
+    ),
+    (
         "nobody can be it; for a managed one the installation vouches",
         "    matches: [{ provider: corp, claims: { sub: build } }]",
         "    status: enabled
