@@ -184,13 +184,19 @@ fn rule(
         let hint = "name the claims that must hold, such as `sub: repo:acme/app:ref:refs/heads/main`";
         problems.push(Problem::new(&document.claims.origin, what).hint(hint));
     }
-    let claims = document.claims.iter().map(|(name, text)| claim(name, text, problems)).collect::<Vec<_>>();
+    let claim = |(name, text)| claim(&document.provider, name, text, problems);
+    let claims = document.claims.iter().map(claim).collect::<Vec<_>>();
     Some(ClaimRule { provider: provider?, claims: claims.into_iter().collect::<Option<_>>()? })
 }
 
-fn claim(name: &At<String>, text: &At<String>, problems: &mut Problems) -> Option<(ClaimName, ClaimPattern)> {
+fn claim(
+    provider: &str,
+    name: &At<String>,
+    text: &At<String>,
+    problems: &mut Problems,
+) -> Option<(ClaimName, ClaimPattern)> {
     let refuse = |error| Problem::new(&name.origin, format!("`{}`: {error}", name.value));
-    let claim = ClaimName::parse(name).map_err(|error| problems.push(refuse(error))).ok();
+    let claim = ClaimName::of(provider, name).map_err(|error| problems.push(refuse(error))).ok();
     let pattern = ClaimPattern::parse(text);
     match &pattern {
         None => {
