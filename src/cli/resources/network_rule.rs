@@ -114,7 +114,7 @@ impl VirtualNetwork {
             (None, _) => Ok(None),
             (Some(id), None) if id.starts_with('/') => Ok(Some(id.clone())),
             (Some(subnet), Some(network)) if !subnet.starts_with('/') => Ok(Some(session.subnet(network, subnet))),
-            (Some(_), _) => Err(Failure::new("Usage error: [--subnet ID | --subnet NAME --vnet-name NAME]")),
+            (Some(_), _) => Err(Failure::usage("Usage error: [--subnet ID | --subnet NAME --vnet-name NAME]")),
         }
     }
 }
