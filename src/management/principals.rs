@@ -239,7 +239,7 @@ fn check_rule(snapshot: &PolicySnapshot, rule: &MatchRule) -> Result<(), String>
         return Err(format!("a rule without a claim would match everybody whom '{provider}' knows"));
     }
     for (name, text) in claims {
-        ClaimName::parse(name).map_err(|error| format!("`{name}`: {error}"))?;
+        ClaimName::of(provider, name).map_err(|error| format!("`{name}`: {error}"))?;
         ClaimPattern::parse(text).ok_or_else(|| format!("the text of claim `{name}` is empty"))?;
     }
     Ok(())

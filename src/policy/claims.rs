@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::identity::Assertion;
+use super::identity::{Assertion, CERTIFICATE_CLAIMS, CERTIFICATE_PROVIDER};
 
 /// One way to be an identity: a provider, and what it must say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,20 @@ impl ClaimName {
             return if text.is_empty() { Err("a claim has a name") } else { Ok(Self([text.into()].into())) };
         };
         pointer.split('/').map(segment).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The same, of a claim that `provider` may make: of certificates it is known what they say.
+    ///
+    /// # Errors
+    /// A phrase that says what is wrong.
+    pub fn of(provider: &str, text: &str) -> Result<Self, &'static str> {
+        let name = Self::parse(text)?;
+        if provider == CERTIFICATE_PROVIDER && !CERTIFICATE_CLAIMS.contains(&name.to_string().as_str()) {
+            return Err(
+                "a certificate says `uri`, `dns`, `subject`, `issuer`, `serial` and `sha256`, and nothing else",
+            );
+        }
+        Ok(name)
     }
 
     /// The claim's value, if there is one.

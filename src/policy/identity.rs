@@ -26,6 +26,8 @@ pub const OWN_PROVIDER: &str = "seawall";
 /// The provider by whose name a client's certificate speaks, and the issuer of what it says. No file declares one of this
 /// name either; which certificates are believed is a listener's to say.
 pub const CERTIFICATE_PROVIDER: &str = "certificate";
+/// The claims that it makes.
+pub const CERTIFICATE_CLAIMS: [&str; 6] = ["uri", "dns", "subject", "issuer", "serial", "sha256"];
 /// The claim with the identity's [`PrincipalId`] in what the installation says.
 const OWN_CLAIM: &str = "identity";
 

@@ -8,23 +8,29 @@ use ipnet::IpNet;
 
 use super::action::{Action, ActionSet};
 use super::conditions::{PRIVATE_ENDPOINT, VIRTUAL_NETWORK};
-use super::document::{IpRuleDocument, NetworkAction, PublicNetworkAccess, RegistryDocument, ScopeMapDocument};
+use super::document::{
+    IpRuleDocument, NetworkAction, NetworkConditionDocument, PolicyDocument, PublicNetworkAccess, RegistryDocument,
+    ScopeMapDocument,
+};
 use super::nearest::nearest;
 use super::network::parse_network;
 use super::origin::At;
 use super::pattern::RepositoryPattern;
 use super::problem::{Problem, Problems};
-use crate::policy::document::RegistryDocuments;
 
-/// Everything that is noticed about these registries, as warnings.
-pub fn lint(registries: &RegistryDocuments) -> Problems {
+/// Everything that is noticed about this policy, as warnings.
+pub fn lint(policy: &PolicyDocument) -> Problems {
     let mut problems = Problems::new();
-    for document in registries.values() {
+    for document in policy.registries.values() {
         network(document, &mut problems);
         document.scope_maps.values().for_each(|map| scope_map(map, &mut problems));
         lasting_passwords(document, &mut problems);
-        unknown_networks(document, &mut problems);
+        unknown_networks(conditions(document), &Known::of([document]), &mut problems);
     }
+    // They count at every registry, so one that has what they name is enough.
+    let identities = policy.identities.values().map(|one| &one.networks);
+    let everywhere = identities.chain(policy.role_assignments.iter().map(|one| &one.networks));
+    unknown_networks(everywhere.flatten(), &Known::of(policy.registries.values()), &mut problems);
     problems
 }
 
@@ -137,17 +143,42 @@ fn lasting_passwords(document: &RegistryDocument, problems: &mut Problems) {
     }
 }
 
+/// The network conditions of one registry.
+fn conditions(document: &RegistryDocument) -> impl Iterator<Item = &NetworkConditionDocument> {
+    let of_tokens = document.tokens.values().map(|token| &token.networks);
+    let of_maps = document.scope_maps.values().map(|map| &map.networks);
+    let of_assignments = document.role_assignments.iter().map(|one| &one.networks);
+    of_tokens.chain(of_maps).chain(of_assignments).flatten()
+}
+
+/// The names that conditions can have.
+#[derive(Default)]
+struct Known<'a> {
+    endpoints: Vec<&'a str>,
+    rules: Vec<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    fn of(registries: impl IntoIterator<Item = &'a RegistryDocument>) -> Self {
+        let mut known = Self::default();
+        for document in registries {
+            known.endpoints.extend(document.private_endpoint_connections.iter().map(|one| one.name.as_str()));
+            let rules = document.network_rule_set.virtual_network_rules.iter().flat_map(|list| &list.value);
+            known.rules.extend(rules.map(|one| one.name.as_str()));
+        }
+        known
+    }
+}
+
 /// Entries of network conditions that hold nobody, unless the API makes what they name: a `deny` may be meant in earnest.
-fn unknown_networks(document: &RegistryDocument, problems: &mut Problems) {
-    let endpoints: Vec<_> = document.private_endpoint_connections.iter().map(|one| one.name.as_str()).collect();
-    let rules = document.network_rule_set.virtual_network_rules.iter().flat_map(|list| &list.value);
-    let rules: Vec<_> = rules.map(|one| one.name.as_str()).collect();
-    let of_tokens = document.tokens.values().filter_map(|token| token.networks.as_ref());
-    let of_maps = document.scope_maps.values().filter_map(|map| map.networks.as_ref());
-    let of_assignments = document.role_assignments.iter().filter_map(|one| one.networks.as_ref());
-    let lists = of_tokens.chain(of_maps).chain(of_assignments).flat_map(|one| [&one.allow, &one.deny]);
+fn unknown_networks<'a>(
+    conditions: impl Iterator<Item = &'a NetworkConditionDocument>,
+    known: &Known<'_>,
+    problems: &mut Problems,
+) {
+    let lists = conditions.flat_map(|one| [&one.allow, &one.deny]);
     for entry in lists.flatten().flat_map(|list| &list.value) {
-        for (prefix, known) in [(PRIVATE_ENDPOINT, &endpoints), (VIRTUAL_NETWORK, &rules)] {
+        for (prefix, known) in [(PRIVATE_ENDPOINT, &known.endpoints), (VIRTUAL_NETWORK, &known.rules)] {
             let Some(name) = entry.strip_prefix(prefix).filter(|name| !known.contains(name)) else { continue };
             let hint = match nearest(name, known.iter().copied()) {
                 Some(meant) => format!("did you mean `{prefix}{meant}`?"),

@@ -88,7 +88,7 @@ fn is_address(host: &str) -> bool {
     host.parse::<Ipv4Addr>().is_ok() || inside.is_some_and(|host| host.parse::<Ipv6Addr>().is_ok())
 }
 
-/// What a certificate says of whoever shows it. `None`: it must not be taken for anybody's.
+/// What a certificate says of whoever shows it, in `CERTIFICATE_CLAIMS`. `None`: it must not be taken for anybody's.
 ///
 /// A certificate with a SPIFFE id has no other URI; one that has is to be rejected (SPIFFE X509-SVID 2).
 pub(crate) fn assertion(certificate: &ClientCertificate) -> Option<Assertion> {

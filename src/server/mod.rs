@@ -41,7 +41,7 @@ pub fn check(path: &Path) -> Problems {
     if !problems.are_fatal()
         && let Some(policy) = &config::read(path).policy
     {
-        problems.extend_elsewhere(lint(&policy.examine().registries));
+        problems.extend_elsewhere(lint(policy.examine()));
     }
     problems
 }

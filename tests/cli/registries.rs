@@ -30,11 +30,13 @@ fn a_registry_is_shown_in_the_shape_of_az() {
 fn the_hosts_of_a_registry_are_shown() {
     let mut told = Transcript::new();
     told.server.on("GET", &id(""), Reply::json(200, registry()));
+    told.server.on("GET", &id(""), Reply::json(200, registry()));
     let mut on = registry_with("dataEndpointEnabled", json!(true));
     on["properties"]["dataEndpointHostNames"] = json!(["eu.data.example.com"]);
     on["properties"]["dataEndpoints"] = json!([{ "region": "eu", "endpoint": "eu.data.example.com" }]);
     told.server.on("GET", &id(""), Reply::json(200, on));
     told.run("show-endpoints -n myregistry");
+    told.run("show-endpoints -n myregistry -o table");
     told.run("show-endpoints -n myregistry");
     told.run("show-endpoints -n myregistry -o table");
     told.check("endpoints");
@@ -147,6 +149,27 @@ fn trusted_services_are_added_listed_and_removed() {
     told.run("trusted-service remove -r myregistry --service tasks --identity other");
     told.run("update -n myregistry --allow-tasks-bypass false -o none");
     told.check("trusted-services");
+}
+
+/// S2-6: both commands say that nobody passes, unless that was switched off.
+#[test]
+fn virtual_networks_and_trusted_services_do_not_go_together() {
+    let mut both = registry_with("trustedServices", json!([{ "service": "tasks", "identity": "build-task" }]));
+    both["properties"]["networkRuleSet"]["virtualNetworkRules"] =
+        json!([{ "action": "Allow", "name": "inner", "match": { "listener": "vnet" } }]);
+    let mut off = both.clone();
+    off["properties"]["networkRuleBypassOptions"] = json!("None");
+    let mut told = Transcript::new();
+    told.server.on("GET", &id(""), Reply::json(200, both.clone()).etag("\"5\""));
+    for answer in [&both, &both, &both, &both, &off] {
+        told.server.on("PATCH", &id(""), Reply::json(200, answer.clone()));
+    }
+    told.run("network-rule add -n myregistry --listener vnet -o none");
+    told.run("trusted-service add -r myregistry --service tasks --identity build-task -o none");
+    told.run("network-rule add -n myregistry --ip-address 198.51.100.7 -o none");
+    told.run("network-rule remove -n myregistry --listener vnet -o none");
+    told.run("network-rule add -n myregistry --listener vnet -o none");
+    told.check("trusted-services-idle");
 }
 
 #[test]

@@ -151,6 +151,9 @@ fn what_is_not_there_ends_with_3() {
     }});
     told.server.on("PATCH", &id("/tokens/bad01"), Reply::json(400, invalid));
     told.run("token update -n bad01 -r myregistry --status disabled --debug");
+    let forgotten = Reply::error(404, "DenialNotFound", "no denial with the id '0123456789ab' is remembered");
+    told.server.on("GET", "/seawall/v1/denials/0123456789ab", forgotten);
+    told.run("explain --denial 0123456789ab");
     told.check("errors");
 }
 

@@ -1,6 +1,6 @@
 //! What works and is probably not meant.
 
-use seawall::policy::document::RegistryDocuments;
+use seawall::policy::document::PolicyDocument;
 use seawall::policy::lint;
 use seawall::policy::problem::Problems;
 use seawall::provider::{reader, yaml};
@@ -9,11 +9,17 @@ use super::policy::texts;
 
 /// What is noticed about a registry that says this too, without the hints.
 fn noticed(further: &str) -> Vec<String> {
-    let text =
-        format!("r1: {{ loginServer: one.example.com, upstream: {{ url: http://127.0.0.1:5000 }}, {further} }}\n");
+    noticed_beside("", further)
+}
+
+/// The same, with `others` beside the registries.
+fn noticed_beside(others: &str, further: &str) -> Vec<String> {
+    let text = format!(
+        "{others}\nregistries: {{ r1: {{ loginServer: one.example.com, upstream: {{ url: http://127.0.0.1:5000 }}, {further} }} }}\n"
+    );
     let mut problems = Problems::new();
     let tree = yaml::parse("policy.yaml", &text, &mut problems).unwrap();
-    let documents = reader::draft::<RegistryDocuments>(tree, &mut problems).unwrap();
+    let documents = reader::draft::<PolicyDocument>(tree, &mut problems).unwrap();
     assert!(problems.is_empty(), "{problems:?}");
     let found = texts(lint(documents.examine()));
     let lines = found.lines().filter(|line| !line.starts_with("  hint: "));
@@ -98,4 +104,21 @@ fn a_condition_that_names_nobody_is_noticed() {
             "this file has no virtual network `office`: nobody comes from there"
         ]
     );
+}
+
+/// An identity's condition counts at every registry.
+#[test]
+fn a_condition_outside_the_registries_that_names_nobody_is_noticed() {
+    let others = "identities: { jane: { type: User, networks: { allow: [private endpoint build, virtual network offce] } } }\n\
+                  roleAssignments: [{ identity: jane, role: AcrPull, networks: { deny: [private endpoint lab] } }]";
+    let further = "privateEndpointConnections: [{ name: build, match: { linkId: 1 }, status: Approved }], \
+                   networkRuleSet: { virtualNetworkRules: [{ name: office, match: { listener: a } }] }";
+    assert_eq!(
+        noticed_beside(others, further),
+        [
+            "this file has no virtual network `offce`: nobody comes from there",
+            "this file has no private endpoint `lab`: nobody comes from there"
+        ]
+    );
+    assert_eq!(noticed_beside(&others.replace("offce", "office").replace("lab", "build"), further), [""; 0]);
 }

@@ -135,13 +135,19 @@ fn each_condition_is_needed() {
         (CLOSED, "networkRuleBypassOptions: None", "trusted services do not pass: networkRuleBypassOptions is None"),
         (vnet, "", "trusted services do not pass where there are virtual network rules"),
     ];
+    let idle =
+        "policy.yaml:21:9: warning: no trusted service passes the rules of a registry that has virtual network rules
+  hint: the first of them is at policy.yaml:18:66; write IP rules, or remove the trusted services\n";
     for (network, trust, why) in table {
-        let policy = policy(network, trust);
+        let (policy, problems) = compiled(&text(network, trust));
+        assert_eq!(problems, if network == vnet { idle } else { "" });
+        let policy = policy.unwrap();
         for who in ["build", "scan", "farm"] {
             let refused = decided(&policy, who, PULL).unwrap_err();
             assert!(refused.ends_with(&format!("; {why}")), "{refused}");
         }
     }
+    assert_eq!(compiled(&text(vnet, "networkRuleBypassOptions: None")).1, "", "nobody is meant to pass");
     // What no trusted service passes is not hidden by public access that is off.
     let only_v4 = policy(&format!("{CLOSED}\n    endpointProtocol: IPv4"), "");
     let registry = only_v4.registry_named("myregistry").unwrap();
@@ -193,7 +199,7 @@ fn the_catalogue_and_the_instances_are_checked() {
     for expected in [
         "policy.yaml:4:3: `tasks` is a built-in service",
         "policy.yaml:5:33: a service with an identity has roles, and no permit of its own",
-        "policy.yaml:6:3: service `two` needs no identity, so its `permit` must say what it may do",
+        "policy.yaml:6:20: service `two` needs no identity, so its `permit` must say what it may do",
         "policy.yaml:7:37: `content/write` is nothing that a permit can have",
         "there is no service `taks` in the catalogue\n  hint: did you mean `tasks`?",
         "there is no identity `farms`\n  hint: did you mean `farm`?",
@@ -201,6 +207,11 @@ fn the_catalogue_and_the_instances_are_checked() {
     ] {
         assert!(problems.contains(expected), "{expected}\nis not in\n{problems}");
     }
+    // Nothing is concluded from an `identity` that could not be read.
+    let (_, problems) =
+        compiled(&text(CLOSED, "").replace("{ identity: any, description", "{ identity: anny, description"));
+    assert!(problems.contains("\"anny\" is not one of"), "{problems}");
+    assert!(!problems.contains("needs no identity"), "{problems}");
     let app_service = text(CLOSED, "").replace("service: scanner", "service: appService");
     let (_, problems) = compiled(&app_service);
     assert!(problems.contains("there is no service `appService`"), "S2-21: {problems}");

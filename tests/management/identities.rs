@@ -135,6 +135,11 @@ async fn what_is_wrong_with_an_identity_is_said() {
             "an empty step",
             "properties.matches[0]",
         ),
+        (
+            json!({ "matches": [{ "provider": "certificate", "claims": { "sub": "x" } }] }),
+            "`sub`: a certificate says",
+            "properties.matches[0]",
+        ),
         (json!({ "Matches": [] }), "write `matches`", "properties.Matches"),
     ] {
         let (message, target) = refused("somebody", properties).await.refused(400, "InvalidRequestContent");

@@ -128,6 +128,9 @@ async fn virtual_network_rules_are_set_and_kept_by_clients_that_do_not_know_them
         let place = format!("properties.networkRuleSet.virtualNetworkRules{place}");
         assert_eq!(target.as_deref(), Some(place.as_str()), "{message}");
     }
+    let alike = json!([{ "name": "a", "match": { "listener": "a" } }, { "name": "A", "match": { "listener": "b" } }]);
+    let (message, _) = desk.patch(REGISTRY, ruled(alike)).await.refused(400, "InvalidRequestContent");
+    assert!(message.contains("`--rule-name` gives one another name"), "{message}");
     assert!(admits("10.1.2.3"), "nothing of a refused change is made");
     desk.patch(REGISTRY, ruled(json!([]))).await.expect(200);
     assert!(!admits("10.1.2.3") && !desk.registry().has_virtual_network_rules());

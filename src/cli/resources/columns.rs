@@ -35,8 +35,11 @@ pub(super) fn usages(value: &Value) -> Vec<Row> {
     })
 }
 
-/// Of data endpoints.
+/// Of data endpoints; of the login server where there are none.
 pub(super) fn endpoints(value: &Value) -> Vec<Row> {
+    if list(value, "/dataEndpoints").is_empty() {
+        return vec![row([("LOGIN SERVER", text(value, "/loginServer"))])];
+    }
     rows(value.get("dataEndpoints").unwrap_or(value), |one| {
         row([("REGION", text(one, "/region")), ("ENDPOINT", text(one, "/endpoint"))])
     })

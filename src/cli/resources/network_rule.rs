@@ -11,7 +11,7 @@ use super::arguments::{Common, NamedRegistry};
 use super::failure::Failure;
 use super::registry::RuleAction;
 use super::session::Session;
-use super::{columns, flat};
+use super::{columns, flat, trusted_service};
 use crate::cli::format::Outcome;
 
 /// Which addresses may reach a registry, and which may not.
@@ -114,7 +114,7 @@ impl VirtualNetwork {
             (None, _) => Ok(None),
             (Some(id), None) if id.starts_with('/') => Ok(Some(id.clone())),
             (Some(subnet), Some(network)) if !subnet.starts_with('/') => Ok(Some(session.subnet(network, subnet))),
-            (Some(_), _) => Err(Failure::new("Usage error: [--subnet ID | --subnet NAME --vnet-name NAME]")),
+            (Some(_), _) => Err(Failure::usage("Usage error: [--subnet ID | --subnet NAME --vnet-name NAME]")),
         }
     }
 }
@@ -144,13 +144,17 @@ impl Operation for Add {
             }
         };
         let rule = Value::from(rule);
-        change(session, &self.registry.name, which, |rules| {
+        let registry = change(session, &self.registry.name, which, |rules| {
             // Two rules for the same sources: the later is what is wanted.
             rules.retain(|other| !same_sources(other, &rule));
             rules.push(rule.clone());
             Ok(())
         })
-        .await
+        .await?;
+        if matches!(which, Rules::VirtualNetworks) {
+            trusted_service::warn_if_idle(session, &registry);
+        }
+        Ok(shown(registry))
     }
 }
 
@@ -168,7 +172,7 @@ impl Operation for Remove {
             (Some(addresses), _) => json!({ "value": addresses }),
             (None, matches) => json!({ "match": matches }),
         };
-        change(session, &self.registry.name, which, |rules| {
+        let registry = change(session, &self.registry.name, which, |rules| {
             let before = rules.len();
             rules.retain(|rule| !same_sources(rule, &wanted) && !has_id(rule, id.as_deref()));
             if rules.len() == before {
@@ -176,7 +180,8 @@ impl Operation for Remove {
             }
             Ok(())
         })
-        .await
+        .await?;
+        Ok(shown(registry))
     }
 }
 
@@ -202,13 +207,13 @@ impl Operation for List {
     }
 }
 
-/// Changes one of the lists as `edit` does, and leaves the other and the default action as they are.
+/// Changes one of the registry's lists as `edit` does, and leaves the other and the default action as they are.
 async fn change(
     session: &Session,
     registry: &str,
     which: Rules,
     edit: impl Fn(&mut Vec<Value>) -> Result<(), Failure>,
-) -> Result<Outcome, Failure> {
+) -> Result<Value, Failure> {
     let body = |current: &Value| {
         let set = current.pointer("/properties/networkRuleSet");
         let action = set.and_then(|set| set.get("defaultAction")).cloned().unwrap_or_else(|| "Allow".into());
@@ -217,8 +222,11 @@ async fn change(
         edit(&mut rules)?;
         Ok(json!({ "properties": { "networkRuleSet": { "defaultAction": action, which.key(): rules } } }))
     };
-    let registry = session.modify(&session.registry(registry), body).await?;
-    Ok(Outcome::table(flat::registry(registry), columns::registries))
+    session.modify(&session.registry(registry), body).await
+}
+
+fn shown(registry: Value) -> Outcome {
+    Outcome::table(flat::registry(registry), columns::registries)
 }
 
 /// Whether both rules are for exactly the same addresses, however they are written, or the same listener.

@@ -87,8 +87,8 @@ impl Operation for ShowEndpoints {
         let registry = flat::registry(session.get(&session.registry(name)).await?);
         if registry.get("dataEndpointEnabled") != Some(&Value::Bool(true)) {
             session.warn(&format!(
-                "Blobs come from the login server. \"seawall update -n {name} --data-endpoint-enabled\" sends clients to \
-                 the data endpoints that the file declares."
+                "Blobs come from the login server. Where the file declares data endpoints, \
+                 \"seawall update -n {name} --data-endpoint-enabled\" sends clients to them."
             ));
         }
         let of = |property: &str| registry.get(property).cloned().unwrap_or_default();

@@ -74,13 +74,15 @@ impl Operation for Add {
     }
 
     async fn run(self, session: &Session) -> Result<Outcome, Failure> {
-        change(session, &self.registry.name, |all| {
+        let registry = change(session, &self.registry.name, |all| {
             if !all.iter().any(|one| self.instance.is(one)) {
                 all.push(json!({ "service": self.instance.service, "identity": self.instance.identity }));
             }
             Ok(())
         })
-        .await
+        .await?;
+        warn_if_idle(session, &registry);
+        Ok(shown(&registry))
     }
 }
 
@@ -91,7 +93,7 @@ impl Operation for Remove {
 
     async fn run(self, session: &Session) -> Result<Outcome, Failure> {
         let Instance { service, identity } = &self.instance;
-        change(session, &self.registry.name, |all| {
+        let registry = change(session, &self.registry.name, |all| {
             let before = all.len();
             all.retain(|one| !self.instance.is(one));
             if all.len() == before {
@@ -99,7 +101,8 @@ impl Operation for Remove {
             }
             Ok(())
         })
-        .await
+        .await?;
+        Ok(shown(&registry))
     }
 }
 
@@ -110,23 +113,36 @@ impl Operation for List {
 
     async fn run(self, session: &Session) -> Result<Outcome, Failure> {
         let registry = session.get(&session.registry(&self.registry.name)).await?;
-        Ok(Outcome::table(trusted(&registry).into(), columns::trusted_services))
+        Ok(shown(&registry))
     }
 }
 
-/// Changes the list as `edit` does.
+/// Changes the list of the registry as `edit` does.
 async fn change(
     session: &Session,
     registry: &str,
     edit: impl Fn(&mut Vec<Value>) -> Result<(), Failure>,
-) -> Result<Outcome, Failure> {
+) -> Result<Value, Failure> {
     let body = |current: &Value| {
         let mut all = trusted(current);
         edit(&mut all)?;
         Ok(json!({ "properties": { "trustedServices": all } }))
     };
-    let registry = session.modify(&session.registry(registry), body).await?;
-    Ok(Outcome::table(trusted(&registry).into(), columns::trusted_services))
+    session.modify(&session.registry(registry), body).await
+}
+
+fn shown(registry: &Value) -> Outcome {
+    Outcome::table(trusted(registry).into(), columns::trusted_services)
+}
+
+/// Says so where nobody passes in spite of being trusted (S2-6).
+pub(super) fn warn_if_idle(session: &Session, registry: &Value) {
+    let rules = registry.pointer("/properties/networkRuleSet/virtualNetworkRules").and_then(Value::as_array);
+    let has_rules = rules.is_some_and(|rules| !rules.is_empty());
+    let bypass = registry.pointer("/properties/networkRuleBypassOptions").and_then(Value::as_str);
+    if has_rules && bypass != Some("None") && !trusted(registry).is_empty() {
+        session.warn("No trusted service passes the rules of a registry that has virtual network rules.");
+    }
 }
 
 fn trusted(registry: &Value) -> Vec<Value> {

@@ -108,7 +108,7 @@ fn verified_by(
         problems.push(Problem::new(&by.origin, what).hint(hint));
         return None;
     }
-    let provider = provider(by, providers, problems)?;
+    let provider = provider(by, providers, None, problems)?;
     if !document.matches.iter().any(|rule| rule.provider.value == by.value) {
         let what = format!("nothing that `{}` says makes a caller this service principal", by.value);
         let hint = "say under `matches` what its token for the client says, such as `azp` or `client_id`";
@@ -117,11 +117,16 @@ fn verified_by(
     Some(provider)
 }
 
-/// The provider of this name.
-fn provider(name: &At<String>, providers: &IdentityProviderDocuments, problems: &mut Problems) -> Option<Arc<str>> {
+/// The provider of this name. `besides`: what else may have been meant.
+fn provider(
+    name: &At<String>,
+    providers: &IdentityProviderDocuments,
+    besides: Option<&'static str>,
+    problems: &mut Problems,
+) -> Option<Arc<str>> {
     let provider = providers.keys().find(|known| known.value == name.value);
     if provider.is_none() {
-        let known = providers.keys().map(|name| name.as_str());
+        let known = providers.keys().map(|name| name.as_str()).chain(besides);
         problems.push(missing("identity provider", name, known, "declare it under `identityProviders`"));
     }
     provider.map(|name| name.as_str().into())
@@ -172,20 +177,26 @@ fn rule(
 ) -> Option<ClaimRule> {
     let provider = match document.provider.as_str() {
         CERTIFICATE_PROVIDER => Some(CERTIFICATE_PROVIDER.into()),
-        _ => provider(&document.provider, providers, problems),
+        _ => provider(&document.provider, providers, Some(CERTIFICATE_PROVIDER), problems),
     };
     if document.claims.is_empty() {
         let what = format!("a rule without a claim would match everybody whom `{}` knows", document.provider.value);
         let hint = "name the claims that must hold, such as `sub: repo:acme/app:ref:refs/heads/main`";
         problems.push(Problem::new(&document.claims.origin, what).hint(hint));
     }
-    let claims = document.claims.iter().map(|(name, text)| claim(name, text, problems)).collect::<Vec<_>>();
+    let claim = |(name, text)| claim(&document.provider, name, text, problems);
+    let claims = document.claims.iter().map(claim).collect::<Vec<_>>();
     Some(ClaimRule { provider: provider?, claims: claims.into_iter().collect::<Option<_>>()? })
 }
 
-fn claim(name: &At<String>, text: &At<String>, problems: &mut Problems) -> Option<(ClaimName, ClaimPattern)> {
+fn claim(
+    provider: &str,
+    name: &At<String>,
+    text: &At<String>,
+    problems: &mut Problems,
+) -> Option<(ClaimName, ClaimPattern)> {
     let refuse = |error| Problem::new(&name.origin, format!("`{}`: {error}", name.value));
-    let claim = ClaimName::parse(name).map_err(|error| problems.push(refuse(error))).ok();
+    let claim = ClaimName::of(provider, name).map_err(|error| problems.push(refuse(error))).ok();
     let pattern = ClaimPattern::parse(text);
     match &pattern {
         None => {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::policy::document::{
-    EndpointMatchDocument, PrivateEndpointConnectionDocument, RegistryDocument, VirtualNetworkMatchDocument,
-    VirtualNetworkRuleDocument,
+    EndpointMatchDocument, NetworkRuleBypassOptions, PrivateEndpointConnectionDocument, RegistryDocument,
+    VirtualNetworkMatchDocument, VirtualNetworkRuleDocument,
 };
 use crate::policy::names;
 use crate::policy::network::{
@@ -40,15 +40,26 @@ pub(super) fn virtual_networks(
     at_most(MOST_VIRTUAL_NETWORKS, "virtual network rules", written, problems);
     if let (Some(rule), Some(endpoint)) = (written.first(), document.private_endpoint_connections.first()) {
         let what = "a registry in ACR has either virtual network rules or private endpoints, and this one has both";
-        let hint = format!(
-            "both work here, and the trusted-service bypass does not; the endpoints are at {}",
-            endpoint.origin
-        );
+        let hint = format!("both work here; the endpoints are at {}", endpoint.origin);
         problems.push(Problem::warning(&rule.origin, what).hint(hint));
+    }
+    if let Some(rule) = written.first() {
+        idle_trusted_services(document, &rule.origin, problems);
     }
     let mut seen = Seen::default();
     let rules: Vec<_> = written.iter().filter_map(|one| virtual_network(one, &mut seen, problems)).collect();
     Some(At::new(Arc::new(VirtualNetworks::new(rules)), origin.clone()))
+}
+
+/// With virtual network rules nobody passes as a trusted service (S2-6). Whoever has switched the bypass off knows.
+fn idle_trusted_services(document: &RegistryDocument, rules: &Origin, problems: &mut Problems) {
+    let bypass = document.network_rule_bypass_options.as_ref().map(|options| options.value).unwrap_or_default();
+    let trusted = document.trusted_services.as_ref().and_then(|list| list.first());
+    if let Some(trusted) = trusted.filter(|_| bypass == NetworkRuleBypassOptions::AzureServices) {
+        let what = "no trusted service passes the rules of a registry that has virtual network rules";
+        let hint = format!("the first of them is at {rules}; write IP rules, or remove the trusted services");
+        problems.push(Problem::warning(&trusted.origin, what).hint(hint));
+    }
 }
 
 fn connection(

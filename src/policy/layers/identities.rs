@@ -105,7 +105,7 @@ fn rule(written: &StoredClaimRule, told: &mut Told<'_>) -> Option<ClaimRule> {
     let mut compiled = Vec::with_capacity(claims.len());
     for (name, text) in claims {
         let pattern = ClaimPattern::parse(text).ok_or("its text is empty");
-        match ClaimName::parse(name).and_then(|name| Ok((name, pattern?))) {
+        match ClaimName::of(provider, name).and_then(|name| Ok((name, pattern?))) {
             Ok(claim) => compiled.push(claim),
             Err(error) => {
                 told.push(&format!("claim `{name}`: {error}: the rule matches nobody"));

@@ -132,7 +132,8 @@ impl VirtualNetworks {
         let (mut names, mut matches) = (HashSet::new(), HashMap::new());
         for rule in &rules {
             if !names.insert(rule.name.to_ascii_lowercase()) {
-                return Err(format!("two virtual network rules are named `{}`; case does not count", rule.name));
+                let two = format!("two virtual network rules are named `{}`; case does not count", rule.name);
+                return Err(format!("{two}, and `--rule-name` gives one another name"));
             }
             if let Some(other) = matches.insert(&rule.matches, &rule.name) {
                 return Err(format!("virtual network rules `{other}` and `{}` match the same", rule.name));

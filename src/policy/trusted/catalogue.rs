@@ -108,10 +108,10 @@ impl Catalogue {
                 problems.push(Problem::new(&name.origin, what).hint(names::TRUSTED_SERVICE.hint()));
                 continue;
             }
-            let permit = permit(document.identity, document.permit.as_ref(), name, problems);
+            let permit = permit(&document.identity, document.permit.as_ref(), name, problems);
             let service = TrustedService {
                 name: name.as_str().into(),
-                identity: document.identity,
+                identity: document.identity.value,
                 permit,
                 description: document.description.as_ref().map_or("", |text| text.as_str()).into(),
                 origin: Some(name.origin.clone()),
@@ -146,19 +146,19 @@ fn reads() -> ActionSet {
 }
 
 fn permit(
-    identity: ServiceIdentity,
+    identity: &At<ServiceIdentity>,
     written: Option<&At<Vec<At<String>>>>,
     name: &At<String>,
     problems: &mut Problems,
 ) -> ActionSet {
     let Some(written) = written else {
-        if identity == ServiceIdentity::None {
+        if identity.value == ServiceIdentity::None {
             let what = format!("service `{}` needs no identity, so its `permit` must say what it may do", name.value);
-            problems.push(Problem::new(&name.origin, what).hint("write `permit: [content/read, metadata/read]`"));
+            problems.push(Problem::new(&identity.origin, what).hint("write `permit: [content/read, metadata/read]`"));
         }
         return ActionSet::EMPTY;
     };
-    if identity != ServiceIdentity::None {
+    if identity.value != ServiceIdentity::None {
         let what = "a service with an identity has roles, and no permit of its own";
         problems.push(Problem::new(&written.origin, what).hint("remove `permit`, or write `identity: none`"));
     }

@@ -18,7 +18,7 @@ pub type TrustedInstanceDocuments = At<Vec<At<TrustedInstanceDocument>>>;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrustedServiceDocument {
     /// Which identities can be such a service.
-    pub identity: ServiceIdentity,
+    pub identity: At<ServiceIdentity>,
     /// With `identity: none` only: what it may do on every repository without a role, `content/read` and `metadata/read`.
     #[serde(default)]
     pub permit: Option<At<Vec<At<String>>>>,

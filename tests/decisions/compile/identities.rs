@@ -195,6 +195,19 @@ policy.yaml:6:71: there is no identity provider `github`
   hint: declare it under `identityProviders`",
     ),
     (
+        "almost the provider of certificates",
+        "    matches: [{ provider: corp, claims: { sub: build } }]",
+        "    matches: [{ provider: certifcate, claims: { dns: build } }]",
+        "policy.yaml:6:27: there is no identity provider `certifcate`
+  hint: did you mean `certificate`?",
+    ),
+    (
+        "a claim that no certificate has",
+        "    matches: [{ provider: corp, claims: { sub: build } }]",
+        "    matches: [{ provider: certificate, claims: { sub: build } }, { provider: certificate, claims: { /uri: build } }]",
+        "policy.yaml:6:50: `sub`: a certificate says `uri`, `dns`, `subject`, `issuer`, `serial` and `sha256`, and nothing else",
+    ),
+    (
         "nobody can be it; for a managed one the installation vouches",
         "    matches: [{ provider: corp, claims: { sub: build } }]",
         "    status: enabled

@@ -103,7 +103,7 @@ fn endpoints_and_virtual_networks_have_the_limits_of_acr_and_may_stand_side_by_s
     };
     let (snapshot, warning) = compiled(&text(200, 100));
     let both = "policy.yaml:6:7: warning: a registry in ACR has either virtual network rules or private endpoints, and this one has both
-  hint: both work here, and the trusted-service bypass does not; the endpoints are at policy.yaml:107:7\n";
+  hint: both work here; the endpoints are at policy.yaml:107:7\n";
     assert_eq!(warning, both);
     let registry = Arc::clone(snapshot.unwrap().registry_named("myregistry").unwrap());
     assert_eq!(registry.network.endpoints().connections().len(), 200);

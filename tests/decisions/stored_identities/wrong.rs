@@ -1,6 +1,6 @@
 //! What of a record is not in force: the file has it, it cannot be read, or it makes no sense.
 
-use seawall::policy::identity::{Guid, IdentityKind, OWN_PROVIDER};
+use seawall::policy::identity::{CERTIFICATE_PROVIDER, Guid, IdentityKind, OWN_PROVIDER};
 use seawall::policy::stored::{StoredClaimRule, StoredGrants, StoredIdentity, StoredRoleAssignment};
 use seawall::policy::{StoredPolicy, check_identity, check_role_assignment};
 use serde_json::json;
@@ -91,6 +91,11 @@ fn what_cannot_be_read_grants_nothing_and_is_told() {
             "joe",
             StoredIdentity { matches: vec![rule("corp", &[("sub", "joe"), ("/a//b", "x")])], ..joe() },
             "claim `/a//b`: an empty step",
+        ),
+        (
+            "joe",
+            StoredIdentity { matches: vec![rule(CERTIFICATE_PROVIDER, &[("sub", "joe")])], ..joe() },
+            "claim `sub`: a certificate says",
         ),
         (
             "joe",
