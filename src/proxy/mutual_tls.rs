@@ -115,7 +115,10 @@ pub(crate) fn assertion(certificate: &ClientCertificate) -> Option<Assertion> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::policy::identity::CERTIFICATE_CLAIMS;
 
     #[test]
     fn a_request_is_for_the_name_of_its_handshake() {
@@ -169,6 +172,8 @@ mod tests {
             assert_eq!(of(&several), None, "{several:?}");
         }
         let said = assertion(&certificate(&[])).unwrap();
+        let names: BTreeSet<&str> = said.claims.keys().map(String::as_str).collect();
+        assert_eq!(names, CERTIFICATE_CLAIMS.into(), "these are the ones that rules may name");
         assert_eq!((&*said.provider, &*said.issuer, &*said.subject), ("certificate", "certificate", "ab01"));
     }
 

@@ -56,6 +56,16 @@ fn deny_wins_and_what_an_allow_list_does_not_hold_is_out() {
     assert_eq!(said(&["10.1.0.1"], &deny, &public("10.1.0.1")), denied);
 }
 
+/// As everywhere else: a `deny` in another case would hold nobody.
+#[test]
+fn names_of_networks_have_no_case() {
+    let lab = place("10.0.0.1", NetworkClass::PrivateEndpoint("lab".into()));
+    let office = place("172.16.0.1", NetworkClass::VirtualNetwork("office".into()));
+    assert!(said(&[], &["private endpoint LAB"], &lab).contains("its networks deny"));
+    assert!(said(&[], &["virtual network Office"], &office).contains("its networks deny"));
+    assert_eq!(said(&[], &["private endpoint rack"], &lab), "counts");
+}
+
 #[test]
 fn addresses_say_nothing_about_private_endpoints() {
     let build = || NetworkClass::PrivateEndpoint("build".into());
