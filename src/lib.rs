@@ -22,6 +22,8 @@ pub mod management;
 pub mod provider;
 pub mod upstream;
 
+pub mod metadata;
+
 pub mod proxy;
 
 pub mod config;

@@ -21,11 +21,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["policy", "oci"]),
     ("provider", &["policy", "oci", "current", "store", "telemetry"]),
     ("upstream", &["policy", "oci", "telemetry"]),
-    ("metadata", &["policy", "oci", "store", "upstream", "telemetry"]),
+    ("metadata", &["policy", "oci", "current", "store", "upstream", "telemetry"]),
     ("proxy", &["policy", "oci", "current", "auth", "upstream", "metadata", "observed", "telemetry"]),
     ("management", &["policy", "oci", "current", "auth", "client", "store", "metadata", "telemetry"]),
     ("sync", &["policy", "oci", "store", "upstream", "metadata", "telemetry"]),
-    ("config", &["provider", "policy", "telemetry", "auth", "store", "upstream", "proxy", "management", "sync"]),
+    (
+        "config",
+        &["provider", "policy", "telemetry", "auth", "store", "upstream", "metadata", "proxy", "management", "sync"],
+    ),
     ("server", &ALL_BUT_CLI),
     ("cli", &["server", "config", "management", "policy", "client", "oci"]),
 ];

@@ -5,10 +5,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A digest: `sha256:` and 64, or `sha512:` and 128, lower-case hexadecimal digits. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Digest(Arc<str>);
 
 /// A text is not a [`Digest`].
@@ -38,6 +40,20 @@ impl Digest {
 /// Whether `text` names an algorithm that [`Digest`] knows.
 pub(super) fn is_algorithm(text: &str) -> bool {
     matches!(text, "sha256" | "sha512")
+}
+
+impl TryFrom<String> for Digest {
+    type Error = DigestError;
+
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.as_str().to_owned()
+    }
 }
 
 impl fmt::Display for Digest {

@@ -24,6 +24,7 @@ pub mod identity;
 mod layers;
 pub mod limits;
 mod lint;
+pub mod locks;
 pub mod manage;
 pub mod names;
 pub mod nearest;

@@ -8,6 +8,7 @@ mod body;
 mod contents;
 mod database;
 mod former;
+pub mod index;
 mod pages;
 mod postgres;
 mod rows;

@@ -1,0 +1,344 @@
+//! What ACR knows of a registry's contents and a plain registry does not: repositories, tags and manifests with times, sizes,
+//! platforms, attributes and referrers.
+//!
+//! Learnt from traffic as it passes, and from the upstream, which has the last word. Requests that pass through leave a
+//! [`Note`] and never wait for anything here; those that ask for metadata do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::runtime::Handle;
+
+use crate::clock::{Clock, Timestamp};
+use crate::current::Current;
+use crate::oci::{Digest, ErrorCode, Reference, RepositoryName, Tag};
+use crate::policy::Registry;
+use crate::policy::locks::{Attributes, Lock, LockTarget};
+use crate::store::Store;
+use crate::store::index::{Index, IndexedManifest, IndexedTag, Order};
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::{CallError, Calls};
+
+/// How the index is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// What was observed at the upstream no longer ago than this is not asked for again. Zero asks every time.
+    pub maximum_age: Duration,
+    /// How often everything is read anew in the background; `None`: never.
+    pub sweep_every: Option<Duration>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { maximum_age: Duration::from_mins(1), sweep_every: Some(Duration::from_mins(15)) }
+    }
+}
+
+/// What it is made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub index: Arc<dyn Index>,
+    pub store: Arc<dyn Store>,
+    pub calls: Calls,
+    pub current: Arc<Current>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+    /// Everything runs on it, whoever asks: it carries the connections.
+    pub runtime: Handle,
+    pub settings: Settings,
+}
+
+/// Something that passed by. Leaving a note never waits.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// The registry's name.
+    pub registry: Arc<str>,
+    pub repository: RepositoryName,
+    pub what: Passed,
+    pub at: Timestamp,
+}
+
+/// What passed by.
+#[derive(Debug, Clone)]
+pub enum Passed {
+    /// A manifest was stored, by these tags too.
+    Pushed { digest: Digest, tags: Vec<Tag>, media_type: String, body: Bytes },
+    /// A manifest was read.
+    Read { tag: Option<Tag>, digest: Digest },
+    /// The upstream does not have it (any more), after a read or a delete.
+    Gone(Reference),
+}
+
+/// Why there is no metadata, or why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum MetadataError {
+    /// 404 with this code.
+    #[error("there is no such thing")]
+    Unknown(ErrorCode),
+    #[error("{0}")]
+    Locked(Lock),
+    #[error("{0}")]
+    Upstream(#[from] CallError),
+    /// The upstream answered with this status to what needs another one.
+    #[error("the upstream answered {status} to {what}")]
+    Refused { status: u16, what: &'static str },
+    #[error("the store is not available: {0}")]
+    Store(String),
+    /// Some steps are done, others will be tried again in the background.
+    #[error("{done} of {all} steps are done, the rest is tried again in the background: {cause}")]
+    Unfinished { done: usize, all: usize, cause: String },
+    /// The request cannot be meant.
+    #[error("{0}")]
+    Invalid(&'static str),
+}
+
+/// Which part of a listing is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// How many; `None`: what is usual for the listing.
+    pub n: Option<u32>,
+    /// The last item of the part before.
+    pub last: Option<String>,
+    pub order: Order,
+}
+
+/// A part of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing<T> {
+    pub items: Vec<T>,
+    /// What to say as `last` to get the next part; `None`: this was the last one.
+    pub next: Option<String>,
+}
+
+/// A repository with what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryProperties {
+    pub name: RepositoryName,
+    pub created: Timestamp,
+    pub updated: Timestamp,
+    pub manifests: u64,
+    pub tags: u64,
+    pub attributes: Attributes,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagProperties {
+    pub tag: IndexedTag,
+    pub attributes: Attributes,
+}
+
+/// A manifest and its tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestProperties {
+    pub manifest: IndexedManifest,
+    pub tags: Vec<Tag>,
+    pub attributes: Attributes,
+}
+
+/// What is to be changed of attributes; `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttributesChange {
+    pub delete_enabled: Option<bool>,
+    pub write_enabled: Option<bool>,
+    pub read_enabled: Option<bool>,
+    pub list_enabled: Option<bool>,
+    /// Unlocks it for a while, with the reason; `Some(None)` ends that.
+    pub unlock: Option<Option<(Duration, String)>>,
+}
+
+/// What a deleted repository had.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deleted {
+    pub manifests: Vec<Digest>,
+    pub tags: Vec<Tag>,
+}
+
+/// Whether a repository is one that the caller may list.
+pub type MayList = Arc<dyn Fn(&RepositoryName) -> bool + Send + Sync>;
+
+/// All metadata. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    parts: Arc<Parts>,
+}
+
+const NOT_BUILT: MetadataError = MetadataError::Invalid("not built");
+
+impl Metadata {
+    /// Nothing is read yet.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// Learns, sweeps and finishes what was begun, for ever.
+    pub async fn run(self) {
+        let _ = &self.parts;
+    }
+
+    /// Leaves a note; drops and counts it when too many are waiting.
+    pub fn note(&self, note: Note) {
+        let _ = note;
+    }
+
+    /// Keeps durably that the manifest `digest` with this body was pushed: after it, its subject's referrers have it. At most
+    /// some seconds.
+    ///
+    /// # Errors
+    /// When it is not kept.
+    pub async fn keep(&self, note: Note) -> Result<(), MetadataError> {
+        let _ = note;
+        Err(NOT_BUILT)
+    }
+
+    /// Whether the upstream of `registry` is known to have the referrers API itself.
+    pub async fn has_referrers(&self, registry: &Arc<Registry>, repository: &RepositoryName) -> bool {
+        let _ = (registry, repository);
+        false
+    }
+
+    /// Names of repositories, as far as they may be listed (D7).
+    pub async fn repositories(
+        &self,
+        registry: &Arc<Registry>,
+        part: &Part,
+        may_list: MayList,
+    ) -> Result<Listing<RepositoryName>, MetadataError> {
+        let _ = (registry, part, may_list);
+        Err(NOT_BUILT)
+    }
+
+    /// Names of tags; all of them where the part says no number.
+    pub async fn tag_names(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        part: &Part,
+    ) -> Result<Listing<Tag>, MetadataError> {
+        let _ = (registry, repository, part);
+        Err(NOT_BUILT)
+    }
+
+    pub async fn repository(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+    ) -> Result<RepositoryProperties, MetadataError> {
+        let _ = (registry, repository);
+        Err(NOT_BUILT)
+    }
+
+    /// Tags with their properties; with `digest`, those of that manifest.
+    pub async fn tags(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        part: &Part,
+        digest: Option<&Digest>,
+    ) -> Result<Listing<TagProperties>, MetadataError> {
+        let _ = (registry, repository, part, digest);
+        Err(NOT_BUILT)
+    }
+
+    /// The tag as the upstream has it now.
+    pub async fn tag(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<TagProperties, MetadataError> {
+        let _ = (registry, repository, tag);
+        Err(NOT_BUILT)
+    }
+
+    pub async fn manifests(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        part: &Part,
+    ) -> Result<Listing<ManifestProperties>, MetadataError> {
+        let _ = (registry, repository, part);
+        Err(NOT_BUILT)
+    }
+
+    pub async fn manifest(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<ManifestProperties, MetadataError> {
+        let _ = (registry, repository, digest);
+        Err(NOT_BUILT)
+    }
+
+    /// The manifests that refer to `subject`, of the upstream's own API where it has one, else of the index and of the tag
+    /// that stands in for it (OCI distribution-spec "Listing Referrers").
+    pub async fn referrers(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        part: &Part,
+    ) -> Result<Listing<Referrer>, MetadataError> {
+        let _ = (registry, repository, subject, artifact_type, part);
+        Err(NOT_BUILT)
+    }
+
+    /// What the upstream says of these tags now; `None`: it has no such tag.
+    pub async fn resolve(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        tags: &[Tag],
+    ) -> Result<Vec<(Tag, Option<Digest>)>, MetadataError> {
+        let _ = (registry, repository, tags);
+        Err(NOT_BUILT)
+    }
+
+    /// Changes attributes; returns when the change is in force here. 404 for what is not there.
+    pub async fn set_attributes(
+        &self,
+        registry: &Arc<Registry>,
+        target: &LockTarget,
+        change: &AttributesChange,
+        by: &str,
+    ) -> Result<(), MetadataError> {
+        let _ = (registry, target, change, by);
+        Err(NOT_BUILT)
+    }
+
+    /// Removes a tag and leaves its manifest. Locks were judged.
+    pub async fn untag(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<(), MetadataError> {
+        let _ = (registry, repository, tag);
+        Err(NOT_BUILT)
+    }
+
+    /// Removes every manifest and hides the repository. Locks were judged. Goes on when the caller leaves.
+    pub async fn delete_repository(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+    ) -> Result<Deleted, MetadataError> {
+        let _ = (registry, repository);
+        Err(NOT_BUILT)
+    }
+}
+
+/// A descriptor in a list of referrers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    pub media_type: String,
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    pub artifact_type: Option<String>,
+    pub annotations: std::collections::BTreeMap<String, String>,
+}
