@@ -214,7 +214,8 @@ impl RoleAssignment {
     pub fn lists_catalog(&self) -> bool {
         match &self.grants {
             Grants::Role(role) => {
-                let shows_some = self.repositories.is_none() || role.actions().shows();
+                let some = self.repositories.as_deref();
+                let shows_some = some.is_none_or(|some| !some.is_empty() && role.actions().shows());
                 role.lists_catalog() && shows_some && !self.pull_only
             }
             Grants::ScopeMap(_) => false,
@@ -347,6 +348,7 @@ mod tests {
         }
         assert!(held.lists_catalog() && !held.lists_whole_catalog());
         assert!(!assignment(Grants::Role(Role::Owner), Some(&["*"])).lists_whole_catalog());
+        assert!(!assignment(Grants::Role(Role::Owner), Some(&[])).lists_catalog());
         for role in [Role::RepositoryReader, Role::RepositoryCatalogLister] {
             assert!(!assignment(Grants::Role(role), Some(&["backend/*"])).lists_catalog(), "{role}");
         }
