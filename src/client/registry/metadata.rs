@@ -149,11 +149,7 @@ impl Registry {
         Ok(items)
     }
 
-    async fn asked(
-        &self,
-        question: &Question<'_>,
-        query: &[(String, String)],
-    ) -> Result<(Value, HeaderMap), AskError> {
+    async fn asked(&self, question: &Question<'_>, query: &[(String, String)]) -> Result<(Value, HeaderMap), AskError> {
         let mut url = self.address.url(question.path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);

@@ -117,7 +117,12 @@ async fn a_refusal_is_told_in_the_words_of_az() {
         (404, error("{\"message\":\"no such\",\"detail\":{}}"), "", "Error: no such."),
         (409, error("{\"message\":\"no.\",\"detail\":\"why\"}"), "", "Error: no. Detail: why."),
         (405, String::new(), "", "This operation is not supported."),
-        (404, "{}".to_owned(), "x-ms-correlation-request-id: 7\r\n", "The requested data does not exist. Correlation ID: 7."),
+        (
+            404,
+            "{}".to_owned(),
+            "x-ms-correlation-request-id: 7\r\n",
+            "The requested data does not exist. Correlation ID: 7.",
+        ),
         (409, String::new(), "", "Failed to request data due to a conflict."),
         (401, String::new(), "", "Authentication required."),
         (503, error("{\"message\":\"a\\u001b[31m\\nb\"}"), "", "Error: a[31mb."),
