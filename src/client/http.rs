@@ -109,6 +109,14 @@ impl Http {
         Self::request(&self.near, &self.far, method, url)
     }
 
+    /// A request whose answer is long in coming, without a byte before it; for `timeout` at most.
+    ///
+    /// # Errors
+    /// [`HttpError::ClearText`].
+    pub fn patient(&self, method: Method, url: Url, timeout: Duration) -> Result<RequestBuilder, HttpError> {
+        Ok(self.upload(method, url)?.timeout(timeout))
+    }
+
     /// A request with a large body. Whoever sends it watches its progress.
     ///
     /// # Errors

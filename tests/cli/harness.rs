@@ -10,32 +10,49 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::{env, fs, thread};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The owner's credential, which the server asks for.
 pub(crate) const CREDENTIAL: &str = "the-owners-credential";
+/// The password of the registry's user, `MyToken`.
+pub(crate) const PASSWORD: &str = "xxxxxxxxxx";
 
 /// One answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     status: u16,
     etag: Option<&'static str>,
+    /// Further headers, each with its line break.
+    headers: String,
     body: Option<Value>,
 }
 
 impl Reply {
     pub(crate) fn json(status: u16, body: Value) -> Self {
-        Self { status, etag: None, body: Some(body) }
+        Self { status, etag: None, headers: String::new(), body: Some(body) }
     }
 
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, etag: None, body: None }
+        Self { status, etag: None, headers: String::new(), body: None }
     }
 
     /// An error as ARM says it.
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
         Self::json(status, json!({ "error": { "code": code, "message": message } }))
+    }
+
+    /// An error as registries say it.
+    pub(crate) fn refusal(status: u16, code: &str, message: &str) -> Self {
+        Self::json(status, json!({ "errors": [{ "code": code, "message": message, "detail": {} }] }))
+            .header("x-ms-correlation-request-id", "7")
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        write!(self.headers, "{name}: {value}\r\n").unwrap();
+        self
     }
 
     pub(crate) fn etag(self, etag: &'static str) -> Self {
@@ -98,6 +115,10 @@ impl Server {
     /// Answers one request and closes.
     pub(crate) fn answer(&self, mut stream: impl Read + Write, asks: bool) {
         let mut reader = BufReader::new(&mut stream);
+        // A TLS greeting, from whoever tries that first.
+        if reader.fill_buf().is_ok_and(|bytes| bytes.first() == Some(&0x16)) {
+            return;
+        }
         let mut first = String::new();
         if reader.read_line(&mut first).unwrap_or(0) == 0 {
             return;
@@ -113,7 +134,7 @@ impl Server {
         reader.read_exact(&mut body).unwrap();
         let reply = self.reply(first.trim_end(), &headers, &body, asks);
         let text = reply.body.map(|body| body.to_string()).unwrap_or_default();
-        let mut head = format!("HTTP/1.1 {} -\r\nconnection: close\r\n", reply.status);
+        let mut head = format!("HTTP/1.1 {} -\r\nconnection: close\r\n{}", reply.status, reply.headers);
         if let Some(etag) = reply.etag {
             write!(head, "etag: {etag}\r\n").unwrap();
         }
@@ -128,6 +149,9 @@ impl Server {
     fn reply(&self, first: &str, headers: &BTreeMap<String, String>, body: &[u8], asks: bool) -> Reply {
         let mut words = first.split(' ');
         let (method, target) = (words.next().unwrap(), words.next().unwrap());
+        if ["/v2/", "/oauth2/", "/acr/"].iter().any(|part| target.starts_with(part)) {
+            return self.registry(method, target, headers, body);
+        }
         let (path, query) = target.split_once('?').unwrap();
         let query = query.strip_prefix("api-version=2025-11-01").unwrap();
         let mut request = format!("{method} {}", shortened(path));
@@ -156,6 +180,40 @@ impl Server {
                 let message = format!("The resource '{}' was not found.", shortened(path));
                 Reply::error(404, "ResourceNotFound", &message)
             }
+        }
+    }
+}
+
+/// The registry whose login server is the same server: it has one user, and gives everything to it.
+impl Server {
+    fn registry(&self, method: &str, target: &str, headers: &BTreeMap<String, String>, body: &[u8]) -> Reply {
+        let authorization = headers.get("authorization").map(String::as_str);
+        if let Some(query) = target.strip_prefix("/oauth2/token?") {
+            let right = format!("Basic {}", STANDARD.encode(format!("MyToken:{PASSWORD}")));
+            let scope = query.split('&').find_map(|pair| pair.strip_prefix("scope=")).unwrap_or_default();
+            let scope = scope.replace("%3A", ":").replace("%2C", ",").replace("%2F", "/").replace('*', "any");
+            return match authorization == Some(&right) {
+                true => Reply::json(200, json!({ "access_token": scope, "expires_in": 300 })),
+                false => Reply::refusal(401, "UNAUTHORIZED", "authentication required"),
+            };
+        }
+        let Some(scope) = authorization.and_then(|text| text.strip_prefix("Bearer ")) else {
+            let address = self.address;
+            let challenge = format!("Bearer realm=\"http://{address}/oauth2/token\",service=\"{address}\"");
+            return Reply::refusal(401, "UNAUTHORIZED", "authentication required")
+                .header("www-authenticate", &challenge);
+        };
+        let mut request = format!("{method} {target} for {scope}");
+        if !body.is_empty() {
+            let body: Value = serde_json::from_slice(body).unwrap();
+            write!(request, " {body}").unwrap();
+        }
+        let mut script = self.script.lock().unwrap();
+        script.requests.push(request);
+        match script.replies.get_mut(&format!("{method} {target}")) {
+            Some(replies) if replies.len() > 1 => replies.pop_front().unwrap(),
+            Some(replies) => replies[0].clone(),
+            None => Reply::refusal(404, "NAME_UNKNOWN", "repository name not known to registry"),
         }
     }
 }

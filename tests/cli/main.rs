@@ -10,6 +10,8 @@ mod check_health;
 #[cfg(test)]
 mod connecting;
 #[cfg(test)]
+mod contents;
+#[cfg(test)]
 mod endpoint_connections;
 #[cfg(test)]
 mod generated;

@@ -107,6 +107,29 @@ pub(super) fn credentials(value: &Value) -> Vec<Row> {
     })
 }
 
+/// Of manifests, in the words of `az`.
+pub(super) fn manifests(value: &Value) -> Vec<Row> {
+    rows(value, |manifest| {
+        row([
+            ("MediaType", text(manifest, "/mediaType")),
+            ("ArtifactType", text(manifest, "/artifactType")),
+            ("SubjectDigest", text(manifest, "/subject/digest")),
+        ])
+    })
+}
+
+/// Of what refers to a manifest.
+pub(super) fn referrers(value: &Value) -> Vec<Row> {
+    rows(value.get("manifests").unwrap_or(value), |manifest| {
+        row([
+            ("Digest", text(manifest, "/digest")),
+            ("ArtifactType", text(manifest, "/artifactType")),
+            ("MediaType", text(manifest, "/mediaType")),
+            ("Size", text(manifest, "/size")),
+        ])
+    })
+}
+
 /// Of network rules: the IP rules, then the virtual networks by what they match.
 pub(super) fn network_rules(value: &Value) -> Vec<Row> {
     let of = |rule: &Value, addresses: String| {

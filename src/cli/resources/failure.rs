@@ -39,6 +39,19 @@ impl Failure {
         Self { exit_code: NOT_FOUND, ..Self::new(message) }
     }
 
+    /// What a registry answered with this status, if it did.
+    pub(super) fn answered(message: impl fmt::Display, status: Option<u16>) -> Self {
+        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+        let exit_code = if status == Some(StatusCode::NOT_FOUND) { NOT_FOUND } else { 1 };
+        let refusal = status.map(|status| (status, String::new()));
+        Self { exit_code, refusal, ..Self::new(message.to_string()) }
+    }
+
+    /// Whether the server answered that it does not do it, so that nothing can have been done.
+    pub(super) fn is_clear(&self) -> bool {
+        self.refusal.as_ref().is_some_and(|(status, _)| status.is_client_error())
+    }
+
     /// Whether the server answered with this word for programs.
     pub(super) fn is_refusal(&self, code: &str) -> bool {
         self.refusal.as_ref().is_some_and(|(_, refusal)| refusal == code)

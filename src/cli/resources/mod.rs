@@ -7,6 +7,7 @@ mod arguments;
 mod check_health;
 mod columns;
 mod connect;
+mod content;
 mod credential;
 mod endpoint_connection;
 mod exec;
@@ -34,6 +35,7 @@ mod token;
 mod trusted_service;
 mod what_if;
 
+use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
@@ -41,7 +43,7 @@ use clap::Subcommand;
 
 use super::format::{self, Outcome};
 use super::output;
-use arguments::Common;
+use arguments::{Common, Global};
 use failure::Failure;
 pub(super) use login::helper;
 use session::Session;
@@ -104,6 +106,12 @@ pub(super) enum Command {
     /// The keys of the server: what signs access tokens, and the owner's credential.
     #[command(subcommand)]
     Key(key::Command),
+    /// What is in a registry: repositories with their tags, and their locks.
+    #[command(subcommand)]
+    Repository(content::repository::Command),
+    /// What is in a repository: manifests, and what refers to them.
+    #[command(subcommand)]
+    Manifest(content::manifest::Command),
     /// Copy an image from another registry, with its digest. This machine copies it.
     Import(import::Import),
     /// Builds on this machine, with an identity's logins at several registries.
@@ -150,6 +158,8 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Key(key::Command::List(list)) => execute(list),
         Command::Key(key::Command::Rotate(rotate)) => execute(rotate),
         Command::Key(key::Command::Revoke(revoke)) => execute(revoke),
+        Command::Repository(command) => content::repository::run(&command),
+        Command::Manifest(command) => content::manifest::run(&command),
         Command::Import(import) => import::run(&import),
         Command::Exec(exec) => exec::run(&exec),
         Command::Explain(explain) => explain::run(&explain),
@@ -245,4 +255,20 @@ fn printed(operation: impl Operation) -> Result<String, Failure> {
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     let outcome = runtime.block_on(operation.run(&session))?;
     format::text(outcome, query.as_ref(), output, io::stdout().is_terminal()).map_err(Failure::new)
+}
+
+/// As for every other command, but without a management API that must be there.
+fn finish(global: &Global, work: impl Future<Output = Result<Outcome, Failure>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")));
+    let printed = runtime.and_then(|runtime| runtime.block_on(work)).and_then(|outcome| {
+        format::text(outcome, global.query.as_ref(), global.output, io::stdout().is_terminal()).map_err(Failure::new)
+    });
+    match printed {
+        Ok(text) => output::bytes(text.as_bytes()),
+        Err(failure) => {
+            output::complain(&failure);
+            ExitCode::from(failure.exit_code)
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 mod body;
 mod image;
+mod metadata;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use thiserror::Error;
 
 pub use self::body::Transfer;
 pub use self::image::{ImageName, ImageNameError};
+pub use self::metadata::{AskError, Order, Question, Refusal, Wanted};
 use super::address::RegistryAddress;
 use super::copy::manifest::{ACCEPTED, Descriptor, LARGEST};
 use super::exchange::{Authorization, Credential, ExchangeError, access_token};

@@ -8,8 +8,7 @@ pub(in crate::cli) mod helper;
 mod logout;
 mod sign_in;
 
-use std::future::Future;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{env, fs};
@@ -20,8 +19,8 @@ use serde_json::json;
 
 use super::arguments::{Common, Global, name, secret};
 use super::failure::Failure;
-use super::login_server;
-use crate::cli::format::{self, Outcome};
+use super::{finish, login_server};
+use crate::cli::format::Outcome;
 use crate::cli::{output, visible};
 use crate::client::address::{AddressError, RegistryAddress};
 use crate::client::docker_config::DockerConfigError;
@@ -86,22 +85,6 @@ pub(super) fn run(login: &Login) -> ExitCode {
 /// Runs `logout`.
 pub(super) fn run_logout(logout: &Logout) -> ExitCode {
     finish(&logout.common.global, logout.run())
-}
-
-/// As for every other command, but without a management API that must be there.
-fn finish(global: &Global, work: impl Future<Output = Result<Outcome, Failure>>) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")));
-    let printed = runtime.and_then(|runtime| runtime.block_on(work)).and_then(|outcome| {
-        format::text(outcome, global.query.as_ref(), global.output, io::stdout().is_terminal()).map_err(Failure::new)
-    });
-    match printed {
-        Ok(text) => output::bytes(text.as_bytes()),
-        Err(failure) => {
-            output::complain(&failure);
-            ExitCode::from(failure.exit_code)
-        }
-    }
 }
 
 /// What is known of a login from the beginning.

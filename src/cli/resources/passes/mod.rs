@@ -67,6 +67,11 @@ impl<'a> Desk<'a> {
         Ok(Self { common, session: OnceCell::new(), http })
     }
 
+    /// The way to every registry.
+    pub(super) const fn http(&self) -> &Http {
+        &self.http
+    }
+
     /// The way to the management API.
     pub(super) fn session(&self) -> Result<&Session, Failure> {
         if let Some(session) = self.session.get() {

@@ -1,0 +1,54 @@
+//! The attributes of repositories, tags and manifests, as an update gives them. `unlock` is seawall's own.
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use crate::cli::resources::arguments::Switch;
+
+/// What is to be changed; what is not given stays.
+#[derive(Debug, Args)]
+pub(super) struct Attributes {
+    /// Whether it may be deleted.
+    #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
+    delete_enabled: Option<Switch>,
+    /// Whether it shows in lists.
+    #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
+    list_enabled: Option<Switch>,
+    /// Whether it may be read.
+    #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
+    read_enabled: Option<Switch>,
+    /// Whether it may be written or deleted.
+    #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
+    write_enabled: Option<Switch>,
+    /// Let the attributes set here count as true for this long, at most 24h: 30m, 2h. Then they count again.
+    #[arg(long, value_name = "DURATION", requires = "reason", conflicts_with = "lock_again")]
+    unlock_for: Option<String>,
+    /// Why it is unlocked, for the audit log.
+    #[arg(long, value_name = "TEXT", requires = "unlock_for")]
+    reason: Option<String>,
+    /// End at once what --unlock-for began.
+    #[arg(long)]
+    lock_again: bool,
+}
+
+impl Attributes {
+    /// The change as the registry reads it; `None`: there is none.
+    pub(super) fn change(&self) -> Option<Value> {
+        let switches = [
+            ("deleteEnabled", self.delete_enabled),
+            ("listEnabled", self.list_enabled),
+            ("readEnabled", self.read_enabled),
+            ("writeEnabled", self.write_enabled),
+        ];
+        let switched =
+            switches.into_iter().filter_map(|(name, switch)| Some((name.to_owned(), switch?.is_on().into())));
+        let mut change: Map<String, Value> = switched.collect();
+        if let Some(duration) = &self.unlock_for {
+            change.insert("unlock".to_owned(), json!({ "for": duration, "reason": self.reason }));
+        }
+        if self.lock_again {
+            change.insert("unlock".to_owned(), Value::Null);
+        }
+        Some(Value::Object(change)).filter(|change| change != &json!({}))
+    }
+}
