@@ -22,7 +22,6 @@ use super::form::OAuthRequest;
 use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
 use super::journey::{self, Next, Request, examine, too_large};
 use super::listener::Connection;
-use super::minter::Minter;
 use super::mutual_tls::MutualTls;
 use super::passage::{Passage, Renewal, Shared};
 use super::peer::Peers;
@@ -46,14 +45,13 @@ const DENIAL: &str = "x-seawall-denial";
 pub struct Gate {
     pub(super) shared: Arc<Shared>,
     peers: Peers,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
 }
 
 impl Gate {
-    /// A gate for all listeners.
-    pub fn new(shared: Shared) -> Self {
-        let minter = Minter { authenticator: Arc::clone(&shared.authenticator), clock: Arc::clone(&shared.clock) };
-        Self { shared: Arc::new(shared), peers: Peers::default(), credentials: Credentials::new(Arc::new(minter)) }
+    /// A gate for all listeners, which presents these credentials to upstreams.
+    pub fn new(shared: Shared, credentials: Arc<Credentials>) -> Self {
+        Self { shared: Arc::new(shared), peers: Peers::default(), credentials }
     }
 
     /// Steps 2 to 8, and the answer when it is ours to give. `None`: go on to the upstream.

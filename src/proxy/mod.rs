@@ -40,4 +40,5 @@ mod trail;
 mod upload;
 
 pub use gate::Gate;
+pub use minter::Minter;
 pub use passage::Shared;
