@@ -8,7 +8,9 @@ use std::time::Duration;
 use pingora::proxy::Session;
 
 use super::forward::Forward;
+use super::learn::Learning;
 use super::listener::Connection;
+use super::locks::Leave;
 use super::redirect::Hop;
 use super::reject::Refusal;
 use super::rewrite::Body;
@@ -16,6 +18,7 @@ use super::trail::Trail;
 use crate::auth::Authenticator;
 use crate::clock::{Clock, Timestamp};
 use crate::current::Current;
+use crate::metadata::Metadata;
 use crate::observed::Observed;
 use crate::policy::PolicySnapshot;
 use crate::telemetry::audit::{AuditLog, Bounded};
@@ -31,6 +34,7 @@ pub struct Shared {
     pub audit: AuditLog,
     pub clock: Arc<dyn Clock>,
     pub observed: Observed,
+    pub metadata: Metadata,
     /// How long a client may send or take no byte.
     pub stall_timeout: Duration,
     /// How long ago the store may have confirmed the policy. `None` is forever.
@@ -61,6 +65,9 @@ pub struct Passage {
     /// The storage that the upstream has redirected to.
     pub(super) hop: Option<Hop>,
     pub(super) body: Body,
+    pub(super) learning: Learning,
+    /// What the request holds to its end.
+    pub(super) leave: Leave,
     pub(super) body_bytes: u64,
     pub(super) sent_upstream: Option<Duration>,
     pub(super) upstream_took: Option<Duration>,
@@ -91,6 +98,8 @@ impl Passage {
             renewal: Renewal::Possible,
             hop: None,
             body: Body::Pass,
+            learning: Learning::default(),
+            leave: Leave::default(),
             body_bytes: 0,
             sent_upstream: None,
             upstream_took: None,
