@@ -20,10 +20,8 @@ use crate::clock::Timestamp;
 use crate::metadata::{Metadata, MetadataError, Part};
 use crate::oci::{Digest, MetadataRoute, Method, Mount, Reference, RepositoryName, Route, Tag};
 use crate::policy::Registry;
-use crate::policy::locks::{Lock, LockTarget, TagFacts, Touch, Verdict};
+use crate::policy::locks::{Lock, LockTarget, TagFacts, Touch, Verdict, WRITE_ONCE};
 
-/// The attribute of a lock that keeps a tag where it is.
-const WRITE_ONCE: &str = "writeOnce";
 /// How often locks may ask for more: for names, and for what their tags are of, each once.
 const ROUNDS: usize = 4;
 /// How long a push waits for another one of the same write-once tag.
