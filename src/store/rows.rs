@@ -112,6 +112,6 @@ fn key(row: &Row) -> Result<ObjectKey, StoreError> {
     Ok(ObjectKey { registry: row.text(0)?.to_owned(), kind, name: row.text(2)?.to_owned() })
 }
 
-fn time(row: &Row, column: usize) -> Result<Timestamp, StoreError> {
+pub(super) fn time(row: &Row, column: usize) -> Result<Timestamp, StoreError> {
     Timestamp::from_microsecond(row.integer(column)?).map_err(|error| StoreError::Unusable(error.to_string()))
 }

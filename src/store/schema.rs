@@ -40,6 +40,47 @@ const STEPS: &[&[&str]] = &[
        credential {name} PRIMARY KEY,
        ended_at BIGINT NOT NULL)",
     ],
+    // The metadata index. Times are in microseconds since the Unix epoch; `read_at` is the earliest there is for never.
+    &[
+        "CREATE TABLE seawall_repositories (
+       registry {name} NOT NULL,
+       name {name} NOT NULL,
+       created_at BIGINT NOT NULL,
+       updated_at BIGINT NOT NULL,
+       read_at BIGINT NOT NULL,
+       emptied BIGINT NOT NULL,
+       PRIMARY KEY (registry, name))",
+        "CREATE TABLE seawall_tags (
+       registry {name} NOT NULL,
+       repository {name} NOT NULL,
+       name {name} NOT NULL,
+       digest {name} NOT NULL,
+       created_at BIGINT NOT NULL,
+       updated_at BIGINT NOT NULL,
+       observed_at BIGINT NOT NULL,
+       PRIMARY KEY (registry, repository, name))",
+        "CREATE INDEX seawall_tags_by_time ON seawall_tags (registry, repository, updated_at, name)",
+        "CREATE INDEX seawall_tags_by_digest ON seawall_tags (registry, repository, digest, name)",
+        // `facts` is JSON.
+        "CREATE TABLE seawall_manifests (
+       registry {name} NOT NULL,
+       repository {name} NOT NULL,
+       digest {name} NOT NULL,
+       created_at BIGINT NOT NULL,
+       updated_at BIGINT NOT NULL,
+       observed_at BIGINT NOT NULL,
+       subject {name},
+       facts TEXT NOT NULL,
+       PRIMARY KEY (registry, repository, digest))",
+        "CREATE INDEX seawall_manifests_by_time ON seawall_manifests (registry, repository, updated_at, digest)",
+        "CREATE INDEX seawall_manifests_by_subject ON seawall_manifests (registry, repository, subject, digest)
+       WHERE subject IS NOT NULL",
+        "CREATE TABLE seawall_jobs (
+       id {name} PRIMARY KEY,
+       registry {name} NOT NULL,
+       body TEXT NOT NULL,
+       began_at BIGINT NOT NULL)",
+    ],
 ];
 
 /// Of PostgreSQL's advisory locks: replicas that start together migrate one after the other.

@@ -8,6 +8,8 @@
 mod harness;
 
 #[cfg(test)]
+mod acr;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clients;

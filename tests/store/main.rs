@@ -13,6 +13,8 @@ mod damage;
 #[cfg(test)]
 mod followers;
 #[cfg(test)]
+mod index;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod place;

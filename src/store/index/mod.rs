@@ -2,7 +2,11 @@
 //!
 //! Apart from the records: it follows the upstream, which has the last word, nothing of it is policy, and it can be made
 //! anew. Every row has the moment at which it was observed, and an older observation never replaces a newer one, so replicas
-//! may write at the same time.
+//! may write at the same time. A row that cannot be read is as none: the next observation puts it right.
+
+mod database;
+mod rows;
+mod writing;
 
 use std::collections::BTreeMap;
 
