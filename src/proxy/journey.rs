@@ -162,13 +162,11 @@ pub(crate) async fn examine(
     trail.caller = Some(caller.clone());
     let admitted = door.enter(registry, &caller.principal, trail)?;
     let (permit, target) = permitted(&desk, &admitted, caller, target, request.now, trail)?;
-    let keeper = house.keeper(registry, request.now);
-    let target = unlocked_source(&keeper, target, trail);
-    let leave = keeper.pass(method, &target).await?;
+    let leave = house.keeper(registry, request.now).pass(method, &target).await?;
     let next = if target.is_answered_here(method) || leave.only.is_some() {
         let (registry, principal) = (Arc::clone(registry), caller.principal.clone());
-        let permit = permit.clone();
-        Next::Own(Box::new(Own { permit, registry, method, target, principal, admitted, leave, now: request.now }))
+        let (_permit, now) = (permit.clone(), request.now);
+        Next::Own(Box::new(Own { _permit, registry, method, target, principal, admitted, leave, now }))
     } else {
         forward(authenticator, (registry, caller), permit.clone(), (method, target), request)
             .map(|forward| Next::Forward(Box::new(forward), leave))?
@@ -386,19 +384,10 @@ fn permitted(
             // A mount whose source may not be read becomes a plain upload, as the specification allows.
             let permit = decide(&plain).map_err(|denial| desk.deny(denial))?;
             let target = target.without_mount();
-            trail.mount_refused(&denial, &target);
+            trail.mount_refused(denial, &target);
             Ok((permit, target))
         }
     }
-}
-
-/// The same where a lock is what forbids to read the source.
-fn unlocked_source(keeper: &Keeper<'_>, target: Target, trail: &mut Trail) -> Target {
-    let Target::Registry(Route::UploadStart { mount: Some(mount), .. }) = &target else { return target };
-    let Some(lock) = keeper.bars_source(mount) else { return target };
-    let target = target.without_mount();
-    trail.mount_refused(&lock, &target);
-    target
 }
 
 /// What goes upstream with this permit.

@@ -18,7 +18,7 @@ use super::reject::Refusal;
 use super::target::Target;
 use crate::clock::Timestamp;
 use crate::metadata::{Metadata, MetadataError, Part};
-use crate::oci::{Digest, MetadataRoute, Method, Mount, Reference, RepositoryName, Route, Tag};
+use crate::oci::{Digest, MetadataRoute, Method, Reference, RepositoryName, Route, Tag};
 use crate::policy::Registry;
 use crate::policy::locks::{Lock, LockTarget, TagFacts, Touch, Verdict, WRITE_ONCE};
 
@@ -51,6 +51,9 @@ impl Keeper<'_> {
     /// # Errors
     /// [`Refusal::Locked`], or that it could not be found out.
     pub(crate) async fn pass(&self, method: Method, target: &Target) -> Result<Leave, Refusal> {
+        if let Some(source) = source(target) {
+            self.judge(&source, &mut TagFacts::default(), &mut Vec::new()).await?.map_err(Refusal::Locked)?;
+        }
         let Some(touch) = touch(method, target) else { return Ok(Leave::default()) };
         let mut leave = Leave::default();
         let mut facts = TagFacts::default();
@@ -66,15 +69,6 @@ impl Keeper<'_> {
             return Ok(leave);
         }
         Err(Refusal::Locked(lock))
-    }
-
-    /// Whether a lock is in the way of reading what is mounted.
-    pub(crate) fn bars_source(&self, mount: &Mount) -> Option<Lock> {
-        let touch = Touch::ReadContent { repository: mount.from.clone() };
-        match self.registry.locks().judge(&touch, &TagFacts::default(), self.now) {
-            Verdict::Locked(lock) => Some(lock),
-            Verdict::Free | Verdict::NeedsTags(_) | Verdict::NeedsNames => None,
-        }
     }
 
     async fn judge(
@@ -151,8 +145,17 @@ pub(crate) fn bars_answer(forward: &Forward, response: &ResponseHeader, now: Tim
     }
 }
 
-/// What a request is about to do, as far as locks are concerned. The source of a mount is
-/// [`bars_source`](Keeper::bars_source)'s.
+/// What is read from another repository than the one in the path: what is mounted.
+fn source(target: &Target) -> Option<Touch> {
+    match target {
+        Target::Registry(Route::UploadStart { mount: Some(mount), .. }) => {
+            Some(Touch::ReadContent { repository: mount.from.clone() })
+        }
+        Target::Registry(_) | Target::Metadata(_) => None,
+    }
+}
+
+/// What a request is about to do, as far as locks are concerned.
 fn touch(method: Method, target: &Target) -> Option<Touch> {
     match target {
         Target::Registry(route) => touch_of(method, route),

@@ -124,7 +124,7 @@ fn rule(trail: &Trail) -> Option<String> {
     let permitted = trail.permit.as_ref().map(|permit| permit.rule().to_string());
     match (&trail.refusal, &trail.mount_refused) {
         (Some(refusal), _) => Some(refusal.text.clone()),
-        (None, Some(why)) => permitted.map(|rule| format!("{rule}; the mount became a plain upload: {why}")),
+        (None, Some(denial)) => permitted.map(|rule| format!("{rule}; the mount became a plain upload: {denial}")),
         (None, None) => permitted,
     }
 }

@@ -8,7 +8,7 @@ use super::reject::Refusal;
 use super::target::Target;
 use crate::policy::address::LoginServer;
 use crate::policy::network::{NetworkClass, Shadowed, SourceAddress};
-use crate::policy::{Caller, OperationClass as Needed, Permit, Registry};
+use crate::policy::{Caller, Denial, OperationClass as Needed, Permit, Registry};
 use crate::telemetry::OperationClass;
 
 /// Notes on one request. Everything is optional: a journey may end at its first step.
@@ -30,7 +30,7 @@ pub(crate) struct Trail {
     pub(crate) caller: Option<Caller>,
     pub(crate) permit: Option<Permit>,
     /// Why a mount became a plain upload.
-    pub(crate) mount_refused: Option<String>,
+    pub(crate) mount_refused: Option<Denial>,
     /// What a request of the metadata API has changed.
     pub(crate) changed: Option<String>,
     pub(crate) refusal: Option<Noted>,
@@ -89,8 +89,8 @@ impl Trail {
     }
 
     /// Notes that the mount that was asked for is not done, and what is done instead.
-    pub(crate) fn mount_refused(&mut self, why: &impl ToString, instead: &Target) {
-        self.mount_refused = Some(why.to_string());
+    pub(crate) fn mount_refused(&mut self, denial: Denial, instead: &Target) {
+        self.mount_refused = Some(denial);
         self.target = Some(instead.clone());
     }
 

@@ -35,7 +35,8 @@ use super::standin::may_list;
 /// A permitted request that seawall answers itself.
 #[derive(Debug)]
 pub(crate) struct Own {
-    pub(crate) permit: Permit,
+    /// Nothing is answered without one.
+    pub(crate) _permit: Permit,
     pub(crate) registry: Arc<Registry>,
     pub(crate) method: Method,
     pub(crate) target: Target,
