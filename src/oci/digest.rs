@@ -2,10 +2,11 @@
 //!
 //! Only the two algorithms that the OCI image spec registers are known, so that a digest has one spelling.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 /// A digest: `sha256:` and 64, or `sha512:` and 128, lower-case hexadecimal digits. Cheap to clone.
@@ -29,6 +30,17 @@ impl Digest {
         };
         let is_hash = hash.len() == length && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if is_hash { Ok(Self(text.into())) } else { Err(DigestError) }
+    }
+
+    /// The SHA-256 digest of `bytes`.
+    pub fn sha256(bytes: &[u8]) -> Self {
+        let hash = Sha256::digest(bytes);
+        let text = hash.iter().fold(String::from("sha256:"), |mut text, byte| {
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        Self(text.into())
     }
 
     /// The digest as it was written.
