@@ -92,6 +92,13 @@ mod tests {
     }
 
     #[test]
+    fn is_that_of_a_content() {
+        let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Digest::sha256(b"").as_str(), empty);
+        assert_eq!(Digest::parse(empty), Ok(Digest::sha256(b"")));
+    }
+
+    #[test]
     fn refuses_every_other_spelling() {
         let hash = "0a".repeat(32);
         for text in [

@@ -19,6 +19,8 @@ mod described;
 pub mod document;
 pub mod expiry;
 pub mod explain;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod identities;
 pub mod identity;
 mod layers;

@@ -24,7 +24,6 @@ use super::journey::{self, House, Next, Request, examine, too_large};
 use super::listener::Connection;
 use super::locks::{self, Turns};
 use super::metadata::{Desk, Own};
-use super::minter::Minter;
 use super::mutual_tls::MutualTls;
 use super::passage::{Passage, Renewal, Shared};
 use super::peer::Peers;
@@ -49,15 +48,14 @@ const DENIAL: &str = "x-seawall-denial";
 pub struct Gate {
     pub(super) shared: Arc<Shared>,
     peers: Peers,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     turns: Turns,
 }
 
 impl Gate {
-    /// A gate for all listeners.
-    pub fn new(shared: Shared) -> Self {
-        let minter = Minter { authenticator: Arc::clone(&shared.authenticator), clock: Arc::clone(&shared.clock) };
-        Self { shared: Arc::new(shared), peers: Peers::default(), credentials: Credentials::new(Arc::new(minter)), turns: Turns::default() }
+    /// A gate for all listeners, which presents these credentials to upstreams.
+    pub fn new(shared: Shared, credentials: Arc<Credentials>) -> Self {
+        Self { shared: Arc::new(shared), peers: Peers::default(), credentials, turns: Turns::default() }
     }
 
     /// Steps 2 to 8, and the answer when it is ours to give. `None`: go on to the upstream.

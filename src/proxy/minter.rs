@@ -13,9 +13,9 @@ use crate::secret::Secret;
 use crate::upstream::{Mint, NotMinted};
 
 /// Signs with the keys of this installation.
-pub(super) struct Minter {
-    pub(super) authenticator: Arc<Authenticator>,
-    pub(super) clock: Arc<dyn Clock>,
+pub struct Minter {
+    pub authenticator: Arc<Authenticator>,
+    pub clock: Arc<dyn Clock>,
 }
 
 #[async_trait]

@@ -38,11 +38,11 @@ mod reject;
 mod rewrite;
 mod sign_in;
 pub mod source;
-mod standin;
 mod target;
 mod token_endpoint;
 mod trail;
 mod upload;
 
 pub use gate::Gate;
+pub use minter::Minter;
 pub use passage::Shared;

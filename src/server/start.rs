@@ -26,12 +26,12 @@ use crate::config::{self, Loaded};
 use crate::observed::Observed;
 use crate::policy::problem::{Problem, Problems};
 use crate::proxy::listener::{CertificateError, InFlight, ListenError, Serving, server_configuration, services};
-use crate::proxy::{Gate, Shared};
+use crate::proxy::{Gate, Minter, Shared};
 use crate::store::StoreError;
 use crate::telemetry::audit::{AuditError, AuditLog};
 use crate::telemetry::log::{self, LogError};
 use crate::telemetry::metrics::{Metrics, MetricsError};
-use crate::upstream::warn_of_open_upstreams;
+use crate::upstream::{Credentials, warn_of_open_upstreams};
 
 /// Why a server could not start.
 #[derive(Debug, Error)]
@@ -102,6 +102,8 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     let authenticator = Authenticator::new(keyring, &config.signing.issuer, Arc::clone(&metrics));
     let authenticator = Arc::new(authenticator.with_login_limits(config.login_limits));
     plane.keep_providers(&authenticator);
+    let minter = Minter { authenticator: Arc::clone(&authenticator), clock: Arc::clone(&clock) };
+    let credentials = Arc::new(Credentials::new(Arc::new(minter)));
     let shared = Shared {
         current: Arc::clone(plane.current()),
         authenticator: Arc::clone(&authenticator),
@@ -115,7 +117,7 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
         region: config.region.clone(),
     };
     let mut server = Server::new_with_opt_and_conf(None, server_configuration(threads));
-    for service in services(&server.configuration, Gate::new(shared), listeners, &serving)? {
+    for service in services(&server.configuration, Gate::new(shared, credentials), listeners, &serving)? {
         server.add_boxed_service(service);
     }
     let provider = Arc::clone(plane.provider());

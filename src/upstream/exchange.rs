@@ -4,17 +4,15 @@
 //! The password goes to the upstream's own origin or to one that the operator allows, over TLS or on this machine; no
 //! redirect is followed and no proxy of the environment is used. Answers are bounded in size and in time.
 
-use std::error::Error as _;
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, HOST, WWW_AUTHENTICATE};
-use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
+use reqwest::header::{ACCEPT, WWW_AUTHENTICATE};
+use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::client::{self, bounded, cause};
 use crate::oci::Scope;
 use crate::oci::asked::{Asked, Bearer, asked};
 use crate::policy::address::{UpstreamTarget, UrlOrigin};
@@ -62,53 +60,10 @@ pub(super) struct Fetched {
 
 /// A client for the token service of `target`: with its certificate authorities, and under its server name.
 pub(super) fn client(target: &UpstreamTarget, service: &TokenService) -> Result<Client, ExchangeError> {
-    // It can be installed once, and whoever was first installed the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .http1_only()
-        // Questions are rare, and a kept connection would belong to the runtime of whoever asked first.
-        .pool_max_idle_per_host(0)
-        .connect_timeout(target.timeouts.connect)
-        .timeout(PATIENCE);
     let failed = |error: reqwest::Error| ExchangeError::Client(cause(&error));
-    if let Some(pem) = target.tls.as_ref().and_then(|tls| tls.authorities.as_ref()) {
-        builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem.expose().as_bytes()).map_err(failed)?);
-    }
-    if target.tls.is_none() && !service.realms.iter().any(UrlOrigin::is_tls) {
-        // A machine may have no authorities at all, and needs none then.
-        builder = builder.tls_certs_only([]);
-    }
-    if let Some(name) = other_name(target) {
-        builder = builder.dns_resolver(Arc::new(Renamed { name: name.into(), host: Arc::clone(&target.host) }));
-    }
-    builder.build().map_err(failed)
-}
-
-/// The name under which the upstream's certificate is verified, when it is not that of its URL. An address is not looked
-/// up, so it cannot stand for another.
-fn other_name(target: &UpstreamTarget) -> Option<&str> {
-    let name = &target.tls.as_ref()?.server_name;
-    let is_name = name.parse::<std::net::IpAddr>().is_err();
-    (is_name && !name.eq_ignore_ascii_case(&target.host)).then_some(name)
-}
-
-/// Looks up `host` where `name` is asked for.
-struct Renamed {
-    name: Box<str>,
-    host: Arc<str>,
-}
-
-impl Resolve for Renamed {
-    fn resolve(&self, name: Name) -> Resolving {
-        let own = name.as_str().eq_ignore_ascii_case(&self.name);
-        let host = if own { Arc::clone(&self.host) } else { Arc::from(name.as_str()) };
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((&*host, 0)).await?;
-            Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs)
-        })
-    }
+    let builder = client::builder(target, service.realms.iter().any(UrlOrigin::is_tls)).map_err(failed)?;
+    // Questions are rare, and a kept connection would belong to the runtime of whoever asked first.
+    builder.pool_max_idle_per_host(0).timeout(PATIENCE).build().map_err(failed)
 }
 
 /// One upstream and its token service.
@@ -153,7 +108,7 @@ impl Exchange<'_> {
         if matches!(status, 401 | 403) {
             return Err(ExchangeError::Rejected { realm: place, status });
         }
-        let body = bounded(answer).await.map_err(|error| unreachable(place.clone(), &error))?;
+        let body = bounded(answer, LIMIT).await.map_err(|error| unreachable(place.clone(), &error))?;
         let token = (status == 200).then(|| body.and_then(|body| token(&body))).flatten();
         token.ok_or(ExchangeError::NoToken { place, status })
     }
@@ -185,45 +140,13 @@ impl Exchange<'_> {
         Ok((url, origin))
     }
 
-    /// A question. One for the upstream itself is asked under the name in its certificate.
-    fn get(&self, mut url: Url) -> RequestBuilder {
-        url.set_fragment(None);
-        let own = url
-            .host_str()
-            .zip(url.port_or_known_default())
-            .is_some_and(|(host, port)| UrlOrigin::new(url.scheme() == "https", host, port) == self.target.origin());
-        let renamed = other_name(self.target).filter(|_| own).is_some_and(|name| url.set_host(Some(name)).is_ok());
-        let request = self.http.get(url);
-        if renamed { request.header(HOST, self.target.host_header()) } else { request }
+    fn get(&self, url: Url) -> RequestBuilder {
+        client::request(self.http, self.target, Method::GET, url)
     }
 }
 
 fn unreachable(place: String, error: &reqwest::Error) -> ExchangeError {
     ExchangeError::Unreachable { place, cause: cause(error) }
-}
-
-/// What is behind an error; its own text would repeat the URL.
-fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it did not answer in time".to_owned();
-    }
-    let mut innermost = error.source();
-    while let Some(next) = innermost.and_then(|cause| cause.source()) {
-        innermost = Some(next);
-    }
-    innermost.map_or_else(|| "the request failed".to_owned(), ToString::to_string)
-}
-
-/// The body, unless it is too large.
-async fn bounded(mut answer: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await? {
-        if body.len() + piece.len() > LIMIT {
-            return Ok(None);
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(Some(body))
 }
 
 /// What a token service answers. Some write only one of the two names.

@@ -2,8 +2,11 @@
 
 mod bypass;
 mod calls;
+mod client;
 mod credentials;
 mod exchange;
+#[cfg(test)]
+pub(crate) mod fake;
 mod scopes;
 
 pub use bypass::{Strangers, ask_as_a_stranger, warn_of_open_upstreams};

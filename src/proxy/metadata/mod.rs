@@ -29,8 +29,7 @@ use crate::metadata::{Listing, MayList, Metadata, MetadataError};
 use crate::oci::{Digest, ErrorBody, ErrorCode, MetadataRoute, Method, Page, Reference, RepositoryName, Route, Tag};
 use crate::policy::locks::{Lock, LockTarget};
 use crate::policy::network::Admitted;
-use crate::policy::{Permit, Principal, Registry};
-use super::standin::may_list;
+use crate::policy::{Permit, Principal, Registry, may_list};
 
 /// A permitted request that seawall answers itself.
 #[derive(Debug)]
