@@ -385,6 +385,5 @@ pub struct Referrer {
 
 /// The attributes in force.
 fn attributes_of(registry: &Registry, target: &LockTarget, now: Timestamp) -> Attributes {
-    let _ = registry;
-    crate::policy::locks::Locks::default().effective(target, now)
+    registry.locks().effective(target, now)
 }
