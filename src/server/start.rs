@@ -113,7 +113,6 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
         audit: audit.clone(),
         clock,
         observed,
-        metadata: unimplemented!("part metadata makes it"),
         stall_timeout: config.limits.stall_timeout,
         maximum_policy_age: config.store.maximum_age,
         region: config.region.clone(),
