@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::listings::cut;
 use super::{Listing, Metadata, MetadataError, Part, Referrer, asks, attributes_of};
-use crate::oci::{Digest, ErrorCode, Method, Reference, RepositoryName, Route, Tag};
+use crate::oci::{Digest, ErrorCode, Method, Page, Reference, RepositoryName, Route, Tag};
 use crate::policy::Registry;
 use crate::policy::locks::LockTarget;
 use crate::store::index::IndexedManifest;
@@ -113,7 +113,8 @@ impl Metadata {
         repository: &RepositoryName,
         subject: &Digest,
     ) -> Result<Option<Vec<Referrer>>, MetadataError> {
-        let route = Route::Referrers { repository: repository.clone(), digest: subject.clone(), artifact_type: None };
+        let (repository, digest) = (repository.clone(), subject.clone());
+        let route = Route::Referrers { repository, digest, artifact_type: None, page: Page::default() };
         let call = Call { method: Method::Get, route: &route, accept: Some(MEDIA_TYPE), content: None, limit: LARGEST };
         let answer = self.ask(registry, call).await?;
         let found = match answer.status {

@@ -21,5 +21,7 @@ pub use digest::{Digest, DigestError};
 pub use error::{ErrorBody, ErrorCode, RouteError};
 pub use name::{NameError, RepositoryName};
 pub use reference::{Reference, ReferenceError, Tag, TagError};
-pub use route::{Endpoint, Method, Mount, Page, Parsed, Route, UploadSession, parse};
+pub use route::{
+    Endpoint, MetadataRoute, Method, Mount, OrderedPage, Page, PageOrder, Parsed, Route, UploadSession, parse,
+};
 pub use scope::{Scope, ScopeError};

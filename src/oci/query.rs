@@ -10,7 +10,8 @@ use super::percent::{self, PercentError, Plus};
 pub const MAX_PAIRS: usize = 100;
 
 /// The keys that the protocol gives one value.
-const SINGLE: [&str; 8] = ["artifactType", "digest", "digest-algorithm", "from", "last", "mount", "n", "_state"];
+const SINGLE: [&str; 9] =
+    ["artifactType", "digest", "digest-algorithm", "from", "last", "mount", "n", "orderby", "_state"];
 
 /// The pairs of a query, or of an `application/x-www-form-urlencoded` body, in their order.
 ///

@@ -56,6 +56,14 @@ impl Reference {
         if text.contains(':') { Ok(Self::Digest(Digest::parse(text)?)) } else { Ok(Self::Tag(Tag::parse(text)?)) }
     }
 
+    /// The tag, if it is one.
+    pub const fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Tag(tag) => Some(tag),
+            Self::Digest(_) => None,
+        }
+    }
+
     /// The reference as it was written.
     pub fn as_str(&self) -> &str {
         match self {

@@ -1,7 +1,7 @@
 //! Operations: what one request needs before it may go on.
 
 use super::action::{Action, ActionSet};
-use crate::oci::{Method, Mount, RepositoryName, Route, Scope};
+use crate::oci::{MetadataRoute, Method, Mount, RepositoryName, Route, Scope};
 
 /// What kind of request it is, as far as deciding tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,6 +17,10 @@ pub enum OperationClass {
     Upload,
     Mount,
     Referrers,
+    MetadataRead,
+    MetadataWrite,
+    Untag,
+    RepositoryDelete,
 }
 
 /// One thing that a caller must be allowed.
@@ -92,6 +96,35 @@ impl Operation {
                 Self::one(OperationClass::Upload, repository, write, PUSH)
             }
             Route::Referrers { repository, .. } => Self::one(OperationClass::Referrers, repository, read, PULL),
+        }
+    }
+
+    /// What a request to the metadata API needs, by the same table.
+    ///
+    /// To untag, `metadata/write` or `content/delete` is enough: documents name the one and clients ask for the other (E-7).
+    pub fn of_metadata(method: Method, route: &MetadataRoute) -> Self {
+        use Action::{ContentDelete, MetadataRead, MetadataWrite};
+        const CHANGE: &[Action] = &[MetadataRead, MetadataWrite];
+        const DELETE: &[Action] = &[ContentDelete];
+        let one = Self::one;
+        let Some(repository) = route.repository() else {
+            return Self { class: OperationClass::Catalog, needs: vec![Need::Catalog] };
+        };
+        match (method, route) {
+            (Method::Get | Method::Head, MetadataRoute::Tags { .. }) => {
+                one(OperationClass::Tags, repository, MetadataRead.into(), &[MetadataRead])
+            }
+            (Method::Get | Method::Head, _) => {
+                one(OperationClass::MetadataRead, repository, MetadataRead.into(), &[MetadataRead])
+            }
+            (Method::Delete, MetadataRoute::Tag { .. }) => {
+                let any_of = ActionSet::from(MetadataWrite).with(ContentDelete);
+                one(OperationClass::Untag, repository, any_of, DELETE)
+            }
+            (Method::Delete, _) => one(OperationClass::RepositoryDelete, repository, ContentDelete.into(), DELETE),
+            (Method::Post | Method::Put | Method::Patch, _) => {
+                one(OperationClass::MetadataWrite, repository, MetadataWrite.into(), CHANGE)
+            }
         }
     }
 

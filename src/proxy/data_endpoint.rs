@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use super::door::Door;
 use super::forward::Forward;
-use super::journey::{Next, Request, scheme};
+use super::journey::{House, Next, Request, scheme};
+use super::locks::Leave;
 use super::reject::{LinkRefusal, Refusal};
+use super::target::Target;
 use super::trail::Trail;
 use crate::auth::link::{LinkFailure, LinkPlace};
 use crate::auth::{Authenticator, Failure, SignIn};
@@ -40,8 +42,8 @@ pub(crate) fn redirect(
 }
 
 /// Steps 5 to 8 at a data endpoint. The network rules have let the source in, or whoever comes from it has to be a trusted service.
-pub(crate) fn visit(
-    authenticator: &Authenticator,
+pub(crate) async fn visit(
+    house: House<'_>,
     (registry, endpoint, door): (&Arc<Registry>, &DataEndpoint, &Door),
     parsed: Parsed,
     request: &Request<'_>,
@@ -54,7 +56,9 @@ pub(crate) fn visit(
     };
     let Route::Blob { repository, digest } = &route else { return Err(elsewhere) };
     let operation = Operation::of(parsed.method, &route);
-    trail.asked(operation.class, &route);
+    let target = Target::Registry(route.clone());
+    trail.asked(operation.class, &target);
+    let authenticator = house.authenticator;
     let link = link(request)?.ok_or_else(|| door.tell(Refusal::Link(LinkRefusal::Missing)))?;
     let place = LinkPlace { registry, host: endpoint.host.as_str(), repository, digest };
     let caller = authenticator.by_link(place, &link, request.now).map_err(|failure| door.tell(refusal(failure)))?;
@@ -62,13 +66,15 @@ pub(crate) fn visit(
     let admitted = door.enter(registry, &caller.principal, trail)?;
     let permit = authorize(registry, &caller, &operation, &admitted, request.now);
     let permit = permit.map_err(|denial| Refusal::Link(LinkRefusal::Denied(denial)))?;
+    house.keeper(registry, request.now).pass(parsed.method, &target).await?;
     // Here and not where the link was given out: a link can be followed more than once.
     let categories = Category::of(parsed.method, operation.class);
     let within = authenticator.rates().spend(registry, &caller.principal, categories, request.ticks);
     within.map_err(Refusal::RateLimited)?;
     trail.permit = Some(permit.clone());
     let registry = Arc::clone(registry);
-    Ok(Next::Forward(Box::new(Forward { permit, registry, method: parsed.method, route, upload_state: None })))
+    let forward = Forward { permit, registry, method: parsed.method, route, upload_state: None };
+    Ok(Next::Forward(Box::new(forward), Leave::default()))
 }
 
 /// The one link of the query.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -16,12 +16,14 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::{Answer, common_headers};
-use super::client_body::{drained, read_form};
+use super::client_body::{drained, read_form, read_manifest, read_patch};
 use super::door::Door;
 use super::form::OAuthRequest;
 use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
-use super::journey::{self, Next, Request, examine, too_large};
+use super::journey::{self, House, Next, Request, examine, too_large};
 use super::listener::Connection;
+use super::locks::{self, Turns};
+use super::metadata::{Desk, Own};
 use super::mutual_tls::MutualTls;
 use super::passage::{Passage, Renewal, Shared};
 use super::peer::Peers;
@@ -30,6 +32,7 @@ use super::redirect::{self, Hop, Step};
 use super::reject::{Refusal, UpstreamFailure};
 use super::rewrite::{self, Body};
 use super::source::Header;
+use super::trail::Trail;
 use super::{exchange, sign_in, token_endpoint};
 use crate::oci::{ErrorCode, Method};
 use crate::policy::Registry;
@@ -46,12 +49,13 @@ pub struct Gate {
     pub(super) shared: Arc<Shared>,
     peers: Peers,
     credentials: Arc<Credentials>,
+    turns: Turns,
 }
 
 impl Gate {
     /// A gate for all listeners, which presents these credentials to upstreams.
     pub fn new(shared: Shared, credentials: Arc<Credentials>) -> Self {
-        Self { shared: Arc::new(shared), peers: Peers::default(), credentials }
+        Self { shared: Arc::new(shared), peers: Peers::default(), credentials, turns: Turns::default() }
     }
 
     /// Steps 2 to 8, and the answer when it is ours to give. `None`: go on to the upstream.
@@ -77,11 +81,14 @@ impl Gate {
             ticks: passage.began,
             region: self.shared.region.as_deref(),
         };
-        match examine(&self.shared.authenticator, &policy, &request, &mut passage.trail).await? {
-            Next::Forward(forward) => {
-                passage.forward = Some(forward);
+        let Shared { authenticator, metadata, .. } = self.shared.as_ref();
+        let house = House { authenticator, metadata, turns: &self.turns };
+        match examine(house, &policy, &request, &mut passage.trail).await? {
+            Next::Forward(forward, leave) => {
+                (passage.forward, passage.leave) = (Some(forward), leave);
                 Ok(None)
             }
+            Next::Own(own) => self.own(session, &own, &mut passage.trail).await.map(Some),
             // No cache may give it to somebody else.
             Next::Redirect(location) => Ok(Some(
                 Answer::empty(http::StatusCode::TEMPORARY_REDIRECT)
@@ -106,6 +113,20 @@ impl Gate {
                 exchange::answer(&self.shared.authenticator, &request, &mut passage.trail).await.map(Some)
             }
         }
+    }
+
+    /// What seawall knows itself, or does.
+    async fn own(&self, session: &mut Session, own: &Own, trail: &mut Trail) -> Result<Answer, Refusal> {
+        let time = self.shared.stall_timeout;
+        if let Some(only) = own.only() {
+            let manifest = read_manifest(session, time).await?;
+            return only.answer(&manifest);
+        }
+        let body = if own.has_body() { read_patch(session, time).await? } else { BytesMut::new() };
+        let desk = Desk { metadata: &self.shared.metadata, current: &self.shared.current };
+        let (answer, changed) = own.answer(desk, &body).await?;
+        trail.changed = changed;
+        Ok(answer)
     }
 
     /// Writes an answer of ours.
@@ -279,6 +300,7 @@ impl ProxyHttp for Gate {
             }
         }
         passage.sent_upstream = Some(self.shared.clock.ticks());
+        passage.learning.asked(self.shared.clock.now());
         self.peers.peer(&forward.registry.upstream, forward.is_upload(), self.shared.clock.as_ref()).await
     }
 
@@ -305,7 +327,7 @@ impl ProxyHttp for Gate {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         passage: &mut Passage,
@@ -323,6 +345,9 @@ impl ProxyHttp for Gate {
         if rule == BodyRule::Manifest && passage.body_bytes > MANIFEST_LIMIT {
             passage.failure = Some(too_large());
             return Error::e_explain(ErrorType::HTTPStatus(413), "the manifest is over 4 MiB");
+        }
+        if rule == BodyRule::Manifest {
+            passage.learning.take(body.as_ref(), &session.req_header().headers);
         }
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             // An HTTP/2 client may end its body with an empty frame; written to a chunked HTTP/1 upstream it would be a
@@ -366,6 +391,10 @@ impl ProxyHttp for Gate {
                 "answered without the upstream's body",
             );
         }
+        if let Some(refusal) = locks::bars_answer(forward, response, passage.began_at) {
+            passage.failure = Some(refusal);
+            return Error::e_explain(ErrorType::HTTPStatus(405), "what the tag is of may not be read");
+        }
         match rewrite::answer(forward, self.shared.authenticator.hash_key(), response)? {
             Ok(body) => {
                 passage.body = body;
@@ -381,6 +410,7 @@ impl ProxyHttp for Gate {
         if response.status.is_informational() {
             return Ok(());
         }
+        passage.learning.answered(&self.shared.metadata, forward, response).await;
         passage.status = response.status.as_u16();
         if !session.req_header().headers.contains_key(http::header::AUTHORIZATION) {
             // By a link or a certificate: caches take only `Authorization` as a reason not to keep it (RFC 9111 3.5).
@@ -456,7 +486,7 @@ impl ProxyHttp for Gate {
         passage.trail.refused(&refusal);
         let gone = matches!(refusal, Refusal::ClientLeft) && is_gone(error);
         if !gone && session.response_written().is_none() {
-            let answer = refusal.answer();
+            let answer = refusal.answer_with(passage.denial_id().as_deref());
             session.set_keepalive(None);
             if self.write(session, passage, &answer).await.is_err() {
                 tracing::debug!(request_id = %passage.id, "the client left before its error was written");

@@ -15,19 +15,23 @@ use super::data_endpoint;
 use super::door::Door;
 use super::forward::{Forward, MANIFEST_LIMIT, declared_length, is_framed};
 use super::listener::SourceMode;
+use super::locks::{Keeper, Leave, Turns};
+use super::metadata::Own;
 use super::mutual_tls::{self, MutualTls};
 use super::reject::Refusal;
 use super::source::source_address;
+use super::target::Target;
 use super::token_endpoint::NULL_GUID;
 use super::trail::Trail;
 use super::upload::Binding;
 use crate::auth::limits::Claim;
 use crate::auth::{Authenticator, Failure, SignIn};
 use crate::clock::Timestamp;
+use crate::metadata::Metadata;
 use crate::oci::{self, Credential, Endpoint, ErrorCode, MalformedCredential, Method, Parsed, Route, Scope};
 use crate::policy::limits::Category;
 use crate::policy::network::{Admitted, Network, Source, SourceAddress};
-use crate::policy::{Caller, DataEndpoint, Denial, Need, Operation, PolicySnapshot, Registry, authorize};
+use crate::policy::{Caller, DataEndpoint, Denial, Need, Operation, Permit, PolicySnapshot, Registry, authorize};
 use crate::secret::Secret;
 use crate::telemetry::OperationClass;
 
@@ -64,8 +68,10 @@ pub(crate) struct Request<'a> {
 /// Where an admitted request goes.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// To the upstream, with a permit.
-    Forward(Box<Forward>),
+    /// To the upstream, with a permit, and what is held until it has answered.
+    Forward(Box<Forward>, Leave),
+    /// It is ours to answer.
+    Own(Box<Own>),
     /// To a data endpoint, by this URL, which is nobody else's to know.
     Redirect(Secret),
     /// To the token endpoint, with its query.
@@ -78,9 +84,24 @@ pub(crate) enum Next {
     SignIn { registry: Arc<Registry> },
 }
 
+/// Whom the journey asks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct House<'a> {
+    pub(crate) authenticator: &'a Authenticator,
+    pub(crate) metadata: &'a Metadata,
+    pub(crate) turns: &'a Turns,
+}
+
+impl<'a> House<'a> {
+    /// Who judges the locks of `registry`.
+    pub(crate) const fn keeper(self, registry: &'a Arc<Registry>, now: Timestamp) -> Keeper<'a> {
+        Keeper { metadata: self.metadata, turns: self.turns, registry, now }
+    }
+}
+
 /// Steps 2 to 8. What becomes known on the way is noted in `trail` for the audit record.
 pub(crate) async fn examine(
-    authenticator: &Authenticator,
+    house: House<'_>,
     policy: &PolicySnapshot,
     request: &Request<'_>,
     trail: &mut Trail,
@@ -94,10 +115,11 @@ pub(crate) async fn examine(
     check_framing(request)?;
     let parsed = parse(request)?;
     if let Some(endpoint) = data_endpoint {
-        return data_endpoint::visit(authenticator, (registry, endpoint, &door), parsed, request, trail);
+        return data_endpoint::visit(house, (registry, endpoint, &door), parsed, request, trail).await;
     }
+    let authenticator = house.authenticator;
     let Parsed { method, endpoint, query } = parsed;
-    let route = match endpoint {
+    let target = match endpoint {
         Endpoint::Token => {
             trail.class = OperationClass::Token;
             return Ok(Next::Token { registry: Arc::clone(registry), method, query, door });
@@ -116,10 +138,11 @@ pub(crate) async fn examine(
             door.is_open()?;
             return Ok(Next::SignIn { registry: Arc::clone(registry) });
         }
-        Endpoint::Registry(route) => route,
+        Endpoint::Registry(route) => Target::Registry(route),
+        Endpoint::Metadata(route) => Target::Metadata(route),
     };
-    let operation = Operation::of(method, &route);
-    trail.asked(operation.class, &route);
+    let operation = target.operation(method);
+    trail.asked(operation.class, &target);
     let credential = credential(request);
     let by_access_token = matches!(credential, Ok(Some(Credential::Bearer(_))));
     let door = door.inviting(matches!(method, Method::Get | Method::Head));
@@ -130,7 +153,7 @@ pub(crate) async fn examine(
     let sign_in = match credential {
         Some(credential) => {
             door.hears_credential(&credential)?;
-            caller(authenticator, (&desk, &door), request, &route, credential, trail).await
+            caller(authenticator, (&desk, &door), request, &target, credential, trail).await
         }
         None => by_certificate(authenticator, &desk, request).map(SignIn::from),
     };
@@ -138,17 +161,29 @@ pub(crate) async fn examine(
     let caller = &sign_in.caller;
     trail.caller = Some(caller.clone());
     let admitted = door.enter(registry, &caller.principal, trail)?;
-    let forward = permitted(authenticator, (&desk, &admitted), caller, method, route, request, trail)?;
-    if may_get_link && let Some(location) = data_endpoint::redirect(authenticator, request, &sign_in, &forward)? {
-        trail.permit = Some(forward.permit);
+    let (permit, target) = permitted(&desk, &admitted, caller, target, request.now, trail)?;
+    let leave = house.keeper(registry, request.now).pass(method, &target).await?;
+    let next = if target.is_answered_here(method) || leave.only.is_some() {
+        let (registry, principal) = (Arc::clone(registry), caller.principal.clone());
+        let (_permit, now) = (permit.clone(), request.now);
+        Next::Own(Box::new(Own { _permit, registry, method, target, principal, admitted, leave, now }))
+    } else {
+        forward(authenticator, (registry, caller), permit.clone(), (method, target), request)
+            .map(|forward| Next::Forward(Box::new(forward), leave))?
+    };
+    if may_get_link
+        && let Next::Forward(forward, _) = &next
+        && let Some(location) = data_endpoint::redirect(authenticator, request, &sign_in, forward)?
+    {
+        trail.permit = Some(permit);
         return Ok(Next::Redirect(Secret::new(location)));
     }
     // What is not permitted uses up nobody's limit.
     let categories = Category::of(method, operation.class);
     let within = authenticator.rates().spend(registry, &caller.principal, categories, request.ticks);
     within.map_err(Refusal::RateLimited)?;
-    trail.permit = Some(forward.permit.clone());
-    Ok(Next::Forward(Box::new(forward)))
+    trail.permit = Some(permit);
+    Ok(next)
 }
 
 /// Step 2. The PROXY protocol was read, and its sender checked, by the listener.
@@ -268,7 +303,7 @@ async fn caller(
     authenticator: &Authenticator,
     (desk, door): (&Desk<'_>, &Door),
     request: &Request<'_>,
-    route: &Route,
+    target: &Target,
     credential: Credential,
     trail: &mut Trail,
 ) -> Result<SignIn, Refusal> {
@@ -279,7 +314,7 @@ async fn caller(
             let attempt = async {
                 match authenticator.by_refresh_token(desk.registry, &password, request.now) {
                     Ok(sign_in) => Ok(sign_in),
-                    Err(_) => bearer(authenticator, desk.registry, request, route, &password).await,
+                    Err(_) => bearer(authenticator, desk.registry, request, target, &password).await,
                 }
             };
             door.guard(authenticator, counted, attempt).await.map_err(|failure| desk.fail(failure))
@@ -298,7 +333,7 @@ async fn caller(
             authenticator.logins().guard(claim, attempt).await.map_err(|failure| desk.fail(failure))
         }
         Credential::Bearer(token) => {
-            let attempt = bearer(authenticator, desk.registry, request, route, &token);
+            let attempt = bearer(authenticator, desk.registry, request, target, &token);
             door.guard(authenticator, counted, attempt).await.map_err(|failure| desk.fail(failure))
         }
     }
@@ -321,10 +356,10 @@ async fn bearer(
     authenticator: &Authenticator,
     registry: &Registry,
     request: &Request<'_>,
-    route: &Route,
+    target: &Target,
     token: &Secret,
 ) -> Result<SignIn, Failure> {
-    let grace = if matches!(route, Route::Upload { .. }) { UPLOAD_GRACE_SECONDS } else { 0 };
+    let grace = if matches!(target, Target::Registry(Route::Upload { .. })) { UPLOAD_GRACE_SECONDS } else { 0 };
     let failure = match authenticator.by_access_token(registry, token, request.now, grace) {
         Ok(sign_in) => return Ok(sign_in),
         Err(failure) => failure,
@@ -334,38 +369,41 @@ async fn bearer(
 
 /// Step 8, and what the permit is for.
 fn permitted(
-    authenticator: &Authenticator,
-    (desk, admitted): (&Desk<'_>, &Admitted),
+    desk: &Desk<'_>,
+    admitted: &Admitted,
     caller: &Caller,
-    method: Method,
-    route: Route,
-    request: &Request<'_>,
+    target: Target,
+    now: Timestamp,
     trail: &mut Trail,
-) -> Result<Forward, Refusal> {
-    let decide = |operation| authorize(desk.registry, caller, operation, admitted, request.now);
-    let (permit, route) = match (decide(desk.asked), desk.asked.without_mount()) {
-        (Ok(permit), _) => (permit, route),
-        (Err(denial), None) => return Err(desk.deny(denial)),
+) -> Result<(Permit, Target), Refusal> {
+    let decide = |operation| authorize(desk.registry, caller, operation, admitted, now);
+    match (decide(desk.asked), desk.asked.without_mount()) {
+        (Ok(permit), _) => Ok((permit, target)),
+        (Err(denial), None) => Err(desk.deny(denial)),
         (Err(denial), Some(plain)) => {
             // A mount whose source may not be read becomes a plain upload, as the specification allows.
             let permit = decide(&plain).map_err(|denial| desk.deny(denial))?;
-            let route = without_mount(route);
-            trail.mount_refused(denial, &route);
-            (permit, route)
+            let target = target.without_mount();
+            trail.mount_refused(denial, &target);
+            Ok((permit, target))
         }
-    };
-    check_body(method, &route, request)?;
-    let (route, upload_state) = open_upload(authenticator, desk.registry, caller, route)?;
-    Ok(Forward { permit, registry: Arc::clone(desk.registry), method, route, upload_state })
+    }
 }
 
-fn without_mount(route: Route) -> Route {
-    match route {
-        Route::UploadStart { repository, digest, digest_algorithm, .. } => {
-            Route::UploadStart { repository, mount: None, digest, digest_algorithm }
-        }
-        other => other,
-    }
+/// What goes upstream with this permit.
+fn forward(
+    authenticator: &Authenticator,
+    (registry, caller): (&Arc<Registry>, &Caller),
+    permit: Permit,
+    (method, target): (Method, Target),
+    request: &Request<'_>,
+) -> Result<Forward, Refusal> {
+    let Target::Registry(route) = target else {
+        return Err(Refusal::Internal("the registry behind has no metadata API"));
+    };
+    check_body(method, &route, request)?;
+    let (route, upload_state) = open_upload(authenticator, registry, caller, route)?;
+    Ok(Forward { permit, registry: Arc::clone(registry), method, route, upload_state })
 }
 
 /// A manifest that says it is too large is refused before it is sent.

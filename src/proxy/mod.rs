@@ -4,16 +4,16 @@
 //! |---|---|
 //! | 1 listener | `listener/` |
 //! | 2 source | `source/`, called from `journey` |
-//! | 3–8 registry, admission, route, credential, principal, authorization | `journey` |
+//! | 3–8 registry, admission, route, credential, principal, authorization | `journey`, `locks` |
 //! | 9 forward | `forward`, `peer`, `redirect`, `upload`, `minter` |
-//! | 10 rewrite | `rewrite`, `upload` |
+//! | 10 rewrite | `rewrite`, `upload`, `learn` |
 //! | 11 audit | `trail`, `record` |
 //!
 //! `mutual_tls` says what a client's certificate means in steps 3 and 6.
 //! At a data endpoint steps 5 to 8 are `data_endpoint`'s.
 //!
 //! `gate` holds the pingora hooks, `reject` what a client sees of every refusal, `token_endpoint` and `exchange` the
-//! logins, which come as what `form` reads, `sign_in` where people sign in.
+//! logins, which come as what `form` reads, `sign_in` where people sign in, `metadata` what is known of a registry's contents.
 
 mod answer;
 mod client_body;
@@ -24,7 +24,10 @@ mod form;
 mod forward;
 mod gate;
 mod journey;
+mod learn;
 pub mod listener;
+mod locks;
+mod metadata;
 mod minter;
 mod mutual_tls;
 mod passage;
@@ -35,6 +38,7 @@ mod reject;
 mod rewrite;
 mod sign_in;
 pub mod source;
+mod target;
 mod token_endpoint;
 mod trail;
 mod upload;

@@ -8,7 +8,9 @@ use std::time::Duration;
 use pingora::proxy::Session;
 
 use super::forward::Forward;
+use super::learn::Learning;
 use super::listener::Connection;
+use super::locks::Leave;
 use super::redirect::Hop;
 use super::reject::Refusal;
 use super::rewrite::Body;
@@ -63,6 +65,9 @@ pub struct Passage {
     /// The storage that the upstream has redirected to.
     pub(super) hop: Option<Hop>,
     pub(super) body: Body,
+    pub(super) learning: Learning,
+    /// What the request holds to its end.
+    pub(super) leave: Leave,
     pub(super) body_bytes: u64,
     pub(super) sent_upstream: Option<Duration>,
     pub(super) upstream_took: Option<Duration>,
@@ -93,6 +98,8 @@ impl Passage {
             renewal: Renewal::Possible,
             hop: None,
             body: Body::Pass,
+            learning: Learning::default(),
+            leave: Leave::default(),
             body_bytes: 0,
             sent_upstream: None,
             upstream_took: None,

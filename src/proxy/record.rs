@@ -7,8 +7,8 @@ use pingora::proxy::Session;
 use super::listener::Connection;
 use super::passage::{Begun, Passage};
 use super::reject::{CLIENT_LEFT, Refusal};
+use super::target::Target;
 use super::trail::Trail;
-use crate::oci::Route;
 use crate::policy::Principal;
 use crate::policy::principal::Subject;
 use crate::telemetry::audit::{AuditRecord, Bounded, PrincipalRecord, ShadowRecord};
@@ -64,7 +64,7 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
         downloaded,
     });
     let connection = begun.connection.as_ref();
-    let (repository, reference) = target(passage.trail.route.as_ref());
+    let target = passage.trail.target.as_ref();
     shared.audit.record(AuditRecord {
         time: passage.began_at,
         request_id: passage.id.clone(),
@@ -82,8 +82,9 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
             .map(|certificate| certificate.sha256.clone()),
         operation: passage.trail.class,
         method: begun.method,
-        repository,
-        reference,
+        repository: target.and_then(Target::repository).map(ToString::to_string),
+        reference: target.and_then(Target::reference),
+        changed: passage.trail.changed.clone(),
         decision: outcome,
         reason,
         rule: rule(&passage.trail),
@@ -161,18 +162,4 @@ fn credential(trail: &Trail) -> Option<String> {
     let id = caller.credential?;
     let password = caller.principal.passwords().iter().find(|password| password.id == id)?;
     Some(password.name.to_string())
-}
-
-fn target(route: Option<&Route>) -> (Option<String>, Option<String>) {
-    let Some(route) = route else { return (None, None) };
-    let reference = match route {
-        Route::Manifest { reference, .. } => Some(reference.to_string()),
-        Route::Blob { digest, .. }
-        | Route::Referrers { digest, .. }
-        | Route::Upload { digest: Some(digest), .. }
-        | Route::UploadStart { digest: Some(digest), .. } => Some(digest.to_string()),
-        Route::UploadStart { mount: Some(mount), .. } => Some(format!("{}@{}", mount.from, mount.digest)),
-        Route::Base | Route::Catalog(_) | Route::Tags { .. } | Route::UploadStart { .. } | Route::Upload { .. } => None,
-    };
-    (route.repository().map(ToString::to_string), reference)
 }

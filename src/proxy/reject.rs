@@ -12,7 +12,9 @@ use super::answer::Answer;
 use crate::oci::{Challenge, ChallengeError, ErrorBody, ErrorCode, RouteError, Scope};
 use crate::policy::Denial;
 use crate::policy::limits::{Exhausted, Locked};
+use crate::policy::locks::Lock;
 use crate::policy::redirects::RedirectRefusal;
+use crate::upstream::CallError;
 
 /// Why a request goes no further.
 #[derive(Debug, Error)]
@@ -59,6 +61,15 @@ pub(crate) enum Refusal {
     Upstream(UpstreamFailure),
     #[error("{0}")]
     Redirect(RedirectRefusal),
+    /// Nobody may do it now, whatever his rights are.
+    #[error("{0}")]
+    Locked(Lock),
+    /// Whether a lock is in the way depends on what the registry behind does not say now.
+    #[error("it cannot be found out whether a lock is in the way: {0}")]
+    LocksUnknown(String),
+    /// What is asked about the registry's contents is not known, or what was to be done with them is not done.
+    #[error("{cause}")]
+    Metadata { status: u16, cause: String },
     #[error("the client left before its request or its answer was complete")]
     ClientLeft,
     #[error("seawall ended, or a defect ended the request, before its answer was complete")]
@@ -121,6 +132,17 @@ pub(crate) enum UpstreamFailure {
     Unusable,
 }
 
+impl From<&CallError> for UpstreamFailure {
+    fn from(error: &CallError) -> Self {
+        match error {
+            CallError::Unreachable(_) => Self::Unreachable,
+            CallError::TimedOut => Self::TimedOut,
+            CallError::Unauthorized => Self::Unauthorized,
+            CallError::TooLarge(_) | CallError::Unusable(_) => Self::Unusable,
+        }
+    }
+}
+
 impl Refusal {
     /// A word for metrics and the audit log.
     pub(crate) const fn code(&self) -> &'static str {
@@ -148,6 +170,9 @@ impl Refusal {
             Self::Upstream(UpstreamFailure::Redirected) | Self::Redirect(_) => "upstream_redirected",
             Self::Upstream(UpstreamFailure::Storage) => "upstream_storage",
             Self::Upstream(UpstreamFailure::Unusable) => "upstream_unusable",
+            Self::Locked(_) => "locked",
+            Self::LocksUnknown(_) => "locks_unknown",
+            Self::Metadata { .. } => "metadata_unavailable",
             Self::ClientLeft => CLIENT_LEFT,
             Self::CutOff => "cut_off",
             Self::Internal(_) => "internal",
@@ -169,6 +194,7 @@ impl Refusal {
                 | Self::NoSource
                 | Self::RateLimited(_)
                 | Self::LoginLocked(_)
+                | Self::Locked(_)
         )
     }
 
@@ -177,7 +203,7 @@ impl Refusal {
     pub(crate) const fn has_id(&self) -> bool {
         match self {
             Self::Denied { denial, .. } => !matches!(denial, Denial::CredentialRequired),
-            Self::Network { .. } | Self::Link(_) => true,
+            Self::Network { .. } | Self::Link(_) | Self::Locked(_) => true,
             _ => false,
         }
     }
@@ -185,7 +211,7 @@ impl Refusal {
     /// Whether the request's body should be read before answering, so that clients that send it first see the answer
     /// (wire contract R5). After a network refusal nothing is read.
     pub(crate) const fn drains_body(&self) -> bool {
-        matches!(self, Self::Denied { .. } | Self::RateLimited(_))
+        matches!(self, Self::Denied { .. } | Self::RateLimited(_) | Self::Locked(_))
     }
 
     /// What the client sees.
@@ -215,9 +241,16 @@ impl Refusal {
                 error(421, &ErrorBody::with_message(ErrorCode::NameUnknown, "no such registry"))
             }
             Self::ClientCertificate | Self::NoSource | Self::Link(_) => error(403, &ErrorBody::new(ErrorCode::Denied)),
-            Self::Busy | Self::ProviderUnavailable(_) | Self::NotReady | Self::Outdated => {
+            Self::Locked(_) => error(405, &ErrorBody::new(ErrorCode::RegistryDisallowedOperation)),
+            Self::Metadata { status: 503, .. }
+            | Self::LocksUnknown(_)
+            | Self::Busy
+            | Self::ProviderUnavailable(_)
+            | Self::NotReady
+            | Self::Outdated => {
                 error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1")
             }
+            Self::Metadata { status, .. } => error(*status, &ErrorBody::new(ErrorCode::Unknown)),
             Self::RateLimited(exhausted) => too_many(exhausted.retry_after),
             Self::LoginLocked(locked) => too_many(locked.retry_after),
             Self::Upstream(failure) => upstream(*failure),

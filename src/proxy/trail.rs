@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::reject::Refusal;
-use crate::oci::Route;
+use super::target::Target;
 use crate::policy::address::LoginServer;
 use crate::policy::network::{NetworkClass, Shadowed, SourceAddress};
 use crate::policy::{Caller, Denial, OperationClass as Needed, Permit, Registry};
@@ -23,7 +23,7 @@ pub(crate) struct Trail {
     /// The host, where the request came to a data endpoint.
     pub(crate) data_endpoint: Option<LoginServer>,
     pub(crate) class: OperationClass,
-    pub(crate) route: Option<Route>,
+    pub(crate) target: Option<Target>,
     /// The user name that was presented, whether or not it is anybody's.
     pub(crate) claimed_user: Option<String>,
     /// Who it is, once that is known; with a right password that does not count, too.
@@ -31,6 +31,8 @@ pub(crate) struct Trail {
     pub(crate) permit: Option<Permit>,
     /// Why a mount became a plain upload.
     pub(crate) mount_refused: Option<Denial>,
+    /// What a request of the metadata API has changed.
+    pub(crate) changed: Option<String>,
     pub(crate) refusal: Option<Noted>,
 }
 
@@ -53,11 +55,12 @@ impl Default for Trail {
             registry: None,
             data_endpoint: None,
             class: OperationClass::Other,
-            route: None,
+            target: None,
             claimed_user: None,
             caller: None,
             permit: None,
             mount_refused: None,
+            changed: None,
             refusal: None,
         }
     }
@@ -65,7 +68,7 @@ impl Default for Trail {
 
 impl Trail {
     /// Notes what was asked of the registry.
-    pub(crate) fn asked(&mut self, needed: Needed, route: &Route) {
+    pub(crate) fn asked(&mut self, needed: Needed, target: &Target) {
         self.class = match needed {
             Needed::Base => OperationClass::Base,
             Needed::Catalog => OperationClass::Catalog,
@@ -77,14 +80,18 @@ impl Trail {
             Needed::BlobDelete => OperationClass::BlobDelete,
             Needed::Upload | Needed::Mount => OperationClass::Upload,
             Needed::Referrers => OperationClass::Referrers,
+            Needed::MetadataRead => OperationClass::MetadataRead,
+            Needed::MetadataWrite => OperationClass::MetadataWrite,
+            Needed::Untag => OperationClass::Untag,
+            Needed::RepositoryDelete => OperationClass::RepositoryDelete,
         };
-        self.route = Some(route.clone());
+        self.target = Some(target.clone());
     }
 
     /// Notes that the mount that was asked for is not done, and what is done instead.
-    pub(crate) fn mount_refused(&mut self, denial: Denial, instead: &Route) {
+    pub(crate) fn mount_refused(&mut self, denial: Denial, instead: &Target) {
         self.mount_refused = Some(denial);
-        self.route = Some(instead.clone());
+        self.target = Some(instead.clone());
     }
 
     /// Notes why the request went no further. The first reason stays: what breaks afterwards did not decide anything.

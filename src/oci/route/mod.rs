@@ -3,6 +3,7 @@
 //! A [`Route`] holds parsed values only, and the upstream is sent what [`Route::canonical`] rebuilds from them. So
 //! whatever else a client wrote, in whatever spelling, can neither reach the upstream nor be read differently there.
 
+mod metadata;
 mod parse;
 #[cfg(test)]
 mod properties;
@@ -12,6 +13,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
+pub use metadata::{MetadataRoute, OrderedPage, PageOrder};
 pub use parse::parse;
 
 use super::digest::Digest;
@@ -93,6 +95,7 @@ pub enum Route {
         digest: Digest,
         /// `?artifactType=`; at most 255 bytes.
         artifact_type: Option<String>,
+        page: Page,
     },
 }
 
@@ -101,6 +104,8 @@ pub enum Route {
 pub enum Endpoint {
     /// The registry behind us.
     Registry(Route),
+    /// Our `/acr/v1/…`.
+    Metadata(MetadataRoute),
     /// Our `GET`, `POST` `/oauth2/token`.
     Token,
     /// Our `POST` `/oauth2/exchange`.
@@ -116,8 +121,8 @@ pub enum Endpoint {
 pub struct Parsed {
     pub method: Method,
     pub endpoint: Endpoint,
-    /// The raw query of an endpoint of ours, for [`super::query::pairs`]; always empty for a [`Route`], which holds all
-    /// that may be used of it.
+    /// The raw query of an endpoint of ours, for [`super::query::pairs`]; always empty for a [`Route`] and a
+    /// [`MetadataRoute`], which hold all that may be used of it.
     pub query: String,
 }
 
@@ -207,9 +212,10 @@ impl Route {
                 target.parameter("_state", state.as_deref());
                 target.parameter("digest", digest.as_ref().map(Digest::as_str));
             }
-            Self::Referrers { repository, digest, artifact_type } => {
+            Self::Referrers { repository, digest, artifact_type, page } => {
                 target.path(&[repository.as_str(), "/referrers/", digest.as_str()]);
                 target.parameter("artifactType", artifact_type.as_deref());
+                target.page(page);
             }
         }
         target.text

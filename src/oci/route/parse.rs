@@ -18,7 +18,7 @@
 //! | digest (path, `digest` or `mount`) outside the grammar, or missing where a `PUT` completes an upload | 400 DIGEST_INVALID |
 //! | upload session outside the grammar | 404 BLOB_UPLOAD_UNKNOWN |
 //! | `n` that is no number | 400 PAGINATION_NUMBER_INVALID |
-//! | `last`, `_state`, `artifactType` too long, unknown `digest-algorithm`, `digest` with a mount | 400 UNSUPPORTED |
+//! | `last`, `_state`, `artifactType` too long, unknown `digest-algorithm` or `orderby`, `digest` with a mount | 400 UNSUPPORTED |
 //!
 //! An empty parameter counts as a missing one. Parameters that a route does not know are dropped.
 
@@ -28,7 +28,7 @@ use super::super::name::RepositoryName;
 use super::super::percent::{self, PercentError, Plus};
 use super::super::query::Query;
 use super::super::reference::{Reference, ReferenceError, Tag};
-use super::{Endpoint, Method, Mount, Page, Parsed, Route, UploadSession};
+use super::{Endpoint, Method, Mount, Page, Parsed, Route, UploadSession, metadata};
 
 const MAX_TARGET: usize = 8 * 1024;
 const MAX_N: u32 = 10_000;
@@ -45,6 +45,11 @@ pub fn parse(method: &str, raw_path_and_query: &str) -> Result<Parsed, RouteErro
     let path = decode(raw_path)?;
     if let Some((endpoint, methods)) = ours(&path) {
         return Ok(Parsed { method: allowed(method, methods)?, endpoint, query: raw_query.to_owned() });
+    }
+    if let Some(shape) = metadata::Shape::of(&path) {
+        let method = allowed(method, shape.methods())?;
+        let route = shape.route(method, &Query::parse(raw_query)?)?;
+        return Ok(Parsed { method, endpoint: Endpoint::Metadata(route), query: String::new() });
     }
     let shape = Shape::of(&path).ok_or(NO_ENDPOINT)?;
     let method = allowed(method, shape.methods())?;
@@ -183,6 +188,7 @@ fn route(shape: Shape<'_>, method: Method, query: &Query) -> Result<Route, Route
             repository: repository(name)?,
             digest: digest(text)?,
             artifact_type: bounded(query.one("artifactType"), MAX_ARTIFACT_TYPE)?,
+            page: page(query)?,
         },
     })
 }
@@ -212,7 +218,7 @@ fn completing(method: Method, query: &Query) -> Result<Option<Digest>, RouteErro
     digest(query.one("digest").ok_or(missing)?).map(Some)
 }
 
-fn page(query: &Query) -> Result<Page, RouteError> {
+pub(super) fn page(query: &Query) -> Result<Page, RouteError> {
     let n = query.one("n").map(number).transpose()?;
     Ok(Page { n, last: bounded(query.one("last"), MAX_LAST)? })
 }
@@ -226,12 +232,12 @@ fn number(text: &str) -> Result<u32, RouteError> {
     Ok(text.parse().unwrap_or(MAX_N).min(MAX_N))
 }
 
-fn repository(text: &str) -> Result<RepositoryName, RouteError> {
+pub(super) fn repository(text: &str) -> Result<RepositoryName, RouteError> {
     RepositoryName::parse(text)
         .map_err(|_| RouteError::malformed(ErrorCode::NameInvalid, "a repository name is not in the grammar"))
 }
 
-fn digest(text: &str) -> Result<Digest, RouteError> {
+pub(super) fn digest(text: &str) -> Result<Digest, RouteError> {
     Digest::parse(text).map_err(|_| RouteError::malformed(ErrorCode::DigestInvalid, "a digest is not in the grammar"))
 }
 
@@ -239,16 +245,22 @@ fn tag(text: &str) -> Result<Tag, RouteError> {
     Tag::parse(text).map_err(|_| RouteError::malformed(ErrorCode::TagInvalid, "a tag is not in the grammar"))
 }
 
-/// What a manifest is asked for by. A name that no manifest can have is, to a reader, one that no manifest has.
+/// What a manifest is asked for by.
 fn reference(text: &str, method: Method) -> Result<Reference, RouteError> {
-    Reference::parse(text).map_err(|error| match (error, method) {
-        (ReferenceError::Digest(_), _) => {
-            RouteError::malformed(ErrorCode::DigestInvalid, "a digest is not in the grammar")
-        }
-        (ReferenceError::Tag(_), Method::Get | Method::Head) => {
+    match Reference::parse(text) {
+        Ok(reference) => Ok(reference),
+        Err(ReferenceError::Digest(_)) => digest(text).map(Reference::Digest),
+        Err(ReferenceError::Tag(_)) => readable_tag(text, method).map(Reference::Tag),
+    }
+}
+
+/// A tag of an existing manifest. A name that no manifest can have is, to a reader, one that no manifest has.
+pub(super) fn readable_tag(text: &str, method: Method) -> Result<Tag, RouteError> {
+    tag(text).map_err(|error| match method {
+        Method::Get | Method::Head => {
             RouteError::not_found(ErrorCode::ManifestUnknown, "no manifest can have this tag")
         }
-        (ReferenceError::Tag(_), _) => RouteError::malformed(ErrorCode::TagInvalid, "a tag is not in the grammar"),
+        _ => error,
     })
 }
 

@@ -12,7 +12,8 @@ use super::*;
 fn pieces() -> impl Strategy<Value = (String, String)> {
     const PIECES: &str = "/v2/ /v2 / a a/b manifests /manifests/ tags/list /tags/list blobs /blobs/ uploads \
         /blobs/uploads/ /referrers/ _catalog v1 SHA %2F %2f %61 %252F .. . %2e ? & = ; + %20 %3D %26 %C3%A9 mount= from= \
-        digest= n= last= tag= _state= artifactType= digest-algorithm=sha512 12 99999 /oauth2/token";
+        digest= n= last= tag= _state= artifactType= digest-algorithm=sha512 12 99999 /oauth2/token /acr/v1/ /_tags /_manifests \
+        _tags _deleted orderby= timeasc";
     let piece = prop_oneof![
         4 => sample::select(PIECES.split(' ').collect::<Vec<_>>()).prop_map(full),
         1 => "\\PC{0,3}",
@@ -26,7 +27,7 @@ fn pieces() -> impl Strategy<Value = (String, String)> {
 fn requests() -> impl Strategy<Value = (String, String)> {
     const REQUESTS: &str = "GET /v2/,GET /v2/_catalog,GET /v2/a%2Fb/tags/list,PUT /v2/a/manifests/v1,\
         PUT /v2/a/manifests/SHA,GET /v2/a/blobs/SHA,POST /v2/a/blobs/uploads,PATCH /v2/a/blobs/uploads/x,\
-        PUT /v2/a/blobs/uploads/x,GET /v2/a/referrers/SHA,POST /v2/x/blobs/uploads/y/blobs/uploads/";
+        PUT /v2/a/blobs/uploads/x,GET /v2/a/referrers/SHA,GET /acr/v1/a/_tags,GET /acr/v1/a%2fb/_manifests,POST /v2/x/blobs/uploads/y/blobs/uploads/";
     let word = || "[a-zA-Z0-9_=+.-]{0,12}";
     let query = prop_oneof![
         Just("mount=SHA&from=a/b".to_owned()),
@@ -35,6 +36,7 @@ fn requests() -> impl Strategy<Value = (String, String)> {
         "n=[0-9]{1,12}",
         "(last|_state|artifactType|x|tag)=([!-:<-~--%#&\\\\]|%[2-6][0-9A-F]|%C3%A9){0,80}",
         word().prop_map(|last| format!("last={last}&n=5")),
+        word().prop_map(|last| format!("orderby=timedesc&last={last}")),
         word().prop_map(|state| format!("digest=SHA&_state={state}")),
         ("[a-z]{1,5}", word()).prop_map(|(tag, other)| format!("tag={tag}&tag=v%31&{other}")),
     ];
@@ -47,9 +49,12 @@ fn requests() -> impl Strategy<Value = (String, String)> {
 /// What must hold of every accepted target; returns whether it was accepted.
 fn holds(method: &str, target: &str) -> bool {
     let Ok(parsed) = parse(method, target) else { return false };
-    let Endpoint::Registry(route) = &parsed.endpoint else { return true };
-    let canonical = route.canonical();
-    assert!(canonical.starts_with("/v2/") && canonical.bytes().all(|byte| byte.is_ascii_graphic()), "{canonical}");
+    let (base, canonical) = match &parsed.endpoint {
+        Endpoint::Registry(route) => ("/v2/", route.canonical()),
+        Endpoint::Metadata(route) => ("/acr/v1/", route.canonical()),
+        _ => return true,
+    };
+    assert!(canonical.starts_with(base) && canonical.bytes().all(|byte| byte.is_ascii_graphic()), "{canonical}");
     let (path, query) = canonical.split_once('?').unwrap_or((&canonical, ""));
     assert!(!path.contains(['%', '\\', '#', ';', '+']) && !path.contains("//"), "{canonical}");
     assert!(!query.contains(['?', '#', ';', '+']), "{canonical}");
@@ -96,6 +101,8 @@ proptest! {
             "PATCH /v2/a/blobs/uploads/x",
             "GET /v2/_catalog",
             "GET /v2/",
+            "DELETE /acr/v1/a/b/_tags/v1",
+            "PATCH /acr/v1/a/b",
         ]),
     ) {
         let (method, target) = request.split_once(' ').unwrap();

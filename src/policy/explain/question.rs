@@ -220,6 +220,7 @@ fn split(target: &str) -> (&str, Option<&str>) {
 pub(super) fn request(method: &str, target: &str) -> Result<Operation, String> {
     match oci::parse(method, target) {
         Ok(Parsed { method, endpoint: Endpoint::Registry(route), .. }) => Ok(Operation::of(method, &route)),
+        Ok(Parsed { method, endpoint: Endpoint::Metadata(route), .. }) => Ok(Operation::of_metadata(method, &route)),
         Ok(_) => Err("that is no request for a registry's contents".to_owned()),
         Err(error) => Err(format!("no client can ask for that: {error}")),
     }

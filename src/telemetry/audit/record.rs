@@ -53,6 +53,9 @@ pub struct AuditRecord {
     /// A tag or a digest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// What a change of attributes has changed, with the reason of an unlock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<String>,
     pub decision: Outcome,
     /// The code of the reason, as in `seawall_decisions_total`.
     pub reason: &'static str,

@@ -1,0 +1,237 @@
+//! Step 8, locks: what nobody may do now, whatever his rights are (requirements B.8).
+//!
+//! `policy::locks` judges; here it gets to know what it asks for. What is only known to the registry behind, such as which
+//! manifest a tag is of, is asked of it at that moment. What cannot be found out is not done: 503.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use http::StatusCode;
+use pingora::http::ResponseHeader;
+use tokio::sync::{Mutex as Turnstile, OwnedMutexGuard};
+
+use super::forward::Forward;
+use super::learn::digest;
+use super::reject::Refusal;
+use super::target::Target;
+use crate::clock::Timestamp;
+use crate::metadata::{Metadata, MetadataError, Part};
+use crate::oci::{Digest, MetadataRoute, Method, Reference, RepositoryName, Route, Tag};
+use crate::policy::Registry;
+use crate::policy::locks::{Lock, LockTarget, TagFacts, Touch, Verdict, WRITE_ONCE};
+
+/// How often locks may ask for more: for names, and for what their tags are of, each once.
+const ROUNDS: usize = 4;
+/// How long a push waits for another one of the same write-once tag.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Who is asked about locks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keeper<'a> {
+    pub(crate) metadata: &'a Metadata,
+    pub(crate) turns: &'a Turns,
+    pub(crate) registry: &'a Arc<Registry>,
+    pub(crate) now: Timestamp,
+}
+
+/// That no lock is in the way.
+#[derive(Debug, Default)]
+pub(crate) struct Leave {
+    /// Pushes of a write-once tag take turns until the answer is there.
+    pub(crate) turns: Vec<Turn>,
+    /// The tag exists and is written once only: nothing is in the way if this is the manifest that is pushed.
+    pub(crate) only: Option<(Digest, Lock)>,
+}
+
+impl Keeper<'_> {
+    /// Whether a lock is in the way of `target`.
+    ///
+    /// # Errors
+    /// [`Refusal::Locked`], or that it could not be found out.
+    pub(crate) async fn pass(&self, method: Method, target: &Target) -> Result<Leave, Refusal> {
+        if let Some(source) = source(target) {
+            self.judge(&source, &mut TagFacts::default(), &mut Vec::new()).await?.map_err(Refusal::Locked)?;
+        }
+        let Some(touch) = touch(method, target) else { return Ok(Leave::default()) };
+        let mut leave = Leave::default();
+        let mut facts = TagFacts::default();
+        let Err(lock) = self.judge(&touch, &mut facts, &mut leave.turns).await? else { return Ok(leave) };
+        // Which manifest comes is in the body, which nobody has read yet; the one that is there already may come again.
+        let Touch::WriteManifest { digest: None, tags, .. } = &touch else { return Err(Refusal::Locked(lock)) };
+        if lock.attribute == WRITE_ONCE
+            && let Some(Some(there)) = tags.first().and_then(|tag| facts.tags.get(tag)).cloned()
+        {
+            facts.pushed = Some(there.clone());
+            self.judge(&touch, &mut facts, &mut leave.turns).await?.map_err(Refusal::Locked)?;
+            leave.only = Some((there, lock));
+            return Ok(leave);
+        }
+        Err(Refusal::Locked(lock))
+    }
+
+    async fn judge(
+        &self,
+        touch: &Touch,
+        facts: &mut TagFacts,
+        turns: &mut Vec<Turn>,
+    ) -> Result<Result<(), Lock>, Refusal> {
+        for _ in 0..ROUNDS {
+            match self.registry.locks().judge(touch, facts, self.now) {
+                Verdict::Free => return Ok(Ok(())),
+                Verdict::Locked(lock) => return Ok(Err(lock)),
+                Verdict::NeedsNames => facts.names = Some(self.names(touch.repository()).await?),
+                Verdict::NeedsTags(tags) => {
+                    if matches!(touch, Touch::WriteManifest { .. }) && turns.is_empty() {
+                        *turns = self.take_turns(touch.repository(), &tags).await?;
+                    }
+                    self.resolve(touch.repository(), &tags, facts).await?;
+                }
+            }
+        }
+        Err(Refusal::LocksUnknown("the locks cannot be judged by what the upstream says".to_owned()))
+    }
+
+    async fn names(&self, repository: &RepositoryName) -> Result<Vec<Tag>, Refusal> {
+        match self.metadata.tag_names(self.registry, repository, &Part::default()).await {
+            Ok(listing) => Ok(listing.items),
+            Err(MetadataError::Unknown(_)) => Ok(Vec::new()),
+            Err(error) => Err(Refusal::LocksUnknown(error.to_string())),
+        }
+    }
+
+    async fn resolve(&self, repository: &RepositoryName, tags: &[Tag], facts: &mut TagFacts) -> Result<(), Refusal> {
+        match self.metadata.resolve(self.registry, repository, tags).await {
+            Ok(resolved) => facts.tags.extend(resolved),
+            Err(MetadataError::Unknown(_)) => facts.tags.extend(tags.iter().map(|tag| (tag.clone(), None))),
+            Err(error) => return Err(Refusal::LocksUnknown(error.to_string())),
+        }
+        Ok(())
+    }
+
+    /// In one order, so that no two requests wait for each other.
+    async fn take_turns(&self, repository: &RepositoryName, tags: &[Tag]) -> Result<Vec<Turn>, Refusal> {
+        let mut tags = tags.to_vec();
+        tags.sort();
+        tags.dedup();
+        let mut taken = Vec::with_capacity(tags.len());
+        for tag in tags {
+            let target = LockTarget::Tag(repository.clone(), tag);
+            let turn = self.turns.take(&self.registry.name, target);
+            let turn = tokio::time::timeout(LONGEST_WAIT, turn).await;
+            let busy = |_| Refusal::LocksUnknown("another push of the same write-once tag goes on for too long".to_owned());
+            taken.push(turn.map_err(busy)?);
+        }
+        Ok(taken)
+    }
+}
+
+/// Why the manifest that a tag led to may not be read: its digest is only known from the answer of the registry behind, so
+/// that no tag can move in between.
+pub(crate) fn bars_answer(forward: &Forward, response: &ResponseHeader, now: Timestamp) -> Option<Refusal> {
+    let Route::Manifest { repository, reference: Reference::Tag(_), .. } = &forward.route else { return None };
+    let is_read = matches!(forward.method, Method::Get | Method::Head);
+    if !is_read || !(response.status.is_success() || response.status == StatusCode::NOT_MODIFIED) {
+        return None;
+    }
+    let locks = forward.registry.locks();
+    match digest(response) {
+        Some(digest) => locks.forbids_reading(repository, &digest, now).map(Refusal::Locked),
+        None if locks.hides_manifests(repository, now) => Some(Refusal::LocksUnknown(
+            "the upstream does not say which manifest the tag is of, and not every manifest may be read".to_owned(),
+        )),
+        None => None,
+    }
+}
+
+/// What is read from another repository than the one in the path: what is mounted.
+fn source(target: &Target) -> Option<Touch> {
+    match target {
+        Target::Registry(Route::UploadStart { mount: Some(mount), .. }) => {
+            Some(Touch::ReadContent { repository: mount.from.clone() })
+        }
+        Target::Registry(_) | Target::Metadata(_) => None,
+    }
+}
+
+/// What a request is about to do, as far as locks are concerned.
+fn touch(method: Method, target: &Target) -> Option<Touch> {
+    match target {
+        Target::Registry(route) => touch_of(method, route),
+        Target::Metadata(MetadataRoute::Repository(repository)) if method == Method::Delete => {
+            Some(Touch::DeleteRepository { repository: repository.clone() })
+        }
+        Target::Metadata(MetadataRoute::Tag { repository, tag }) if method == Method::Delete => {
+            Some(Touch::Untag { repository: repository.clone(), tag: tag.clone() })
+        }
+        // Whoever may change attributes may always change them, and to look at them is not to read what they are of.
+        Target::Metadata(_) => None,
+    }
+}
+
+fn touch_of(method: Method, route: &Route) -> Option<Touch> {
+    let repository = route.repository()?.clone();
+    match (route, method) {
+        (Route::Manifest { reference, .. }, Method::Get | Method::Head) => {
+            Some(Touch::ReadManifest { repository, reference: reference.clone() })
+        }
+        (Route::Manifest { reference: Reference::Tag(tag), .. }, Method::Delete) => {
+            Some(Touch::Untag { repository, tag: tag.clone() })
+        }
+        (Route::Manifest { reference: Reference::Digest(digest), .. }, Method::Delete) => {
+            Some(Touch::DeleteManifest { repository, digest: digest.clone() })
+        }
+        (Route::Manifest { reference: Reference::Tag(tag), .. }, _) => {
+            Some(Touch::WriteManifest { repository, digest: None, tags: vec![tag.clone()] })
+        }
+        (Route::Manifest { reference: Reference::Digest(digest), tags, .. }, _) => {
+            Some(Touch::WriteManifest { repository, digest: Some(digest.clone()), tags: tags.clone() })
+        }
+        (Route::Blob { .. }, Method::Get | Method::Head) | (Route::Referrers { .. }, _) => {
+            Some(Touch::ReadContent { repository })
+        }
+        (Route::Blob { .. }, _) => Some(Touch::DeleteBlob { repository }),
+        (Route::Upload { .. }, Method::Get | Method::Head) | (Route::Base | Route::Catalog(_) | Route::Tags { .. }, _) => {
+            None
+        }
+        (Route::UploadStart { .. } | Route::Upload { .. }, _) => Some(Touch::WriteBlob { repository }),
+    }
+}
+
+/// Who pushes a write-once tag now, in this process: between the look whether the tag exists and the end of the push nobody
+/// else does.
+#[derive(Default)]
+pub(crate) struct Turns {
+    /// As many as there are requests that hold or await one, and some that are over.
+    tags: Mutex<HashMap<(Arc<str>, LockTarget), Weak<Turnstile<()>>>>,
+}
+
+/// Ends with the request.
+pub(crate) type Turn = OwnedMutexGuard<()>;
+
+impl Turns {
+    async fn take(&self, registry: &Arc<str>, target: LockTarget) -> Turn {
+        self.turnstile(registry, target).lock_owned().await
+    }
+
+    fn turnstile(&self, registry: &Arc<str>, target: LockTarget) -> Arc<Turnstile<()>> {
+        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        if tags.len() == tags.capacity() {
+            // Before it grows: so it is at most twice as large as it must be.
+            tags.retain(|_, turnstile| turnstile.strong_count() > 0);
+        }
+        let slot = tags.entry((Arc::clone(registry), target)).or_default();
+        slot.upgrade().unwrap_or_else(|| {
+            let turnstile = Arc::new(Turnstile::new(()));
+            *slot = Arc::downgrade(&turnstile);
+            turnstile
+        })
+    }
+}
+
+impl fmt::Debug for Turns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turns").finish_non_exhaustive()
+    }
+}
