@@ -55,6 +55,8 @@ pub struct File {
     pub threads: Option<At<u16>>,
     #[serde(default)]
     pub management: ManagementDocument,
+    #[serde(default)]
+    pub metadata: MetadataDocument,
     /// Where seawall keeps what the management API changes. Default `sqlite:/var/lib/seawall/seawall.db`.
     #[serde(default)]
     pub store: Option<At<StoreDocument>>,
@@ -307,4 +309,17 @@ pub struct ManagementDocument {
     /// Refuses what goes beyond the limits of this tier of ACR. Default: nothing is limited.
     #[serde(default)]
     pub enforced_tier: Option<Tier>,
+}
+
+/// What seawall knows of the contents of the registries behind it: how old it may be.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MetadataDocument {
+    /// What was observed no longer ago is not asked for again; `0s` asks for each answer. Default 1m.
+    #[serde(default)]
+    pub maximum_age: Option<At<String>>,
+    /// How often everything is read anew in the background, to find what was changed behind seawall's back; at least 1m, or
+    /// `never`. Default 15m.
+    #[serde(default)]
+    pub sweep_every: Option<At<String>>,
 }

@@ -17,6 +17,7 @@ pub use document::ListenerNetwork;
 pub mod document;
 mod listener;
 mod management;
+mod metadata;
 mod references;
 mod resolve;
 mod schema;

@@ -12,7 +12,7 @@ use super::document::{
 };
 use super::listener::listeners;
 use super::settings::{Config, Limits, Log, Signing};
-use super::{management, store};
+use super::{management, metadata, store};
 use crate::policy::limits::LoginLimits;
 use crate::policy::origin::{At, Origin};
 use crate::policy::problem::{Problem, Problems};
@@ -53,6 +53,7 @@ pub(super) fn resolve(file: &File, problems: &mut Problems) -> Option<Config> {
         limits: limits(&file.limits, problems),
         login_limits: login_limits(&file.login_limits, problems),
         region: file.region.as_ref().map(|region| named(region, problems)),
+        metadata: metadata::resolve(&file.metadata, problems),
         threads: file.threads.as_ref().and_then(|number| threads(number, problems)),
     };
     (problems.len() == before).then_some(config)

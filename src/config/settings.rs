@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::document::ListenerNetwork;
 use crate::auth::keys::SigningAlgorithm;
+use crate::metadata;
 use crate::policy::limits::LoginLimits;
 use crate::policy::origin::At;
 use crate::policy::tier::Tier;
@@ -39,6 +40,7 @@ pub struct Config {
     pub store: StoreSettings,
     pub encryption_key: EncryptionKeySource,
     pub management: ManagementSettings,
+    pub metadata: metadata::Settings,
 }
 
 impl Config {
@@ -58,6 +60,7 @@ impl Config {
             ("store", self.store == other.store),
             ("encryptionKey", self.encryption_key == other.encryption_key),
             ("management", self.management == other.management),
+            ("metadata", self.metadata == other.metadata),
         ];
         keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
     }

@@ -4,6 +4,17 @@
 //! Learnt from traffic as it passes, and from the upstream, which has the last word. Requests that pass through leave a
 //! [`Note`] and never wait for anything here; those that ask for metadata do.
 
+mod asks;
+mod catalogue;
+mod learn;
+mod learner;
+mod listings;
+mod manifest;
+mod reconcile;
+mod referrers;
+mod state;
+mod sweep;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +27,12 @@ use crate::current::Current;
 use crate::oci::{Digest, ErrorCode, Reference, RepositoryName, Tag};
 use crate::policy::Registry;
 use crate::policy::locks::{Attributes, Lock, LockTarget};
-use crate::store::Store;
 use crate::store::index::{Index, IndexedManifest, IndexedTag, Order};
+use crate::store::{Store, StoreError};
+use crate::telemetry::Noted;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{CallError, Calls};
+use state::State;
 
 /// How the index is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +107,12 @@ pub enum MetadataError {
     Invalid(&'static str),
 }
 
+impl From<StoreError> for MetadataError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
 /// Which part of a listing is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Part {
@@ -163,6 +182,7 @@ pub type MayList = Arc<dyn Fn(&RepositoryName) -> bool + Send + Sync>;
 #[derive(Debug, Clone)]
 pub struct Metadata {
     parts: Arc<Parts>,
+    state: Arc<State>,
 }
 
 const NOT_BUILT: MetadataError = MetadataError::Invalid("not built");
@@ -170,17 +190,23 @@ const NOT_BUILT: MetadataError = MetadataError::Invalid("not built");
 impl Metadata {
     /// Nothing is read yet.
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
+        let state = Arc::new(State::new(parts.settings));
+        Self { parts: Arc::new(parts), state }
     }
 
     /// Learns, sweeps and finishes what was begun, for ever.
     pub async fn run(self) {
-        let _ = &self.parts;
+        tokio::join!(self.learn_from_notes(), self.sweep());
     }
 
     /// Leaves a note; drops and counts it when too many are waiting.
     pub fn note(&self, note: Note) {
-        let _ = note;
+        let kept = self.state.leave(note);
+        self.count_note(kept);
+    }
+
+    fn count_note(&self, kept: bool) {
+        self.parts.metrics.metadata_noted(if kept { Noted::Kept } else { Noted::Dropped });
     }
 
     /// Keeps durably that the manifest `digest` with this body was pushed: after it, its subject's referrers have it. At most
@@ -189,14 +215,14 @@ impl Metadata {
     /// # Errors
     /// When it is not kept.
     pub async fn keep(&self, note: Note) -> Result<(), MetadataError> {
-        let _ = note;
-        Err(NOT_BUILT)
+        self.work(|this| async move { this.keep_pushed(&note).await }).await
     }
 
     /// Whether the upstream of `registry` is known to have the referrers API itself.
     pub async fn has_referrers(&self, registry: &Arc<Registry>, repository: &RepositoryName) -> bool {
-        let _ = (registry, repository);
-        false
+        let (registry, repository) = (Arc::clone(registry), repository.clone());
+        let asked = self.work(|this| async move { this.upstream_has_referrers(&registry, &repository).await });
+        asked.await.unwrap_or(false)
     }
 
     /// Names of repositories, as far as they may be listed (D7).
@@ -206,8 +232,8 @@ impl Metadata {
         part: &Part,
         may_list: MayList,
     ) -> Result<Listing<RepositoryName>, MetadataError> {
-        let _ = (registry, part, may_list);
-        Err(NOT_BUILT)
+        let (registry, part) = (Arc::clone(registry), part.clone());
+        self.work(|this| async move { this.list_repositories(&registry, &part, may_list).await }).await
     }
 
     /// Names of tags; all of them where the part says no number.
@@ -217,8 +243,8 @@ impl Metadata {
         repository: &RepositoryName,
         part: &Part,
     ) -> Result<Listing<Tag>, MetadataError> {
-        let _ = (registry, repository, part);
-        Err(NOT_BUILT)
+        let (registry, repository, part) = (Arc::clone(registry), repository.clone(), part.clone());
+        self.work(|this| async move { this.list_tag_names(&registry, &repository, &part).await }).await
     }
 
     pub async fn repository(
@@ -226,8 +252,8 @@ impl Metadata {
         registry: &Arc<Registry>,
         repository: &RepositoryName,
     ) -> Result<RepositoryProperties, MetadataError> {
-        let _ = (registry, repository);
-        Err(NOT_BUILT)
+        let (registry, repository) = (Arc::clone(registry), repository.clone());
+        self.work(|this| async move { this.show_repository(&registry, &repository).await }).await
     }
 
     /// Tags with their properties; with `digest`, those of that manifest.
@@ -238,8 +264,9 @@ impl Metadata {
         part: &Part,
         digest: Option<&Digest>,
     ) -> Result<Listing<TagProperties>, MetadataError> {
-        let _ = (registry, repository, part, digest);
-        Err(NOT_BUILT)
+        let (registry, repository, part) = (Arc::clone(registry), repository.clone(), part.clone());
+        let digest = digest.cloned();
+        self.work(|this| async move { this.list_tags(&registry, &repository, &part, digest.as_ref()).await }).await
     }
 
     /// The tag as the upstream has it now.
@@ -249,8 +276,8 @@ impl Metadata {
         repository: &RepositoryName,
         tag: &Tag,
     ) -> Result<TagProperties, MetadataError> {
-        let _ = (registry, repository, tag);
-        Err(NOT_BUILT)
+        let (registry, repository, tag) = (Arc::clone(registry), repository.clone(), tag.clone());
+        self.work(|this| async move { this.show_tag(&registry, &repository, &tag).await }).await
     }
 
     pub async fn manifests(
@@ -259,8 +286,8 @@ impl Metadata {
         repository: &RepositoryName,
         part: &Part,
     ) -> Result<Listing<ManifestProperties>, MetadataError> {
-        let _ = (registry, repository, part);
-        Err(NOT_BUILT)
+        let (registry, repository, part) = (Arc::clone(registry), repository.clone(), part.clone());
+        self.work(|this| async move { this.list_manifests(&registry, &repository, &part).await }).await
     }
 
     pub async fn manifest(
@@ -269,8 +296,8 @@ impl Metadata {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<ManifestProperties, MetadataError> {
-        let _ = (registry, repository, digest);
-        Err(NOT_BUILT)
+        let (registry, repository, digest) = (Arc::clone(registry), repository.clone(), digest.clone());
+        self.work(|this| async move { this.show_manifest(&registry, &repository, &digest).await }).await
     }
 
     /// The manifests that refer to `subject`, of the upstream's own API where it has one, else of the index and of the tag
@@ -283,8 +310,12 @@ impl Metadata {
         artifact_type: Option<&str>,
         part: &Part,
     ) -> Result<Listing<Referrer>, MetadataError> {
-        let _ = (registry, repository, subject, artifact_type, part);
-        Err(NOT_BUILT)
+        let (registry, repository, part) = (Arc::clone(registry), repository.clone(), part.clone());
+        let (subject, kind) = (subject.clone(), artifact_type.map(ToOwned::to_owned));
+        let work = |this: Self| async move {
+            this.list_referrers(&registry, &repository, &subject, kind.as_deref(), &part).await
+        };
+        self.work(work).await
     }
 
     /// What the upstream says of these tags now; `None`: it has no such tag.
@@ -294,8 +325,17 @@ impl Metadata {
         repository: &RepositoryName,
         tags: &[Tag],
     ) -> Result<Vec<(Tag, Option<Digest>)>, MetadataError> {
-        let _ = (registry, repository, tags);
-        Err(NOT_BUILT)
+        let (registry, repository, tags) = (Arc::clone(registry), repository.clone(), tags.to_vec());
+        self.work(|this| async move { this.resolve_tags(&registry, &repository, tags).await }).await
+    }
+
+    /// Does it on our own runtime, to its end also when the caller leaves.
+    async fn work<T, F>(&self, work: impl FnOnce(Self) -> F) -> Result<T, MetadataError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, MetadataError>> + Send + 'static,
+    {
+        self.parts.runtime.spawn(work(self.clone())).await.unwrap_or_else(|_| Err(asks::ended()))
     }
 
     /// Changes attributes; returns when the change is in force here. 404 for what is not there.
@@ -341,4 +381,9 @@ pub struct Referrer {
     pub size: u64,
     pub artifact_type: Option<String>,
     pub annotations: std::collections::BTreeMap<String, String>,
+}
+
+/// The attributes in force.
+fn attributes_of(registry: &Registry, target: &LockTarget, now: Timestamp) -> Attributes {
+    registry.locks().effective(target, now)
 }

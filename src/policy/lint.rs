@@ -12,6 +12,7 @@ use super::document::{
     IpRuleDocument, NetworkAction, NetworkConditionDocument, PolicyDocument, PublicNetworkAccess, RegistryDocument,
     ScopeMapDocument,
 };
+use super::locks;
 use super::nearest::nearest;
 use super::network::parse_network;
 use super::origin::At;
@@ -25,6 +26,7 @@ pub fn lint(policy: &PolicyDocument) -> Problems {
         network(document, &mut problems);
         document.scope_maps.values().for_each(|map| scope_map(map, &mut problems));
         lasting_passwords(document, &mut problems);
+        locks::lint(&document.locks, &mut problems);
         unknown_networks(conditions(document), &Known::of([document]), &mut problems);
     }
     // They count at every registry, so one that has what they name is enough.

@@ -9,6 +9,7 @@ use super::identities::{Identities, in_force};
 use super::identity::{Assertion, Identity, OWN_PROVIDER};
 use super::layers::{Declared, Everywhere, Stored, declared_of};
 use super::limits::RateLimits;
+use super::locks::Locks;
 use super::network::{IpRules, NetworkRules, PrivateEndpoints};
 use super::origin::Origin;
 use super::principal::{Admin, Principal, ResolvedIdentity, ResolvedToken, Subject, Token};
@@ -30,6 +31,7 @@ pub struct Registry {
     pub origin: Origin,
     properties: Arc<Properties>,
     trusted: TrustedServices,
+    locks: Locks,
     declared: Arc<Declared>,
     stored: Arc<Stored>,
     identities: Arc<Identities>,
@@ -73,6 +75,7 @@ impl Registry {
             origin: declared.origin.clone(),
             properties,
             trusted,
+            locks: Locks::new(&declared.locks, &stored.locks),
             declared: Arc::clone(declared),
             stored: Arc::clone(stored),
             identities: Arc::clone(identities),
@@ -88,6 +91,11 @@ impl Registry {
     /// How many requests a minute are answered.
     pub fn rate_limits(&self) -> &RateLimits {
         &self.declared.rate_limits
+    }
+
+    /// What may no longer be changed, deleted, read or listed, whoever asks.
+    pub const fn locks(&self) -> &Locks {
+        &self.locks
     }
 
     /// The data endpoints that a file declares, whether or not they are in use.

@@ -16,6 +16,7 @@ use super::trail::Trail;
 use crate::auth::Authenticator;
 use crate::clock::{Clock, Timestamp};
 use crate::current::Current;
+use crate::metadata::Metadata;
 use crate::observed::Observed;
 use crate::policy::PolicySnapshot;
 use crate::telemetry::audit::{AuditLog, Bounded};
@@ -31,6 +32,7 @@ pub struct Shared {
     pub audit: AuditLog,
     pub clock: Arc<dyn Clock>,
     pub observed: Observed,
+    pub metadata: Metadata,
     /// How long a client may send or take no byte.
     pub stall_timeout: Duration,
     /// How long ago the store may have confirmed the policy. `None` is forever.

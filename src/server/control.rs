@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -26,6 +26,11 @@ impl Control {
         let runtime =
             Builder::new_multi_thread().worker_threads(THREADS).thread_name("control").enable_all().build()?;
         Ok(Self { runtime, closing: Vec::new() })
+    }
+
+    /// Where work of it can be begun from elsewhere.
+    pub(super) fn handle(&self) -> Handle {
+        self.runtime.handle().clone()
     }
 
     /// Waits for `work`.

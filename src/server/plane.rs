@@ -24,13 +24,16 @@ use crate::clock::Clock;
 use crate::config::{Config, EncryptionKeySource, ManagementAddress};
 use crate::current::Current;
 use crate::management::{Api, Parts, Settings};
+use crate::metadata::{self, Metadata};
 use crate::observed::Observations;
 use crate::provider::PolicyProvider;
 use crate::provider::feed::{Feed, POLL};
 use crate::secret::EncryptionKey;
-use crate::store::Store;
+use crate::store::{Database, Store};
+use crate::store::index::Index;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::metrics::Metrics;
+use crate::upstream::Calls;
 
 /// How long the end waits for requests to the management API and for the last uses of passwords.
 const FINISH: Duration = Duration::from_secs(15);
@@ -39,6 +42,8 @@ const FINISH: Duration = Duration::from_secs(15);
 pub(super) struct ControlPlane {
     control: Control,
     store: Arc<dyn Store>,
+    /// In the same database.
+    index: Arc<dyn Index>,
     encryption: EncryptionKey,
     current: Arc<Current>,
     provider: Arc<PolicyProvider>,
@@ -64,7 +69,8 @@ impl ControlPlane {
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let control = Control::start()?;
-        let store: Arc<dyn Store> = control.wait(store::open(&config.store))?;
+        let database = control.wait(store::open(&config.store))?;
+        let (store, index): (Arc<dyn Store>, Arc<dyn Index>) = (Arc::<Database>::clone(&database), database);
         let (encryption, keys) = control.wait(open_keys(config, store.as_ref(), clock))?;
         let current = Arc::new(Current::new());
         let provider = provider(path, config, keys.keyring().hash_key().clone(), &current, clock);
@@ -73,6 +79,7 @@ impl ControlPlane {
         let mut plane = Self {
             control,
             store,
+            index,
             encryption,
             current,
             provider,
@@ -133,6 +140,23 @@ impl ControlPlane {
         self.control.keep("identity providers", move || {
             keep_fresh(Arc::clone(&authenticator), Arc::clone(&current), Arc::clone(&clock))
         });
+    }
+
+    /// What is known of the upstreams' contents, kept up to date here; `calls` ask them.
+    pub(super) fn metadata(&self, calls: Calls, settings: metadata::Settings) -> Metadata {
+        let metadata = Metadata::new(metadata::Parts {
+            index: Arc::clone(&self.index),
+            store: Arc::clone(&self.store),
+            calls,
+            current: Arc::clone(&self.current),
+            metrics: Arc::clone(&self.metrics),
+            clock: Arc::clone(&self.clock),
+            runtime: self.control.handle(),
+            settings,
+        });
+        let kept = metadata.clone();
+        self.control.keep("metadata", move || kept.clone().run());
+        metadata
     }
 
     /// Serves the API on `listener` until `stop` turns true.

@@ -31,7 +31,7 @@ use crate::store::StoreError;
 use crate::telemetry::audit::{AuditError, AuditLog};
 use crate::telemetry::log::{self, LogError};
 use crate::telemetry::metrics::{Metrics, MetricsError};
-use crate::upstream::{Credentials, warn_of_open_upstreams};
+use crate::upstream::{Calls, Credentials, warn_of_open_upstreams};
 
 /// Why a server could not start.
 #[derive(Debug, Error)]
@@ -104,7 +104,9 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     plane.keep_providers(&authenticator);
     let minter = Minter { authenticator: Arc::clone(&authenticator), clock: Arc::clone(&clock) };
     let credentials = Arc::new(Credentials::new(Arc::new(minter)));
+    let metadata = plane.metadata(Calls::new(Arc::clone(&credentials)), config.metadata);
     let shared = Shared {
+        metadata,
         current: Arc::clone(plane.current()),
         authenticator: Arc::clone(&authenticator),
         metrics: Arc::clone(&metrics),

@@ -17,6 +17,7 @@ impl Kind {
             Self::Identity => "identity",
             Self::RoleAssignment => "roleAssignment",
             Self::PrivateEndpointConnection => "privateEndpointConnection",
+            Self::Attributes => "attributes",
         }
     }
 
@@ -29,6 +30,7 @@ impl Kind {
             Self::Identity,
             Self::RoleAssignment,
             Self::PrivateEndpointConnection,
+            Self::Attributes,
         ];
         all.into_iter().find(|kind| kind.word() == word)
     }
@@ -45,6 +47,7 @@ impl Object {
             Self::Identity(_) => Kind::Identity,
             Self::RoleAssignment(_) => Kind::RoleAssignment,
             Self::PrivateEndpointConnection(_) => Kind::PrivateEndpointConnection,
+            Self::Attributes(_) => Kind::Attributes,
         }
     }
 
@@ -54,7 +57,11 @@ impl Object {
             Self::Registry(registry) => registry.admin_passwords.as_slice(),
             Self::Token(token) => &token.passwords,
             Self::Identity(identity) => &identity.secrets,
-            Self::ScopeMap(_) | Self::Key(_) | Self::RoleAssignment(_) | Self::PrivateEndpointConnection(_) => &[],
+            Self::ScopeMap(_)
+            | Self::Key(_)
+            | Self::RoleAssignment(_)
+            | Self::PrivateEndpointConnection(_)
+            | Self::Attributes(_) => &[],
         };
         passwords.iter().flat_map(StoredPassword::credentials).collect()
     }
@@ -68,6 +75,7 @@ impl Object {
             Self::Identity(identity) => serde_json::to_value(identity),
             Self::RoleAssignment(assignment) => serde_json::to_value(assignment),
             Self::PrivateEndpointConnection(connection) => serde_json::to_value(connection),
+            Self::Attributes(attributes) => serde_json::to_value(attributes),
         }
     }
 
@@ -80,6 +88,7 @@ impl Object {
             Kind::Identity => Self::Identity(serde_json::from_value(json)?),
             Kind::RoleAssignment => Self::RoleAssignment(serde_json::from_value(json)?),
             Kind::PrivateEndpointConnection => Self::PrivateEndpointConnection(serde_json::from_value(json)?),
+            Kind::Attributes => Self::Attributes(serde_json::from_value(json)?),
         })
     }
 }
@@ -158,6 +167,14 @@ mod tests {
                 Kind::PrivateEndpointConnection,
                 json!({ "match": { "linkId": 1 }, "status": "Pending", "creationDate": time }),
                 2,
+            ),
+            (
+                Kind::Attributes,
+                json!({
+                    "attributes": { "deleteEnabled": true, "writeEnabled": false, "readEnabled": true, "listEnabled": true },
+                    "unlock": { "until": time, "reason": "x", "by": "x" }, "lastUpdateTime": time,
+                }),
+                3,
             ),
         ];
         for (kind, known, count) in cases {

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 use crate::policy::credential::CredentialId;
+use crate::policy::locks::StoredAttributes;
 use crate::policy::stored::{
     StoredIdentity, StoredPrivateEndpointConnection, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken,
 };
@@ -47,6 +48,8 @@ pub enum Kind {
     Identity,
     RoleAssignment,
     PrivateEndpointConnection,
+    /// Of a repository, a tag or a manifest; the name says of which.
+    Attributes,
 }
 
 /// The name of a record. Exact, case and all.
@@ -69,6 +72,7 @@ pub enum Object {
     Identity(StoredIdentity),
     RoleAssignment(StoredRoleAssignment),
     PrivateEndpointConnection(StoredPrivateEndpointConnection),
+    Attributes(StoredAttributes),
 }
 
 /// A key that all replicas share, sealed under the operator's encryption key for the place `["key", id]`.

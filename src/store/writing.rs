@@ -76,8 +76,10 @@ struct Found {
 /// `None` also where nobody needs to know.
 async fn found(session: &mut Session, write: &Write) -> Result<Option<Found>, StoreError> {
     let Write { key, expected, .. } = write;
-    let without_credentials =
-        matches!(key.kind, Kind::ScopeMap | Kind::Key | Kind::RoleAssignment | Kind::PrivateEndpointConnection);
+    let without_credentials = matches!(
+        key.kind,
+        Kind::ScopeMap | Kind::Key | Kind::RoleAssignment | Kind::PrivateEndpointConnection | Kind::Attributes
+    );
     if *expected == Expected::Anything && without_credentials {
         return Ok(None);
     }

@@ -91,6 +91,23 @@ labels! {
         Failed => "failed",
     }
 
+    /// What became of a note about what passed by.
+    Noted {
+        Kept => "kept",
+        /// Too many were waiting; what it was about is read at the upstream instead.
+        Dropped => "dropped",
+    }
+
+    /// How a request of our own to an upstream ended.
+    UpstreamCall {
+        Ok => "ok",
+        NotFound => "not_found",
+        /// With another status.
+        Refused => "refused",
+        /// There was no answer, or one that cannot be used.
+        Failed => "failed",
+    }
+
     /// Why a listener closed a connection without an answer.
     RefusedConnection {
         /// The socket has no peer address, so nobody can say who is calling.

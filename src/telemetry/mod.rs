@@ -8,4 +8,6 @@ mod labels;
 pub mod log;
 pub mod metrics;
 
-pub use labels::{Cache, Direction, OperationClass, Outcome, RefusedConnection, Reload, StatusClass};
+pub use labels::{
+    Cache, Direction, Noted, OperationClass, Outcome, RefusedConnection, Reload, StatusClass, UpstreamCall,
+};

@@ -26,6 +26,7 @@ use super::document::{IdentityDocuments, PolicyDocument, RegistryDocument, Regis
 use super::identities::Identities;
 use super::layers::{Declared, DeclaredPolicy};
 use super::limits;
+use super::locks;
 use super::names::{self, Form};
 use super::nearest::nearest;
 use super::origin::At;
@@ -156,6 +157,7 @@ fn registry(
         admin_id: PrincipalId::derive(compiler.hash_key, "principal", &[name.as_bytes(), b"admin"]),
         admin,
         rate_limits: limits::compile(&document.rate_limits, problems),
+        locks: locks::compile(&document.locks, problems),
         scope_maps,
         ids: tokens.iter().map(|token| (token.id, Arc::clone(token))).collect(),
         tokens: tokens.into_iter().map(|token| (Arc::clone(&token.name), token)).collect(),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{IdentityKind, ProviderAlgorithm};
 use super::limits::RateLimitsDocument;
+use super::locks::LockRuleDocument;
 use super::origin::At;
 use super::trusted::{TrustedInstanceDocuments, TrustedServiceDocuments};
 
@@ -135,6 +136,9 @@ pub struct RegistryDocument {
     /// How many requests a minute are answered. Counted by each process for itself.
     #[serde(default)]
     pub rate_limits: RateLimitsDocument,
+    /// What may no longer be changed, deleted, read or listed, whoever asks. The API can lock more, and unlocks none of it.
+    #[serde(default)]
+    pub locks: Vec<At<LockRuleDocument>>,
 }
 
 /// One host of a registry for downloads.

@@ -75,6 +75,9 @@ impl Recorded {
             (Some("permit"), _) => Ok(true),
             (Some("deny"), reason) if OF_THE_POLICY.contains(&reason) => Ok(false),
             (Some("deny"), "rate_limited" | "login_locked") => Err("a limit refused it, not the policy"),
+            (Some("deny"), "locked") => {
+                Err("a lock refused it, which may depend on what the upstream had then, and no right opens it")
+            }
             (Some("deny"), "scope_not_granted" | "catalog_not_granted") => {
                 Err("its access token may have been issued for less, and the record does not say for what")
             }

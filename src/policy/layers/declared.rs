@@ -9,6 +9,7 @@ use crate::policy::credential::{PrincipalId, Verifier};
 use crate::policy::data_endpoint::DataEndpoint;
 use crate::policy::identities::Identities;
 use crate::policy::limits::RateLimits;
+use crate::policy::locks::LockRule;
 use crate::policy::network::{IpRules, PrivateEndpoints, Shadow, VirtualNetworks};
 use crate::policy::origin::{At, Origin};
 use crate::policy::principal::{Password, Token};
@@ -78,6 +79,7 @@ pub(in crate::policy) struct Declared {
     /// The admin account's passwords, where any are declared.
     pub(in crate::policy) admin: Option<At<Vec<Password>>>,
     pub(in crate::policy) rate_limits: RateLimits,
+    pub(in crate::policy) locks: Arc<[LockRule]>,
     /// The system-defined ones too.
     pub(in crate::policy) scope_maps: BTreeMap<Arc<str>, Arc<ScopeMap>>,
     pub(in crate::policy) tokens: BTreeMap<Arc<str>, Arc<Token>>,

@@ -15,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::policy::action::ActionSet;
 use crate::policy::conditions::NetworkCondition;
 use crate::policy::credential::{CredentialId, PrincipalId, Verifier};
+use crate::policy::locks::{LockTarget, StoredAttributes, StoredEntry, StoredLocks};
 use crate::policy::names;
 use crate::policy::network::{IpRules, VirtualNetworks};
 use crate::policy::origin::Origin;
@@ -118,6 +119,35 @@ impl StoredPolicy {
         Arc::make_mut(&mut self.layer(registry).endpoints).lose(name, before.registry(registry).endpoints());
     }
 
+    /// The attributes of `name`, which is a [`LockTarget`]'s text, as they are now; `None`: all of them are on.
+    pub fn set_attributes(
+        &mut self,
+        registry: &str,
+        name: &str,
+        set: Option<&StoredAttributes>,
+        problems: &mut Problems,
+    ) {
+        let entry = set.map(|set| StoredEntry::Known(set.clone()));
+        self.put_attributes(registry, name, entry, problems);
+    }
+
+    /// The record of the attributes cannot be read: none of them is on, whatever they were.
+    pub fn lose_attributes(&mut self, registry: &str, name: &str, problems: &mut Problems) {
+        self.put_attributes(registry, name, Some(StoredEntry::Lost), problems);
+    }
+
+    fn put_attributes(&mut self, registry: &str, name: &str, entry: Option<StoredEntry>, problems: &mut Problems) {
+        if let Some(target) = LockTarget::parse(name) {
+            return self.layer(registry).locks.set(target, entry);
+        }
+        if entry.is_none() {
+            return;
+        }
+        let what = format!("attributes `{}` of registry `{registry}`", names::shortened(name));
+        // Nothing that can be asked for has such a name.
+        Told { what, problems }.push("there is no repository, tag or manifest of this name: they have no effect");
+    }
+
     /// The identity `name` as it is now; `None`: it was deleted.
     pub fn set_identity(&mut self, name: &str, set: Option<&StoredIdentity>, problems: &mut Problems) {
         let mut told = Told { what: format!("identity `{}`", names::shortened(name)), problems };
@@ -179,6 +209,7 @@ pub(in crate::policy) struct Stored {
     ids: HashTrieMapSync<PrincipalId, Arc<str>>,
     pub(in crate::policy) assignments: StoredAssignments,
     endpoints: Arc<StoredEndpoints>,
+    pub(in crate::policy) locks: StoredLocks,
     /// Kept when its principal is gone: the work for unknown users stays the same.
     slow: Option<Verifier>,
 }
@@ -274,7 +305,7 @@ impl Stored {
     fn is_empty(&self) -> bool {
         let says_nothing = !self.properties.are_unreadable() && self.properties.record == StoredRegistry::default();
         let has_nobody = self.tokens.is_empty() && self.scope_maps.is_empty() && self.assignments.is_empty();
-        has_nobody && self.endpoints.is_empty() && says_nothing
+        has_nobody && self.endpoints.is_empty() && self.locks.is_empty() && says_nothing
     }
 
     fn put_properties(&mut self, properties: Arc<StoredProperties>) {

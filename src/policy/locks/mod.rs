@@ -1,16 +1,39 @@
 //! Locks: what may no longer be changed, deleted, read or listed, whoever asks (requirements B.8; S3-16).
 //!
 //! A lock is an attribute that is off. Attributes are of a repository, a tag or a manifest, each for itself: locking a tag
-//! does not lock its manifest. The API sets them one by one; files lock tags by pattern.
+//! does not lock its manifest. The API sets them one by one; files lock tags by pattern, and say which tags are written
+//! once only.
+//!
+//! Pure like all of the policy: where a lock depends on what there is at the upstream, [`Locks::judge`] says what it has to
+//! know, and is asked again.
+
+mod compile;
+mod document;
+mod judge;
+mod lint;
+mod pattern;
+mod rule;
+mod stored;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
 use crate::policy::origin::Origin;
+
+pub use document::LockRuleDocument;
+
+pub(in crate::policy) use compile::compile;
+pub(in crate::policy) use lint::lint;
+pub(in crate::policy) use rule::LockRule;
+pub(in crate::policy) use stored::{StoredEntry, StoredLocks};
 
 /// The four attributes of ACR; all are on unless somebody switched them off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,6 +50,49 @@ pub struct Attributes {
 impl Default for Attributes {
     fn default() -> Self {
         Self { delete_enabled: true, write_enabled: true, read_enabled: true, list_enabled: true }
+    }
+}
+
+impl Attributes {
+    /// What is on in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            delete_enabled: self.delete_enabled && other.delete_enabled,
+            write_enabled: self.write_enabled && other.write_enabled,
+            read_enabled: self.read_enabled && other.read_enabled,
+            list_enabled: self.list_enabled && other.list_enabled,
+        }
+    }
+
+    /// All off: those of a record that cannot be read.
+    const NONE: Self = Self { delete_enabled: false, write_enabled: false, read_enabled: false, list_enabled: false };
+}
+
+/// Those of the attributes that forbid something, each by itself. `listEnabled` forbids nothing: it hides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attribute {
+    Write,
+    Delete,
+    Read,
+}
+
+impl Attribute {
+    /// ACR's name.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Write => "writeEnabled",
+            Self::Delete => "deleteEnabled",
+            Self::Read => "readEnabled",
+        }
+    }
+
+    const fn is_on(self, attributes: Attributes) -> bool {
+        match self {
+            Self::Write => attributes.write_enabled,
+            Self::Delete => attributes.delete_enabled,
+            Self::Read => attributes.read_enabled,
+        }
     }
 }
 
@@ -79,6 +145,16 @@ pub struct StoredAttributes {
     pub last_update_time: Timestamp,
 }
 
+impl StoredAttributes {
+    /// Those in force at `now`: all are on while it is unlocked.
+    pub fn at(&self, now: Timestamp) -> Attributes {
+        match &self.unlock {
+            Some(unlock) if unlock.is_open(now) => Attributes::default(),
+            Some(_) | None => self.attributes,
+        }
+    }
+}
+
 /// For how long its attributes do not count, and why: a lock that closes by itself again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -89,11 +165,42 @@ pub struct Unlock {
     pub by: String,
 }
 
+impl Unlock {
+    /// The longest one.
+    pub const LONGEST: Duration = Duration::from_hours(24);
+    /// The longest reason, in characters.
+    pub const LONGEST_REASON: usize = 256;
+
+    /// One that begins at `now`.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the time or the reason.
+    pub fn begin(length: Duration, reason: &str, by: &str, now: Timestamp) -> Result<Self, &'static str> {
+        if length.is_zero() || length > Self::LONGEST {
+            return Err("an unlock lasts longer than nothing, and 24 hours at most");
+        }
+        let is_line = !reason.trim().is_empty() && !reason.contains(char::is_control);
+        if !is_line || reason.chars().count() > Self::LONGEST_REASON {
+            return Err("an unlock has a reason: one line of at most 256 characters");
+        }
+        let until = now.checked_add(length).map_err(|_| "the unlock would end after the end of time")?;
+        Ok(Self { until, reason: reason.to_owned(), by: by.to_owned() })
+    }
+
+    /// Whether it has not ended at `now`.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        now < self.until
+    }
+}
+
+/// In place of an attribute's name: the tag exists and may not be moved.
+pub const WRITE_ONCE: &str = "writeOnce";
+
 /// A lock that forbids something: the reason of a 405.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
     pub target: LockTarget,
-    /// The name of the attribute that is off, or `writeOnce`.
+    /// The name of the attribute that is off, or [`WRITE_ONCE`].
     pub attribute: &'static str,
     /// What set it: a file with its line, or the API.
     pub origin: Origin,
@@ -101,7 +208,11 @@ pub struct Lock {
 
 impl fmt::Display for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is locked: `{}` is off ({})", self.target, self.attribute, self.origin)
+        let Self { target, attribute, origin } = self;
+        if *attribute == WRITE_ONCE {
+            return write!(f, "`{target}` is locked: it is written once only ({origin})");
+        }
+        write!(f, "`{target}` is locked: `{attribute}` is off ({origin})")
     }
 }
 
@@ -146,6 +257,22 @@ pub enum Touch {
     },
 }
 
+impl Touch {
+    /// The repository that is touched.
+    pub const fn repository(&self) -> &RepositoryName {
+        match self {
+            Self::ReadManifest { repository, .. }
+            | Self::ReadContent { repository }
+            | Self::WriteManifest { repository, .. }
+            | Self::WriteBlob { repository }
+            | Self::DeleteManifest { repository, .. }
+            | Self::Untag { repository, .. }
+            | Self::DeleteBlob { repository }
+            | Self::DeleteRepository { repository } => repository,
+        }
+    }
+}
+
 /// What is known of tags at the moment of a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TagFacts {
@@ -153,7 +280,8 @@ pub struct TagFacts {
     pub tags: BTreeMap<Tag, Option<Digest>>,
     /// All names of tags in the repository, where they were asked for.
     pub names: Option<Vec<Tag>>,
-    /// The digest of the manifest that is being pushed, where it is known.
+    /// The digest of the manifest that is being pushed, where it is known. A write-once tag that exists is not pushed
+    /// without.
     pub pushed: Option<Digest>,
 }
 
@@ -168,38 +296,32 @@ pub enum Verdict {
     NeedsNames,
 }
 
-/// All locks of a registry, of files and of the store.
+/// All locks of a registry, of files and of the store. Clones share everything.
 #[derive(Debug, Clone, Default)]
-pub struct Locks {}
+pub struct Locks {
+    declared: Arc<[LockRule]>,
+    stored: StoredLocks,
+}
 
 impl Locks {
-    /// What locks say to `touch` at `now`, knowing `facts`.
-    pub fn judge(&self, touch: &Touch, facts: &TagFacts, now: Timestamp) -> Verdict {
-        let _ = (touch, facts, now);
-        Verdict::Free
+    pub(in crate::policy) fn new(declared: &Arc<[LockRule]>, stored: &StoredLocks) -> Self {
+        Self { declared: Arc::clone(declared), stored: stored.clone() }
     }
 
-    /// The attributes in force at `now`: those of the store, less what files lock, unless it is unlocked for a while.
+    /// Whether there is none at all.
+    pub fn is_empty(&self) -> bool {
+        self.declared.is_empty() && self.stored.is_empty()
+    }
+
+    /// The attributes in force at `now`: those of the store, all on while it is unlocked, less what files lock.
     pub fn effective(&self, target: &LockTarget, now: Timestamp) -> Attributes {
-        let _ = (target, now);
-        Attributes::default()
+        let stored = self.stored.find(target).map_or_else(Attributes::default, |entry| entry.at(now));
+        let rules = self.declared.iter().filter(|rule| rule.covers(target));
+        rules.fold(stored, |attributes, rule| attributes.and(rule.attributes))
     }
 
-    /// What the store has of it.
+    /// What the store has of it; `None` also where that cannot be read, and everything is off.
     pub fn stored(&self, target: &LockTarget) -> Option<&StoredAttributes> {
-        let _ = target;
-        None
-    }
-
-    /// Why the manifest that a tag led to may not be read.
-    pub fn forbids_reading(&self, repository: &RepositoryName, digest: &Digest, now: Timestamp) -> Option<Lock> {
-        let _ = (repository, digest, now);
-        None
-    }
-
-    /// Whether any manifest of the repository may not be read, so that an answer without its digest cannot be judged.
-    pub fn hides_manifests(&self, repository: &RepositoryName, now: Timestamp) -> bool {
-        let _ = (repository, now);
-        false
+        self.stored.find(target).and_then(StoredEntry::record)
     }
 }

@@ -178,6 +178,9 @@ fn set(stored: &mut StoredPolicy, change: &Change, problems: &mut Problems) {
         (Kind::PrivateEndpointConnection, Some(Object::PrivateEndpointConnection(set))) => {
             stored.set_private_endpoint_connection(registry, name, Some(set), problems);
         }
+        (Kind::Attributes, Some(Object::Attributes(set))) => {
+            stored.set_attributes(registry, name, Some(set), problems);
+        }
         // Deleted; or of another kind than its key, which the store excludes.
         (Kind::Registry, _) => stored.set_registry(registry, None, problems),
         (Kind::ScopeMap, _) => stored.set_scope_map(registry, name, None, problems),
@@ -187,6 +190,7 @@ fn set(stored: &mut StoredPolicy, change: &Change, problems: &mut Problems) {
         (Kind::PrivateEndpointConnection, _) => {
             stored.set_private_endpoint_connection(registry, name, None, problems);
         }
+        (Kind::Attributes, _) => stored.set_attributes(registry, name, None, problems),
         (Kind::Key, _) => {}
     }
 }
@@ -201,6 +205,7 @@ fn unread(stored: &mut StoredPolicy, before: &StoredPolicy, key: &ObjectKey, pro
         Kind::Identity => stored.disable_identity(&key.name, before),
         Kind::RoleAssignment => stored.set_role_assignment(&key.registry, &key.name, None, problems),
         Kind::PrivateEndpointConnection => stored.lose_private_endpoint_connection(&key.registry, &key.name, before),
+        Kind::Attributes => stored.lose_attributes(&key.registry, &key.name, problems),
         Kind::Key => {}
     }
 }

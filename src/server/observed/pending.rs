@@ -156,7 +156,8 @@ fn stored(record: &Record) -> Option<(&str, &StoredPrivateEndpointConnection)> {
         | Object::Token(_)
         | Object::Key(_)
         | Object::Identity(_)
-        | Object::RoleAssignment(_) => None,
+        | Object::RoleAssignment(_)
+        | Object::Attributes(_) => None,
     }
 }
 

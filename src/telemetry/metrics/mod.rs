@@ -7,6 +7,7 @@
 mod control;
 mod family;
 mod identity;
+mod metadata;
 
 use std::time::Duration;
 
@@ -75,6 +76,7 @@ pub struct Metrics {
     rate_limited: IntCounterVec,
     control: Control,
     identity: Identity,
+    metadata: metadata::Metadata,
 }
 
 impl Metrics {
@@ -171,6 +173,7 @@ impl Metrics {
             )?,
             control: Control::new(r)?,
             identity: Identity::new(r)?,
+            metadata: metadata::Metadata::new(r)?,
             registry,
         })
     }

@@ -1,0 +1,184 @@
+//! Facts of manifests that are not known yet: fetched from the upstream and put into the index.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::asks::at_once;
+use super::{Metadata, MetadataError, manifest};
+use crate::clock::Timestamp;
+use crate::oci::{Digest, Reference, RepositoryName, Tag};
+use crate::policy::Registry;
+use crate::store::index::{IndexedManifest, IndexedRepository, TagObservation};
+
+/// An index of indexes of indexes is where it ends.
+const DEEPEST: usize = 3;
+/// Tags that are asked for before what was learnt is written.
+const CHUNK: usize = 256;
+
+impl Metadata {
+    /// Asks the upstream for these tags, and takes in what it says and the manifests that it leads to. What could be asked
+    /// is taken in also where something could not.
+    pub(super) async fn observe(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        tags: &[Tag],
+    ) -> Result<Vec<TagObservation>, MetadataError> {
+        let mut all = Vec::with_capacity(tags.len());
+        for chunk in tags.chunks(CHUNK) {
+            let (observed, failure) = self.ask_tags(registry, repository, chunk).await?;
+            let digests = observed.iter().filter_map(|one| one.digest.clone()).collect();
+            self.learn(registry, repository, digests).await?;
+            self.parts.index.observe_tags(&registry.name, repository, &observed).await?;
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+            all.extend(observed);
+        }
+        Ok(all)
+    }
+
+    /// What the upstream says of these tags, and why it said nothing of one of them.
+    pub(super) async fn ask_tags(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        tags: &[Tag],
+    ) -> Result<(Vec<TagObservation>, Option<MetadataError>), MetadataError> {
+        let asked = at_once(tags.iter().cloned(), |name| {
+            let (this, registry, repository) = (self.clone(), Arc::clone(registry), repository.clone());
+            async move {
+                let seen = this.look_up(&registry, &repository, Reference::Tag(name.clone())).await?;
+                Ok(TagObservation { name, digest: seen.digest, at: seen.at })
+            }
+        });
+        let (mut observed, mut failure) = (Vec::with_capacity(tags.len()), None);
+        for answer in asked.await? {
+            match answer {
+                Ok(seen) => observed.push(seen),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Ok((observed, failure))
+    }
+
+    /// Takes in those of these manifests that the index does not know, and the manifests in them. Those that the upstream
+    /// does not have, or that cannot be used, are left out.
+    pub(super) async fn learn(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        mut digests: BTreeSet<Digest>,
+    ) -> Result<(), MetadataError> {
+        for _ in 0..DEEPEST {
+            digests = self.unknown(&registry.name, repository, digests).await?;
+            if digests.is_empty() {
+                break;
+            }
+            let fetched = at_once(digests, |digest| {
+                let (this, registry, repository) = (self.clone(), Arc::clone(registry), repository.clone());
+                async move { this.describe(&registry, &repository, digest).await }
+            });
+            let mut rows = Vec::new();
+            for described in fetched.await? {
+                match described {
+                    Ok(row) => rows.extend(row),
+                    Err(MetadataError::Upstream(error)) if is_of_one(&error) => {
+                        tracing::debug!(registry = &*registry.name, %repository, %error, "a manifest is left out");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            self.parts.index.put_manifests(&registry.name, repository, &rows).await?;
+            digests = rows.iter().flat_map(|row| &row.facts.references).map(|one| one.digest.clone()).collect();
+        }
+        Ok(())
+    }
+
+    async fn unknown(
+        &self,
+        registry: &str,
+        repository: &RepositoryName,
+        mut digests: BTreeSet<Digest>,
+    ) -> Result<BTreeSet<Digest>, MetadataError> {
+        let asked: Vec<_> = digests.iter().cloned().collect();
+        for known in self.parts.index.known_manifests(registry, repository, &asked).await? {
+            digests.remove(&known);
+        }
+        Ok(digests)
+    }
+
+    async fn describe(
+        &self,
+        registry: &Registry,
+        repository: &RepositoryName,
+        digest: Digest,
+    ) -> Result<Option<IndexedManifest>, MetadataError> {
+        let at = self.parts.clock.now();
+        let Some(fetched) = self.fetch(registry, repository, Reference::Digest(digest.clone())).await? else {
+            return Ok(None);
+        };
+        self.row(registry, repository, digest, (&fetched.media_type, &fetched.body), at).await.map(Some)
+    }
+
+    /// The row of a manifest with this media type and body that was there `at` a moment, with the platform from its config.
+    pub(super) async fn row(
+        &self,
+        registry: &Registry,
+        repository: &RepositoryName,
+        digest: Digest,
+        (media_type, body): (&str, &Bytes),
+        at: Timestamp,
+    ) -> Result<IndexedManifest, MetadataError> {
+        let (mut facts, config) = manifest::facts(media_type, body);
+        if let Some(config) = config {
+            // An image is one without its platform too.
+            let config = self.blob(registry, repository, config).await.unwrap_or_default();
+            let platform: Platform = config.and_then(|config| serde_json::from_slice(&config).ok()).unwrap_or_default();
+            (facts.architecture, facts.os) = (platform.architecture, platform.os);
+        }
+        Ok(IndexedManifest { digest, created: at, updated: at, observed: at, facts })
+    }
+
+    /// The repository is there: it was changed at this moment, or else was seen.
+    pub(super) async fn put_repository(
+        &self,
+        registry: &str,
+        name: &RepositoryName,
+        changed: Option<Timestamp>,
+        read: Option<Timestamp>,
+    ) -> Result<(), MetadataError> {
+        let known = self.parts.index.repository(registry, name).await?.map(|(known, _)| known);
+        let now = self.parts.clock.now();
+        let row = match known {
+            Some(known) if changed.is_none() && read.is_none() && !known.emptied => return Ok(()),
+            Some(known) => IndexedRepository {
+                updated: changed.map_or(known.updated, |changed| changed.max(known.updated)),
+                read: read.max(known.read),
+                emptied: false,
+                ..known
+            },
+            None => {
+                let at = changed.unwrap_or(now);
+                IndexedRepository { name: name.clone(), created: at, updated: at, read, emptied: false }
+            }
+        };
+        Ok(self.parts.index.put_repositories(registry, &[row]).await?)
+    }
+}
+
+/// What an image's config says of where it runs (OCI image-spec "Image Configuration").
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Platform {
+    architecture: String,
+    os: String,
+}
+
+/// Whether the next manifest may be all right.
+const fn is_of_one(error: &crate::upstream::CallError) -> bool {
+    matches!(error, crate::upstream::CallError::TooLarge(_) | crate::upstream::CallError::Unusable(_))
+}

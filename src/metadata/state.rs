@@ -1,0 +1,247 @@
+//! What all of metadata shares in memory: what is waiting to be learnt, and what was asked a moment ago.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::mem::take;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use moka::future;
+use moka::sync::Cache;
+use tokio::sync::{Mutex as AsyncMutex, OnceCell, Semaphore, mpsc};
+
+use super::asks::turns;
+use super::{MetadataError, Note, Passed, Settings};
+use crate::clock::Timestamp;
+use crate::oci::{Digest, RepositoryName, Tag};
+
+/// Notes that wait to be taken in, and the bodies among them, in bytes.
+const MOST_NOTES: usize = 8_192;
+const MOST_BODIES: usize = 64 * 1024 * 1024;
+/// How long a list of tags is good, unless we changed something ourselves.
+const NAMES_LIFE: Duration = Duration::from_secs(2);
+/// Tags in all lists that are kept.
+const MOST_NAMES: u64 = 2_000_000;
+/// What was changed or read a moment ago.
+const MOST_RECENT: u64 = 100_000;
+/// For longer than any list takes to be fetched.
+const CHANGED_LIFE: Duration = Duration::from_mins(10);
+/// How long an upstream's word counts whether it has the referrers API.
+const REFERRERS_LIFE: Duration = Duration::from_mins(10);
+/// Repositories to read anew; of others the sweep takes care.
+const MOST_MISSED: usize = 10_000;
+/// Names that were pushed since a catalogue was read, of one registry.
+const MOST_NEW: usize = 10_000;
+
+/// A repository of a registry.
+pub(super) type Place = (Arc<str>, RepositoryName);
+
+/// A list of tags as the upstream gave it.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// By name; `None`: there is no such repository.
+    pub(super) tags: Option<Vec<Tag>>,
+    /// When it was asked for.
+    pub(super) at: Timestamp,
+    /// Set once the index knows all of them.
+    pub(super) taken_in: OnceCell<()>,
+}
+
+impl Names {
+    pub(super) fn tags(&self) -> &[Tag] {
+        self.tags.as_deref().unwrap_or_default()
+    }
+}
+
+/// The repositories as the upstream gave them.
+#[derive(Debug)]
+pub(super) struct Catalogue {
+    /// By name; `None`: the upstream has no catalogue.
+    pub(super) names: Option<Vec<RepositoryName>>,
+    pub(super) at: Timestamp,
+}
+
+/// A note in the queue.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) note: Note,
+    /// How often it could not be taken in.
+    pub(super) attempts: u32,
+}
+
+type Read = (Place, Option<Tag>, Digest);
+
+/// All of it.
+#[derive(Debug)]
+pub(super) struct State {
+    waiting: mpsc::Sender<Waiting>,
+    /// Whoever learns holds it.
+    pub(super) queue: AsyncMutex<mpsc::Receiver<Waiting>>,
+    bodies: AtomicUsize,
+    /// What was read lately need not be looked at again.
+    recent: Cache<Read, ()>,
+    /// Repositories about which something was missed.
+    missed: Mutex<HashSet<Place>>,
+    turns: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
+    /// Counts what we changed ourselves; a list of tags is of one such moment.
+    changes: AtomicU64,
+    changed: Cache<Place, u64>,
+    names: future::Cache<(Place, u64), Arc<Names>>,
+    catalogues: future::Cache<Arc<str>, Arc<Catalogue>>,
+    /// Repositories that were pushed to, with the moment.
+    new: Mutex<HashMap<Arc<str>, HashMap<RepositoryName, Timestamp>>>,
+    /// Whether an upstream has the referrers API.
+    pub(super) has_referrers: Cache<Arc<str>, bool>,
+}
+
+impl State {
+    pub(super) fn new(settings: Settings) -> Self {
+        let (waiting, queue) = mpsc::channel(MOST_NOTES);
+        let age = settings.maximum_age;
+        let recent = age.clamp(Duration::from_secs(1), Duration::from_mins(1));
+        let weight = |_: &(Place, u64), names: &Arc<Names>| u32::try_from(names.tags().len() + 1).unwrap_or(u32::MAX);
+        Self {
+            waiting,
+            queue: AsyncMutex::new(queue),
+            bodies: AtomicUsize::new(0),
+            recent: Cache::builder().max_capacity(MOST_RECENT).time_to_live(recent).build(),
+            missed: Mutex::default(),
+            turns: Mutex::default(),
+            changes: AtomicU64::new(0),
+            changed: Cache::builder().max_capacity(MOST_RECENT).time_to_live(CHANGED_LIFE).build(),
+            names: future::Cache::builder()
+                .max_capacity(MOST_NAMES)
+                .weigher(weight)
+                .time_to_live(age.min(NAMES_LIFE))
+                .build(),
+            catalogues: future::Cache::builder().max_capacity(1_000).time_to_live(age).build(),
+            new: Mutex::default(),
+            has_referrers: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
+        }
+    }
+
+    /// Takes a note; `false`: it is lost, and its repository is to be read anew.
+    pub(super) fn leave(&self, mut note: Note) -> bool {
+        let place = (Arc::clone(&note.registry), note.repository.clone());
+        match &mut note.what {
+            Passed::Read { tag, digest } => {
+                let read = (place.clone(), tag.clone(), digest.clone());
+                if !self.recent.entry(read).or_insert(()).is_fresh() {
+                    return true;
+                }
+            }
+            Passed::Pushed { body, .. } => {
+                self.change(&place);
+                self.appeared(&place, note.at);
+                let length = body.len();
+                if self.bodies.fetch_add(length, Ordering::Relaxed) + length > MOST_BODIES {
+                    self.bodies.fetch_sub(length, Ordering::Relaxed);
+                    // The upstream has it too.
+                    *body = bytes::Bytes::new();
+                }
+            }
+            Passed::Gone(_) => self.change(&place),
+        }
+        self.put_back(Waiting { note, attempts: 0 })
+    }
+
+    /// As [`State::leave`], for one that could not be taken in.
+    pub(super) fn put_back(&self, waiting: Waiting) -> bool {
+        match self.waiting.try_send(waiting) {
+            Ok(()) => true,
+            Err(error) => {
+                let Waiting { note, .. } = error.into_inner();
+                self.release(&note);
+                self.miss((Arc::clone(&note.registry), note.repository));
+                false
+            }
+        }
+    }
+
+    /// A note is done with.
+    pub(super) fn release(&self, note: &Note) {
+        if let Passed::Pushed { body, .. } = &note.what {
+            self.bodies.fetch_sub(body.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Something about this repository was missed.
+    pub(super) fn miss(&self, place: Place) {
+        let mut missed = lock(&self.missed);
+        if missed.len() < MOST_MISSED {
+            missed.insert(place);
+        }
+    }
+
+    /// The repositories to read anew, each of them once.
+    pub(super) fn take_missed(&self) -> HashSet<Place> {
+        take(&mut lock(&self.missed))
+    }
+
+    /// We changed something in a repository: lists that were fetched before are not good any more.
+    pub(super) fn change(&self, place: &Place) {
+        self.changed.insert(place.clone(), self.changes.fetch_add(1, Ordering::Relaxed) + 1);
+    }
+
+    /// The turns of the requests to the upstream of a registry.
+    pub(super) fn turns(&self, registry: &Arc<str>) -> Arc<Semaphore> {
+        Arc::clone(lock(&self.turns).entry(Arc::clone(registry)).or_insert_with(turns))
+    }
+
+    /// The list of tags, fetched where none is good; once for all who wait.
+    pub(super) async fn names<F>(&self, place: &Place, fetch: F) -> Result<Arc<Names>, MetadataError>
+    where
+        F: Future<Output = Result<Arc<Names>, MetadataError>>,
+    {
+        let key = (place.clone(), self.changed.get(place).unwrap_or_default());
+        self.names.try_get_with(key, fetch).await.map_err(|error| MetadataError::clone(&error))
+    }
+
+    /// A list of tags as of now, whatever is kept; it is kept for others.
+    pub(super) async fn names_now<F>(&self, place: &Place, fetch: F) -> Result<Arc<Names>, MetadataError>
+    where
+        F: Future<Output = Result<Arc<Names>, MetadataError>>,
+    {
+        let key = (place.clone(), self.changed.get(place).unwrap_or_default());
+        let names = fetch.await?;
+        self.names.insert(key, Arc::clone(&names)).await;
+        Ok(names)
+    }
+
+    /// The catalogue of a registry, fetched where none is good; once for all who wait.
+    pub(super) async fn catalogue<F>(&self, registry: &Arc<str>, fetch: F) -> Result<Arc<Catalogue>, MetadataError>
+    where
+        F: Future<Output = Result<Arc<Catalogue>, MetadataError>>,
+    {
+        let catalogue = self.catalogues.try_get_with(Arc::clone(registry), fetch).await;
+        catalogue.map_err(|error| MetadataError::clone(&error))
+    }
+
+    /// The repositories that were pushed to here after `since`.
+    pub(super) fn pushed_since(&self, registry: &Arc<str>, since: Timestamp) -> BTreeSet<RepositoryName> {
+        let mut new = lock(&self.new);
+        let Some(names) = new.get_mut(registry) else { return BTreeSet::new() };
+        names.iter().filter(|(_, at)| **at >= since).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// It is not in lists any more, such as after it was deleted.
+    pub(super) fn disappeared(&self, place: &Place) {
+        if let Some(names) = lock(&self.new).get_mut(&place.0) {
+            names.remove(&place.1);
+        }
+    }
+
+    fn appeared(&self, (registry, name): &Place, at: Timestamp) {
+        let mut new = lock(&self.new);
+        let names = new.entry(Arc::clone(registry)).or_default();
+        if names.len() >= MOST_NEW && !names.contains_key(name) {
+            // By now most are in the catalogue; those that are not are in the index.
+            names.clear();
+        }
+        names.insert(name.clone(), at);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
