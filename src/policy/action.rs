@@ -95,6 +95,11 @@ impl ActionSet {
         Self(self.0 & !other.0)
     }
 
+    /// Whether who has them may know that there is the repository: he can read something in it.
+    pub const fn shows(self) -> bool {
+        self.contains(Action::ContentRead) || self.contains(Action::MetadataRead)
+    }
+
     pub const fn contains(self, action: Action) -> bool {
         self.0 & action.bit() != 0
     }

@@ -372,10 +372,18 @@ pub(super) fn anonymous_origin(registry: &Registry) -> Origin {
     }
 }
 
+/// Whether the name of `repository` is for `principal`, who may ask for a list of repositories, where he comes from: he may
+/// read something in it, or has a right that shows all names (D7).
+pub fn may_list(principal: &Principal, repository: &RepositoryName, admitted: &Admitted) -> bool {
+    let shows = |right: Right<'_>| right.lists_whole_catalog() || right.actions(repository).shows();
+    principal.rights().any(|right| shows(right) && principal.has_at(right, admitted.place()).is_ok())
+}
+
 /// What of the scopes that a client asks for the principal may have where he comes from: the intersection, never an error
 /// (wire 1.2).
 ///
-/// `*` on a repository stands for all that the principal may do there.
+/// `*` on a repository stands for all that the principal may do there. Azure's client asks for `delete` to take a tag away,
+/// for which `metadata_write` is enough: who has only that gets it (E-7).
 pub fn grant(principal: &Principal, asked: &[Scope], admitted: &Admitted) -> Vec<Scope> {
     asked.iter().filter_map(|scope| grant_one(principal, scope, admitted.place())).collect()
 }
@@ -388,7 +396,10 @@ fn grant_one(principal: &Principal, asked: &Scope, place: &Place) -> Option<Scop
             let name = RepositoryName::parse(&asked.name).ok()?;
             let held = rights.fold(ActionSet::EMPTY, |set, right| set.union(right.actions(&name)));
             let every = asks("*");
-            held.iter().map(Action::scope_name).filter(|name| every || asks(name)).map(str::to_owned).collect()
+            let untags = asks(Action::ContentDelete.scope_name()) && !held.contains(Action::ContentDelete);
+            let given =
+                |action: &Action| every || asks(action.scope_name()) || (untags && *action == Action::MetadataWrite);
+            held.iter().filter(given).map(|action| action.scope_name().to_owned()).collect()
         }
         "registry" if asked.name == "catalog" && asks("*") && rights.any(Right::lists_catalog) => vec!["*".to_owned()],
         _ => Vec::new(),

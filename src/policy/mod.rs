@@ -51,7 +51,9 @@ pub mod upstream_credential;
 
 pub use compile::{Compiler, References, compile};
 pub use data_endpoint::DataEndpoint;
-pub use decide::{AccessList, Caller, Denial, Granted, Permit, PermitRule, accepted, authorize, grant, located};
+pub use decide::{
+    AccessList, Caller, Denial, Granted, Permit, PermitRule, accepted, authorize, grant, located, may_list,
+};
 pub use identities::Identities;
 pub use layers::{
     DeclaredPolicy, StoredPolicy, check_identity, check_private_endpoint_connection, check_role_assignment,

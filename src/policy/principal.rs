@@ -344,7 +344,7 @@ impl Principal {
         self.rights().fold(ActionSet::EMPTY, |set, right| set.union(right.actions(repository)))
     }
 
-    /// Whether the principal may list all repositories.
+    /// Whether the principal may ask for a list of repositories.
     pub fn may_list_catalog(&self) -> bool {
         self.rights().any(Right::lists_catalog)
     }
@@ -388,11 +388,20 @@ impl<'a> Right<'a> {
         }
     }
 
-    /// Whether it shows the names of all repositories: never a scope map, whatever is in it (S3-17).
+    /// Whether it lets its principal ask for a list of repositories: never a scope map, whatever is in it (S3-17).
     pub fn lists_catalog(self) -> bool {
         match self {
             Self::Admin(_) => true,
             Self::Role(assignment) => assignment.lists_catalog(),
+            Self::Anonymous(_) | Self::ScopeMap(_) | Self::Trusted(_) => false,
+        }
+    }
+
+    /// Whether it shows the names of all repositories.
+    pub fn lists_whole_catalog(self) -> bool {
+        match self {
+            Self::Admin(_) => true,
+            Self::Role(assignment) => assignment.lists_whole_catalog(),
             Self::Anonymous(_) | Self::ScopeMap(_) | Self::Trusted(_) => false,
         }
     }

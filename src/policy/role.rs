@@ -106,7 +106,7 @@ impl Role {
         }
     }
 
-    /// Whether it shows the names of all repositories, where it is not confined to some of them.
+    /// Whether it shows the names of all repositories; where it is confined to some of them, of those.
     pub const fn lists_catalog(self) -> bool {
         match self {
             Self::Owner
@@ -207,12 +207,24 @@ impl RoleAssignment {
         }
     }
 
-    /// Whether it shows the names of all repositories: never when it covers only some of them.
-    pub const fn lists_catalog(&self) -> bool {
+    /// Whether it lets the identity ask for a list of repositories. Which names are in it is [`may_list`]'s: of an
+    /// assignment that is confined to some repositories those that it lets be read (D7).
+    ///
+    /// [`may_list`]: super::may_list
+    pub fn lists_catalog(&self) -> bool {
         match &self.grants {
-            Grants::Role(role) => role.lists_catalog() && self.repositories.is_none() && !self.pull_only,
+            Grants::Role(role) => {
+                let some = self.repositories.as_deref();
+                let shows_some = some.is_none_or(|some| !some.is_empty() && role.actions().shows());
+                role.lists_catalog() && shows_some && !self.pull_only
+            }
             Grants::ScopeMap(_) => false,
         }
+    }
+
+    /// Whether it shows the names of all repositories: never when it covers only some of them.
+    pub fn lists_whole_catalog(&self) -> bool {
+        self.lists_catalog() && self.repositories.is_none()
     }
 
     /// Whether it lets the identity do `action` at the management API, on what it is about. Only a whole role does: an
@@ -324,9 +336,9 @@ mod tests {
         }
     }
 
-    /// B.5: a condition never matches beyond a segment, and takes the catalogue away.
+    /// B.5, D7: a condition never matches beyond a segment, and leaves of the catalogue what it lets be read.
     #[test]
-    fn a_condition_covers_whole_segments_and_hides_the_catalogue() {
+    fn a_condition_covers_whole_segments_and_leaves_that_much_of_the_catalogue() {
         let held = assignment(Grants::Role(Role::AcrPush), Some(&["backend/*", "library/base"]));
         for name in ["backend/api", "backend/team/api", "library/base"] {
             assert_eq!(names(held.actions(&repository(name))), "pull push list", "{name}");
@@ -334,8 +346,12 @@ mod tests {
         for name in ["backend", "backend-infra", "backend-infra/api", "my/backend/api", "library/base/x", "library"] {
             assert!(held.actions(&repository(name)).is_empty(), "{name}");
         }
-        assert!(!held.lists_catalog());
-        assert!(!assignment(Grants::Role(Role::Owner), Some(&["*"])).lists_catalog());
+        assert!(held.lists_catalog() && !held.lists_whole_catalog());
+        assert!(!assignment(Grants::Role(Role::Owner), Some(&["*"])).lists_whole_catalog());
+        assert!(!assignment(Grants::Role(Role::Owner), Some(&[])).lists_catalog());
+        for role in [Role::RepositoryReader, Role::RepositoryCatalogLister] {
+            assert!(!assignment(Grants::Role(role), Some(&["backend/*"])).lists_catalog(), "{role}");
+        }
     }
 
     /// S1-8, S1-9.
@@ -383,7 +399,8 @@ mod tests {
             let condition: Vec<&str> = condition.iter().map(String::as_str).collect();
             let held = RoleAssignment { pull_only, ..assignment(Grants::Role(role), Some(&condition)) };
             prop_assert!(role.actions().is_superset(held.actions(&repository(&name))));
-            prop_assert!(!held.lists_catalog());
+            prop_assert!(role.lists_catalog() || !held.lists_catalog());
+            prop_assert!(!held.lists_whole_catalog());
         }
     }
 }

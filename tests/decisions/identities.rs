@@ -12,7 +12,7 @@ use seawall::policy::identity::Assertion;
 use seawall::policy::problem::Problems;
 use seawall::policy::stored::{StoredNetworks, StoredToken};
 use seawall::policy::{
-    Caller, Denial, Granted, PermitRule, PolicySnapshot, Principal, Registry, StoredPolicy, authorize, grant,
+    Caller, Denial, Granted, PermitRule, PolicySnapshot, Principal, Registry, StoredPolicy, authorize, grant, may_list,
 };
 use serde_json::{Value, json};
 
@@ -440,8 +440,11 @@ proptest! {
             set.union(ActionSet::from_scope_names(words))
         });
         prop_assert_eq!(caller.principal.actions(&RepositoryName::parse(&name).unwrap()), expected);
-        let catalog = mine().any(|(identity, role, condition)| ROLES[*role].2 && condition.is_none() && !kinds[*identity]);
+        let catalog = mine().any(|(identity, role, _)| ROLES[*role].2 && !kinds[*identity]);
         prop_assert_eq!(caller.principal.may_list_catalog(), catalog);
+        // D7: a list of repositories has those that one may read.
+        let shown = may_list(&caller.principal, &RepositoryName::parse(&name).unwrap(), &anywhere());
+        prop_assert_eq!(shown, expected.contains(Action::ContentRead));
 
         // The decision agrees, and what allowed it is an assignment of one of them.
         let pulled = authorize(one, &caller, &operation(&format!("GET /v2/{name}/manifests/v1")), &anywhere(), now());

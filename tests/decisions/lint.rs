@@ -92,6 +92,29 @@ fn tokens_whose_passwords_never_end_are_noticed() {
 }
 
 #[test]
+fn a_lock_that_changes_nothing_is_noticed() {
+    let locks = |rules: &str| noticed(&format!("locks: [{rules}]"));
+    assert_eq!(
+        locks(
+            "{ repositories: a/*, tags: 'v*', writeOnce: true }, { repositories: a/*, writeEnabled: false }, \
+             { repositories: a/*, tags: 'v*', readEnabled: false }, { repositories: b, tags: 'v*', writeOnce: true }"
+        ),
+        [""; 0]
+    );
+    let idle = ["{ repositories: a }", "{ repositories: a, tags: v1, writeEnabled: true, writeOnce: false }"];
+    assert_eq!(idle.map(locks), [["this rule locks nothing"]; 2]);
+    let wide = "{ repositories: a/*, tags: 'v*', writeEnabled: false, deleteEnabled: false }";
+    for narrow in [
+        "{ repositories: a/*, tags: 'v*', deleteEnabled: false, writeEnabled: false }",
+        "{ repositories: a/b, tags: v1, deleteEnabled: false }",
+        "{ repositories: a/b/*, tags: 'v*-rc*', writeOnce: true }",
+    ] {
+        assert_eq!(locks(&format!("{wide}, {narrow}")), ["this rule adds nothing"], "{narrow}");
+        assert_eq!(locks(&format!("{narrow}, {wide}")), ["this rule adds nothing"], "{narrow}");
+    }
+}
+
+#[test]
 fn a_condition_that_names_nobody_is_noticed() {
     let further = "privateEndpointConnections: [{ name: build, match: { linkId: 1 }, status: Approved }], \
                    tokens: { ci: { scopeMap: _repositories_pull, networks: { \

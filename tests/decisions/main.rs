@@ -23,6 +23,8 @@ mod links;
 #[cfg(test)]
 mod lint;
 #[cfg(test)]
+mod locks;
+#[cfg(test)]
 mod manage;
 #[cfg(test)]
 mod matrix;

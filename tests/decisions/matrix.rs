@@ -80,9 +80,9 @@ const BY_ROLE: &str = "
   as:repo-writer    ok   catalog  ok              ok  ok   ok  no            ok  ok   no              ok   ok    ok  ok  ok      ok    ok
   as:repo-contrib   ok   catalog  ok              ok  ok   ok  ok            ok  ok   ok              ok   ok    ok  ok  ok      ok    ok
   as:repo-lister    ok   ok       no              no  no   no  no            no  no   no              no   no    no  no  no      no    no
-  as:confined       ok   catalog  ok              ok  ok   ok  no            ok  ok   no              ok   ok    ok  ok  ok      ok    ok
-  as:elsewhere      ok   catalog  no              no  no   no  no            no  no   no              no   no    no  no  no      no    no
-  as:source-only    ok   catalog  no              no  no   no  no            no  no   no              no   no    no  no  no      no    no
+  as:confined       ok   ok       ok              ok  ok   ok  no            ok  ok   no              ok   ok    ok  ok  ok      ok    ok
+  as:elsewhere      ok   ok       no              no  no   no  no            no  no   no              no   no    no  no  no      no    no
+  as:source-only    ok   ok       no              no  no   no  no            no  no   no              no   no    no  no  no      no    no
   as:pull-and-write ok   ok       ok              ok  ok   ok  no            ok  ok   no              ok   ok    ok  ok  ok      ok    ok
   as:cluster        ok   catalog  no              ok  ok   no  no            ok  ok   no              no   no    no  no  no      no    ok
   as:scope-map      ok   catalog  no              ok  ok   ok  no            ok  ok   no              ok   ok    ok  ok  ok      ok    ok
@@ -158,7 +158,7 @@ const BY_ACCESS_TOKEN: &[(&str, &str)] = &[
     ("registry:catalog:*", "
   myregistry        ok   ok       scope           scope scope scope scope    scope scope scope        scope scope scope scope scope scope scope
   as:acrpull        ok   ok       scope           scope scope no no          scope scope no           no no no no no             scope    scope
-  as:confined       ok   catalog  scope           scope scope scope no       scope scope no           scope scope scope scope scope scope scope
+  as:confined       ok   ok       scope           scope scope scope no       scope scope no           scope scope scope scope scope scope scope
   as:acrimagesigner no_role
   root-wildcard     ok   catalog  scope           scope scope scope scope    scope scope scope        scope scope scope scope scope scope scope
   system-admin      ok   catalog  scope           scope scope scope scope    scope scope scope        scope scope scope scope scope scope scope

@@ -231,6 +231,7 @@ fn what_is_no_decision_of_the_policy_is_counted_apart() {
     for other in [
         denied("rate_limited"),
         denied("login_locked"),
+        denied("locked"),
         denied("credential_required"),
         denied("credential_invalid"),
         denied("access_token_expired"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use seawall::policy::credential::{CredentialId, PrincipalId};
 use seawall::policy::document::{ConnectionStatus, NetworkAction, TokenStatus};
 use seawall::policy::identity::{Guid, IdentityKind};
+use seawall::policy::locks::{Attributes, StoredAttributes, Unlock};
 use seawall::policy::stored::{
     ActionsRequired, StoredClaimRule, StoredEndpointMatch, StoredGrants, StoredIdentity, StoredIpRule, StoredNetworks,
     StoredPassword, StoredPrivateEndpointConnection, StoredRegistry, StoredRoleAssignment, StoredToken,
@@ -148,6 +149,14 @@ fn connection() -> StoredPrivateEndpointConnection {
     }
 }
 
+fn attributes() -> StoredAttributes {
+    StoredAttributes {
+        attributes: Attributes { write_enabled: false, ..Attributes::default() },
+        unlock: Some(Unlock { until: at(7), reason: "for “Büro”".to_owned(), by: "owner".to_owned() }),
+        last_update_time: at(6),
+    }
+}
+
 async fn keeps_every_kind_of_record(place: Place) {
     let store = place.open().await;
     let objects = [
@@ -157,6 +166,7 @@ async fn keeps_every_kind_of_record(place: Place) {
         (of_all(Kind::Key, "k1"), Object::Key(signing_key())),
         (of_all(Kind::Identity, "jane.doe@example.com"), Object::Identity(identity())),
         (key(Kind::PrivateEndpointConnection, "psc"), Object::PrivateEndpointConnection(connection())),
+        (key(Kind::Attributes, "team/app:v1"), Object::Attributes(attributes())),
         (
             of_all(Kind::RoleAssignment, ASSIGNED),
             Object::RoleAssignment(assignment(StoredGrants::Role("Owner".into()))),

@@ -133,7 +133,8 @@ impl Step {
     /// Whether `right` shows the catalogue.
     pub(in crate::policy) fn catalog(registry: &Registry, right: Right<'_>, lists: bool) -> [Self; 1] {
         let (effect, says) = match (lists, right) {
-            (true, _) => (StepEffect::Allows, "shows the names of all repositories"),
+            (true, right) if right.lists_whole_catalog() => (StepEffect::Allows, "shows the names of all repositories"),
+            (true, _) => (StepEffect::Allows, "shows the names of the repositories that may be read"),
             (false, Right::ScopeMap(_)) => (StepEffect::Nothing, "no scope map shows the names of all repositories"),
             (false, Right::Anonymous(_) | Right::Admin(_) | Right::Role(_) | Right::Trusted(_)) => {
                 (StepEffect::Nothing, "does not show the names of all repositories")

@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::policy::document::{NetworkAction, PolicyDocument, RegistryDocuments};
+use crate::policy::locks::{Attributes, LockTarget, StoredAttributes};
 use crate::policy::network::Source;
 use crate::policy::stored::{StoredIdentity, StoredRegistry, StoredRoleAssignment, StoredScopeMap, StoredToken};
 use crate::policy::{Principal, Registry};
@@ -200,6 +201,38 @@ fn an_unreadable_token_or_scope_map_grants_nothing() {
     assert!(house.knows("ci-push") && house.one().scope_map("team-a").is_none());
     house.provider.apply(&unreadable(3, Kind::Token, "ci-push"));
     assert!(!house.knows("ci-push"));
+}
+
+/// It may have switched off anything; a reload of the files changes neither.
+#[test]
+fn unreadable_attributes_are_all_off_until_they_can_be_read() {
+    let house = House::new(FILE);
+    house.provider.reload().unwrap();
+    let target = LockTarget::parse("a/b:v1").unwrap();
+    let in_force = || house.one().locks().effective(&target, Timestamp::UNIX_EPOCH);
+    let record = |off: bool| StoredAttributes {
+        attributes: Attributes { read_enabled: !off, ..Attributes::default() },
+        unlock: None,
+        last_update_time: Timestamp::UNIX_EPOCH,
+    };
+    let attributes = |revision, set: Option<StoredAttributes>| {
+        changes(
+            revision,
+            false,
+            vec![change(revision, key("myregistry", Kind::Attributes, "a/b:v1"), set.map(Object::Attributes))],
+        )
+    };
+    house.provider.apply(&attributes(1, Some(record(true))));
+    assert_eq!(in_force(), record(true).attributes);
+    house.provider.apply(&unreadable(2, Kind::Attributes, "a/b:v1"));
+    house.edit(&format!("{FILE}  locks: [{{ repositories: a/b, tags: v1, listEnabled: true }}]\n"));
+    house.provider.reload().unwrap();
+    let now = in_force();
+    assert!(!now.read_enabled && !now.write_enabled && !now.delete_enabled && !now.list_enabled);
+    house.provider.apply(&attributes(3, Some(record(true))));
+    assert_eq!(in_force(), record(true).attributes);
+    house.provider.apply(&attributes(4, None));
+    assert_eq!(in_force(), Attributes::default());
 }
 
 const WITH_PROVIDER: &str = "identityProviders: { corp: { issuer: https://corp.example, audiences: [a] } }
