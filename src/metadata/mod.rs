@@ -14,6 +14,8 @@ mod reconcile;
 mod referrers;
 mod state;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
