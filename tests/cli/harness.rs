@@ -276,6 +276,7 @@ impl Transcript {
             text.replace(self.folder.path().to_str().unwrap(), "<folder>")
         };
         let run = Run { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) };
+        let line = line.replace(&self.server.address().to_string(), "127.0.0.1:8444");
         writeln!(self.text, "$ seawall {line}").unwrap();
         for request in self.server.requests() {
             writeln!(self.text, "> {request}").unwrap();

@@ -18,6 +18,8 @@ mod conditions;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod contents;
+#[cfg(test)]
 mod data;
 #[cfg(test)]
 mod distribution_verifies;

@@ -97,13 +97,14 @@ impl Content {
             return Err(Failure::new("Please also specify username if password is specified."));
         }
         let desk = Desk::new(common)?;
-        let server = match login_server::is_one(written) {
-            true => written.to_owned(),
-            false => login_server::find(written, common).await?,
+        let server = if login_server::is_one(written) {
+            written.to_owned()
+        } else {
+            login_server::find(written, common).await?
         };
         let warns = !common.global.only_show_errors;
         if let Some(suffix) = access.suffix.as_ref().filter(|_| warns) {
-            warn(&format!(
+            warn(format!(
                 "Obtained registry login server '{server}' from service. The specified suffix '{suffix}' is ignored."
             ));
         }
@@ -181,11 +182,11 @@ impl Content {
 
     fn failure(&self, error: AskError) -> Failure {
         match error {
-            AskError::Refused(refusal) => self.refused(&refusal),
-            AskError::Registry(RegistryError::Http(error @ HttpError::Unreachable { .. }))
-            | AskError::Registry(RegistryError::Login(ExchangeError::Http(error @ HttpError::Unreachable { .. }))) => {
-                unreachable(self.registry.address().server(), &self.name, &error)
-            }
+            AskError::Refused(refusal) => refused(&refusal),
+            AskError::Registry(
+                RegistryError::Http(error @ HttpError::Unreachable { .. })
+                | RegistryError::Login(ExchangeError::Http(error @ HttpError::Unreachable { .. })),
+            ) => unreachable(self.registry.address().server(), &self.name, &error),
             AskError::Registry(RegistryError::Login(error @ ExchangeError::Refused { .. })) if self.by_password => {
                 Failure::answered(&error, Some(401))
                     .hint("Are the user name and the password right, and not expired or disabled?")
@@ -197,19 +198,20 @@ impl Content {
             }
         }
     }
-
-    fn refused(&self, refusal: &Refusal) -> Failure {
-        let failure = Failure::answered(refusal, Some(refusal.status));
-        let failure = if refusal.status == 401 { failure.hint(LACKS) } else { failure };
-        match &refusal.denial {
-            Some(id) => failure.hint(format!("`seawall explain --denial {id}` says why, on the server.")),
-            None => failure,
-        }
-    }
 }
 
+/// What a 401 after a login means.
 const LACKS: &str = "Whoever this is may not do that there. It takes content/read to pull, content/delete to delete, metadata/read to list \
                      and show, metadata/write to update and untag; tokens may not list repositories.";
+
+fn refused(refusal: &Refusal) -> Failure {
+    let failure = Failure::answered(refusal, Some(refusal.status));
+    let failure = if refusal.status == 401 { failure.hint(LACKS) } else { failure };
+    match &refusal.denial {
+        Some(id) => failure.hint(format!("`seawall explain --denial {id}` says why, on the server.")),
+        None => failure,
+    }
+}
 
 const fn status_of(error: &RegistryError) -> Option<u16> {
     match error {

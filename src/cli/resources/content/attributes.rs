@@ -40,9 +40,8 @@ impl Attributes {
             ("readEnabled", self.read_enabled),
             ("writeEnabled", self.write_enabled),
         ];
-        let switched =
-            switches.into_iter().filter_map(|(name, switch)| Some((name.to_owned(), switch?.is_on().into())));
-        let mut change: Map<String, Value> = switched.collect();
+        let given = switches.into_iter().filter_map(|(name, switch)| Some((name.to_owned(), switch?.is_on().into())));
+        let mut change: Map<String, Value> = given.collect();
         if let Some(duration) = &self.unlock_for {
             change.insert("unlock".to_owned(), json!({ "for": duration, "reason": self.reason }));
         }

@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn told(read: Result<Thing, Failure>) -> String {
-        read.map(|thing| thing.path()).unwrap_or_else(|failure| failure.to_string())
+        read.map_or_else(|failure| failure.to_string(), |thing| thing.path())
     }
 
     #[test]

@@ -134,7 +134,8 @@ impl ShowTags {
         if self.listed.detail {
             return Ok(Value::from(tags).into());
         }
-        Ok(tags.into_iter().map(|mut tag| tag["name"].take()).collect::<Value>().into())
+        let names = tags.into_iter().map(|mut tag| tag.get_mut("name").map(Value::take).unwrap_or_default());
+        Ok(names.collect::<Value>().into())
     }
 }
 
