@@ -19,6 +19,8 @@ mod reconcile;
 mod referrers;
 mod state;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod untag;
 
 use std::sync::Arc;
