@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Deserialize;
 
 use super::asks::at_once;
 use super::{Metadata, MetadataError, manifest};
 use crate::clock::Timestamp;
-use crate::oci::manifest::platform;
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
 use crate::policy::Registry;
 use crate::store::index::{IndexedManifest, IndexedRepository, TagObservation};
@@ -137,7 +137,8 @@ impl Metadata {
         if let Some(config) = config {
             // An image is one without its platform too.
             let config = self.blob(registry, repository, config).await.unwrap_or_default();
-            (facts.architecture, facts.os) = platform(&config.unwrap_or_default());
+            let platform: Platform = config.and_then(|config| serde_json::from_slice(&config).ok()).unwrap_or_default();
+            (facts.architecture, facts.os) = (platform.architecture, platform.os);
         }
         Ok(IndexedManifest { digest, created: at, updated: at, observed: at, facts })
     }
@@ -167,6 +168,14 @@ impl Metadata {
         };
         Ok(self.parts.index.put_repositories(registry, &[row]).await?)
     }
+}
+
+/// What an image's config says of where it runs (OCI image-spec "Image Configuration").
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Platform {
+    architecture: String,
+    os: String,
 }
 
 /// Whether the next manifest may be all right.

@@ -27,8 +27,8 @@ impl References for Same {
 
 /// The JSON `value` as something that was written in a file. The order of its keys counts.
 pub(crate) fn written(value: &str) -> String {
-    let protocol::FIELDS = [file, line, column, of] else { panic!("another protocol") };
-    format!(r#"{{"{file}":"seawall.yaml","{line}":1,"{column}":1,"{of}":{value}}}"#)
+    let [file, line, column, inner] = [protocol::FILE, protocol::LINE, protocol::COLUMN, protocol::VALUE];
+    format!(r#"{{"{file}":"seawall.yaml","{line}":1,"{column}":1,"{inner}":{value}}}"#)
 }
 
 /// An upstream without a credential.
