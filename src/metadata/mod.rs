@@ -9,7 +9,6 @@ mod catalogue;
 mod learn;
 mod learner;
 mod listings;
-mod manifest;
 mod reconcile;
 mod referrers;
 mod state;
