@@ -135,6 +135,10 @@ fn what_is_left_out_has_its_default() {
         },
         region: None,
         threads: None,
+        metadata: crate::metadata::Settings {
+            maximum_age: Duration::from_mins(1),
+            sweep_every: Some(Duration::from_mins(15)),
+        },
         store: StoreSettings {
             location: StoreLocation::Sqlite("/var/lib/seawall/seawall.db".into()),
             maximum_age: None,

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
 
 use super::asks::at_once;
-use super::{Metadata, MetadataError, manifest};
+use super::{Metadata, MetadataError};
 use crate::clock::Timestamp;
+use crate::oci::manifest::{self, ParsedManifest};
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
 use crate::policy::Registry;
 use crate::store::index::{IndexedManifest, IndexedRepository, TagObservation};
@@ -133,12 +133,12 @@ impl Metadata {
         (media_type, body): (&str, &Bytes),
         at: Timestamp,
     ) -> Result<IndexedManifest, MetadataError> {
-        let (mut facts, config) = manifest::facts(media_type, body);
-        if let Some(config) = config {
-            // An image is one without its platform too.
-            let config = self.blob(registry, repository, config).await.unwrap_or_default();
-            let platform: Platform = config.and_then(|config| serde_json::from_slice(&config).ok()).unwrap_or_default();
-            (facts.architecture, facts.os) = (platform.architecture, platform.os);
+        let ParsedManifest { mut facts, config, .. } = manifest::parse(media_type, body);
+        // An image is one without its platform too.
+        if let Some(config) = config
+            && let Ok(Some(config)) = self.blob(registry, repository, config).await
+        {
+            (facts.architecture, facts.os) = manifest::platform(&config);
         }
         Ok(IndexedManifest { digest, created: at, updated: at, observed: at, facts })
     }
@@ -168,14 +168,6 @@ impl Metadata {
         };
         Ok(self.parts.index.put_repositories(registry, &[row]).await?)
     }
-}
-
-/// What an image's config says of where it runs (OCI image-spec "Image Configuration").
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Platform {
-    architecture: String,
-    os: String,
 }
 
 /// Whether the next manifest may be all right.

@@ -11,9 +11,9 @@ use tokio::time::{sleep, timeout};
 use super::asks::{at_once, ended};
 use super::reconcile::place;
 use super::state::{Place, Waiting};
-use super::{Metadata, MetadataError, Note, Passed, manifest};
+use super::{Metadata, MetadataError, Note, Passed};
 use crate::clock::Timestamp;
-use crate::oci::{Digest, Reference, RepositoryName, Tag};
+use crate::oci::{Digest, Reference, RepositoryName, Tag, manifest};
 use crate::policy::Registry;
 use crate::store::index::{IndexedManifest, TagObservation};
 
@@ -225,7 +225,7 @@ impl Metadata {
         let Passed::Pushed { digest, media_type, body, .. } = &note.what else {
             return Err(MetadataError::Invalid("only what was pushed can be kept"));
         };
-        let (facts, _) = manifest::facts(media_type, body);
+        let facts = manifest::parse(media_type, body).facts;
         let row =
             IndexedManifest { digest: digest.clone(), created: note.at, updated: note.at, observed: note.at, facts };
         let rows = [row];

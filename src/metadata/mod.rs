@@ -14,7 +14,6 @@ mod jobs;
 mod learn;
 mod learner;
 mod listings;
-mod manifest;
 mod reconcile;
 mod referrers;
 mod state;

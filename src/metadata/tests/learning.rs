@@ -34,7 +34,8 @@ async fn what_is_pushed_is_known_with_its_platform_and_sizes() {
 async fn the_manifests_of_an_index_are_known_too() {
     let world = World::new().await;
     let children: Vec<_> = (0..3).map(|number| world.content().put("a", None, &image(number))).collect();
-    let manifests: Vec<_> = children.iter().map(|digest| json!({ "digest": digest, "mediaType": "x", "size": 1 })).collect();
+    let manifests: Vec<_> =
+        children.iter().map(|digest| json!({ "digest": digest, "mediaType": "x", "size": 1 })).collect();
     world.push("a", Some("all"), &json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }));
     world.learning();
     world.settled("a").await;
@@ -114,7 +115,8 @@ async fn what_happens_behind_our_back_is_seen_when_it_is_asked_for() {
     assert_eq!(listing.items[0].tag.digest, moved);
     let shown = world.metadata.manifest(&world.registry, &name("a"), &first).await;
     assert_eq!(shown.unwrap_err(), MetadataError::Unknown(ErrorCode::ManifestUnknown));
-    let newest = world.metadata.tags(&world.registry, &name("a"), &part(1, None, Order::NewestFirst), None).await.unwrap();
+    let newest =
+        world.metadata.tags(&world.registry, &name("a"), &part(1, None, Order::NewestFirst), None).await.unwrap();
     assert_eq!((newest.items[0].tag.name.as_str(), newest.next.as_deref()), ("v1", Some("v1")));
     world.content().repositories.get_mut("a").unwrap().tags.clear();
     let gone = world.metadata.tag(&world.registry, &name("a"), &tag("v2")).await;
