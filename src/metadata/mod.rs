@@ -5,7 +5,12 @@
 //! [`Note`] and never wait for anything here; those that ask for metadata do.
 
 mod asks;
+mod attributes;
 mod catalogue;
+#[cfg(test)]
+mod change_tests;
+mod delete;
+mod jobs;
 mod learn;
 mod learner;
 mod listings;
@@ -14,6 +19,9 @@ mod reconcile;
 mod referrers;
 mod state;
 mod sweep;
+#[cfg(test)]
+mod tests;
+mod untag;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,8 +193,6 @@ pub struct Metadata {
     state: Arc<State>,
 }
 
-const NOT_BUILT: MetadataError = MetadataError::Invalid("not built");
-
 impl Metadata {
     /// Nothing is read yet.
     pub fn new(parts: Parts) -> Self {
@@ -196,7 +202,7 @@ impl Metadata {
 
     /// Learns, sweeps and finishes what was begun, for ever.
     pub async fn run(self) {
-        tokio::join!(self.learn_from_notes(), self.sweep());
+        tokio::join!(self.learn_from_notes(), self.sweep(), self.finish_jobs());
     }
 
     /// Leaves a note; drops and counts it when too many are waiting.
@@ -346,8 +352,9 @@ impl Metadata {
         change: &AttributesChange,
         by: &str,
     ) -> Result<(), MetadataError> {
-        let _ = (registry, target, change, by);
-        Err(NOT_BUILT)
+        let (registry, target) = (Arc::clone(registry), target.clone());
+        let (change, by) = (change.clone(), by.to_owned());
+        self.work(|this| async move { this.change_attributes(&registry, &target, &change, &by).await }).await
     }
 
     /// Removes a tag and leaves its manifest. Locks were judged.
@@ -357,8 +364,8 @@ impl Metadata {
         repository: &RepositoryName,
         tag: &Tag,
     ) -> Result<(), MetadataError> {
-        let _ = (registry, repository, tag);
-        Err(NOT_BUILT)
+        let (registry, repository, tag) = (Arc::clone(registry), repository.clone(), tag.clone());
+        self.work(|this| async move { this.remove_tag(&registry, &repository, &tag).await }).await
     }
 
     /// Removes every manifest and hides the repository. Locks were judged. Goes on when the caller leaves.
@@ -367,8 +374,8 @@ impl Metadata {
         registry: &Arc<Registry>,
         repository: &RepositoryName,
     ) -> Result<Deleted, MetadataError> {
-        let _ = (registry, repository);
-        Err(NOT_BUILT)
+        let (registry, repository) = (Arc::clone(registry), repository.clone());
+        self.work(|this| async move { this.remove_repository(&registry, &repository).await }).await
     }
 }
 

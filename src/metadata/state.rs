@@ -92,6 +92,8 @@ pub(super) struct State {
     new: Mutex<HashMap<Arc<str>, HashMap<RepositoryName, Timestamp>>>,
     /// Whether an upstream has the referrers API.
     pub(super) has_referrers: Cache<Arc<str>, bool>,
+    /// Upstreams that cannot remove a tag alone.
+    pub(super) cannot_untag: Cache<Arc<str>, ()>,
 }
 
 impl State {
@@ -117,6 +119,7 @@ impl State {
             catalogues: future::Cache::builder().max_capacity(1_000).time_to_live(age).build(),
             new: Mutex::default(),
             has_referrers: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
+            cannot_untag: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
         }
     }
 

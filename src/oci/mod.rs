@@ -8,6 +8,7 @@ pub mod authorization;
 pub mod challenge;
 pub mod digest;
 pub mod error;
+pub mod manifest;
 pub mod name;
 pub mod percent;
 pub mod query;

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::document::{PolicyDocument, RegistryDocument};
 use super::origin::{At, Origin, protocol};
 use super::{Compiler, DeclaredPolicy, PolicySnapshot, References, Registry, StoredPolicy, compile};
@@ -27,15 +25,21 @@ impl References for Same {
     }
 }
 
-/// `value` as something that was written in a file.
-pub(crate) fn written(value: &Value) -> Value {
-    json!({ protocol::FILE: "seawall.yaml", protocol::LINE: 1, protocol::COLUMN: 1, protocol::VALUE: value })
+/// The JSON `value` as something that was written in a file. The order of its keys counts.
+pub(crate) fn written(value: &str) -> String {
+    let [file, line, column, inner] = [protocol::FILE, protocol::LINE, protocol::COLUMN, protocol::VALUE];
+    format!(r#"{{"{file}":"seawall.yaml","{line}":1,"{column}":1,"{inner}":{value}}}"#)
 }
 
-/// What a file declares whose registry has this `upstream`: its keys are those of a file, the values as [`written`].
-pub(crate) fn declared(upstream: &Value) -> DeclaredPolicy {
-    let registry = json!({ "loginServer": written(&json!("registry.example.com")), "upstream": upstream });
-    let registry: RegistryDocument = serde_json::from_value(registry).unwrap();
+/// An upstream without a credential.
+pub(crate) fn upstream(url: &str) -> String {
+    format!(r#"{{"url":{}}}"#, written(&format!("{url:?}")))
+}
+
+/// What a file declares whose registry has this `upstream`, in JSON whose values are [`written`].
+pub(crate) fn declared(upstream: &str) -> DeclaredPolicy {
+    let registry = format!(r#"{{"loginServer":{},"upstream":{upstream}}}"#, written(r#""registry.example.com""#));
+    let registry: RegistryDocument = serde_json::from_str(&registry).unwrap();
     let registries = BTreeMap::from([(At::new(REGISTRY.to_owned(), Origin::built_in()), registry)]);
     let document = PolicyDocument { registries, ..PolicyDocument::default() };
     let hash_key = HashKey::from_bytes([0; 32]);
@@ -44,12 +48,8 @@ pub(crate) fn declared(upstream: &Value) -> DeclaredPolicy {
     declared.unwrap_or_else(|| panic!("{problems:?}"))
 }
 
-/// The snapshot of what a file and the store say.
-pub(crate) fn snapshot(upstream: &Value, stored: &StoredPolicy) -> PolicySnapshot {
-    PolicySnapshot::assemble(1, &declared(upstream), stored, None)
-}
-
 /// The registry before which seawall stands with this `upstream`.
-pub(crate) fn registry(upstream: &Value) -> Arc<Registry> {
-    Arc::clone(snapshot(upstream, &StoredPolicy::default()).registry_named(REGISTRY).unwrap())
+pub(crate) fn registry(upstream: &str) -> Arc<Registry> {
+    let snapshot = PolicySnapshot::assemble(1, &declared(upstream), &StoredPolicy::default(), None);
+    Arc::clone(snapshot.registry_named(REGISTRY).unwrap())
 }

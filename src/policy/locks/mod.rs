@@ -66,7 +66,8 @@ impl Attributes {
     }
 
     /// All off: those of a record that cannot be read.
-    const NONE: Self = Self { delete_enabled: false, write_enabled: false, read_enabled: false, list_enabled: false };
+    pub const NONE: Self =
+        Self { delete_enabled: false, write_enabled: false, read_enabled: false, list_enabled: false };
 }
 
 /// Those of the attributes that forbid something, each by itself. `listEnabled` forbids nothing: it hides.

@@ -8,14 +8,13 @@ mod database;
 mod rows;
 mod writing;
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::clock::Timestamp;
 use crate::oci::{Digest, RepositoryName, Tag};
+
+pub use crate::oci::manifest::{ManifestFacts, Referenced};
 
 /// The order of a listing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,36 +69,6 @@ pub struct IndexedManifest {
     /// When the upstream was last seen to have it.
     pub observed: Timestamp,
     pub facts: ManifestFacts,
-}
-
-/// What a manifest says, which never changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ManifestFacts {
-    pub media_type: String,
-    /// In bytes: the manifest itself, and for an image with its config and layers.
-    pub image_size: u64,
-    /// The manifest itself, in bytes.
-    pub size: u64,
-    /// Empty where the manifest has no config, or names no platform.
-    pub architecture: String,
-    pub os: String,
-    pub config_media_type: Option<String>,
-    /// OCI image-spec `artifactType`; for an image without one, the media type of its config.
-    pub artifact_type: Option<String>,
-    pub subject: Option<Digest>,
-    pub annotations: BTreeMap<String, String>,
-    /// The manifests of an index.
-    pub references: Vec<Referenced>,
-}
-
-/// A manifest in an index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Referenced {
-    pub digest: Digest,
-    pub architecture: String,
-    pub os: String,
 }
 
 /// What the upstream said of a tag at a moment.

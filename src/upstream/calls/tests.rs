@@ -1,7 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use super::*;
 use crate::oci::{Page, Reference, Scope, Tag};
@@ -24,18 +23,15 @@ fn calls() -> Calls {
     Calls::new(Arc::new(Credentials::new(Arc::new(NoMint))))
 }
 
-fn upstream(url: &str, credential: Option<&str>) -> Value {
+fn upstream(url: &str, credential: Option<&str>) -> String {
+    let text = |text: &str| written(&format!("{text:?}"));
     let credential = credential.map(|kind| {
-        let password = written(&json!({ "file": written(&json!("hunter2")) }));
-        written(&json!({
-            "type": written(&json!(kind)), "username": written(&json!("robot")), "password": password,
-        }))
+        let password = written(&format!(r#"{{"file":{}}}"#, text("hunter2")));
+        let pair = format!(r#""username":{},"password":{password}"#, text("robot"));
+        format!(r#","credential":{}"#, written(&format!(r#"{{"type":{},{pair}}}"#, text(kind))))
     });
-    let timeouts = json!({ "connect": written(&json!("1s")), "read": written(&json!("1s")) });
-    match credential {
-        Some(credential) => json!({ "url": written(&json!(url)), "credential": credential, "timeouts": timeouts }),
-        None => json!({ "url": written(&json!(url)), "timeouts": timeouts }),
-    }
+    let (url, second, credential) = (text(url), text("1s"), credential.unwrap_or_default());
+    format!(r#"{{"url":{url},"timeouts":{{"connect":{second},"read":{second}}}{credential}}}"#)
 }
 
 fn repository() -> RepositoryName {
