@@ -95,6 +95,7 @@ fn record(number: u32, repositories: u32) -> AuditRecord {
         method,
         repository: Some(format!("team-{token}/app-{}", number % repositories)),
         reference: Some(format!("sha256:{number:064x}")),
+        changed: None,
         decision: Outcome::Permit,
         reason: "permitted",
         rule: Some(format!("scope map map-{token} (policy.yaml:20:7)")),

@@ -235,3 +235,98 @@ impl fmt::Debug for Turns {
         f.debug_struct("Turns").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::{Endpoint, parse};
+
+    const SHA: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn target(line: &str) -> (Method, Target) {
+        let (method, path) = line.split_once(' ').unwrap();
+        let parsed = parse(method, &path.replace("SHA", SHA)).unwrap();
+        let target = match parsed.endpoint {
+            Endpoint::Registry(route) => Target::Registry(route),
+            Endpoint::Metadata(route) => Target::Metadata(route),
+            other => panic!("{other:?}"),
+        };
+        (parsed.method, target)
+    }
+
+    /// The name of the variant, and of a push its tags.
+    fn shown(touch: Option<Touch>) -> String {
+        match touch {
+            None => "-".to_owned(),
+            Some(Touch::WriteManifest { digest, tags, .. }) => {
+                let tags: Vec<_> = tags.iter().map(Tag::as_str).collect();
+                format!("WriteManifest {} {}", if digest.is_some() { "digest" } else { "-" }, tags.join(","))
+            }
+            Some(touch) => format!("{touch:?}").split(' ').next().unwrap().to_owned(),
+        }
+    }
+
+    /// B.8-3: every path that could read, change or delete something.
+    #[test]
+    fn every_path_says_what_it_touches() {
+        for (line, expected) in [
+            ("GET /v2/a/manifests/v1", "ReadManifest"),
+            ("HEAD /v2/a/manifests/SHA", "ReadManifest"),
+            ("PUT /v2/a/manifests/v1", "WriteManifest - v1"),
+            ("PUT /v2/a/manifests/SHA", "WriteManifest digest "),
+            ("PUT /v2/a/manifests/SHA?tag=v1&tag=v2", "WriteManifest digest v1,v2"),
+            ("DELETE /v2/a/manifests/v1", "Untag"),
+            ("DELETE /v2/a/manifests/SHA", "DeleteManifest"),
+            ("GET /v2/a/blobs/SHA", "ReadContent"),
+            ("HEAD /v2/a/blobs/SHA", "ReadContent"),
+            ("DELETE /v2/a/blobs/SHA", "DeleteBlob"),
+            ("POST /v2/a/blobs/uploads/", "WriteBlob"),
+            ("POST /v2/a/blobs/uploads/?mount=SHA&from=b", "WriteBlob"),
+            ("GET /v2/a/blobs/uploads/x", "-"),
+            ("PATCH /v2/a/blobs/uploads/x", "WriteBlob"),
+            ("PUT /v2/a/blobs/uploads/x?digest=SHA", "WriteBlob"),
+            ("DELETE /v2/a/blobs/uploads/x", "WriteBlob"),
+            ("GET /v2/a/referrers/SHA", "ReadContent"),
+            ("GET /v2/a/tags/list", "-"),
+            ("GET /v2/_catalog", "-"),
+            ("GET /v2/", "-"),
+            ("GET /acr/v1/a", "-"),
+            ("PATCH /acr/v1/a", "-"),
+            ("DELETE /acr/v1/a", "DeleteRepository"),
+            ("GET /acr/v1/a/_tags/v1", "-"),
+            ("PATCH /acr/v1/a/_tags/v1", "-"),
+            ("DELETE /acr/v1/a/_tags/v1", "Untag"),
+            ("GET /acr/v1/a/_manifests/SHA", "-"),
+            ("PATCH /acr/v1/a/_manifests/SHA", "-"),
+        ] {
+            let (method, target) = target(line);
+            assert_eq!(shown(touch(method, &target)), expected, "{line}");
+            let mounts = line.contains("mount=");
+            assert_eq!(source(&target).is_some(), mounts, "{line}");
+        }
+        let (_, mount) = target("POST /v2/a/blobs/uploads/?mount=SHA&from=b/c");
+        assert_eq!(source(&mount).unwrap().repository().as_str(), "b/c");
+    }
+
+    #[tokio::test]
+    async fn pushes_of_one_tag_take_turns_and_others_do_not_wait() {
+        let (turns, registry): (_, Arc<str>) = (Turns::default(), "r".into());
+        let tag = |text: &str| LockTarget::parse(text).unwrap();
+        let first = turns.take(&registry, tag("a:v1")).await;
+        let _other = turns.take(&registry, tag("a:v2")).await;
+        let _elsewhere = turns.take(&"s".into(), tag("a:v1")).await;
+        let second = turns.take(&registry, tag("a:v1"));
+        assert!(tokio::time::timeout(Duration::from_millis(20), second).await.is_err());
+        drop(first);
+        drop(turns.take(&registry, tag("a:v1")).await);
+    }
+
+    #[tokio::test]
+    async fn tags_that_nobody_pushes_any_more_are_forgotten() {
+        let (turns, registry): (_, Arc<str>) = (Turns::default(), "r".into());
+        for number in 0..1000 {
+            drop(turns.take(&registry, LockTarget::parse(&format!("a:v{number}")).unwrap()).await);
+        }
+        assert!(turns.tags.lock().unwrap().len() < 32);
+    }
+}

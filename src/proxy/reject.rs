@@ -215,6 +215,7 @@ impl Refusal {
     }
 
     /// What the client sees.
+    #[cfg(test)]
     pub(crate) fn answer(&self) -> Answer {
         self.answer_with(None)
     }
@@ -316,6 +317,8 @@ mod tests {
     use crate::oci::RepositoryName;
     use crate::policy::action::{Action, ActionSet};
     use crate::policy::limits::{Category, LoginScope, RateScope};
+    use crate::policy::locks::LockTarget;
+    use crate::policy::origin::Origin;
     use crate::policy::principal::NotAccepted;
 
     /// Status, headers and body, one to a line.
@@ -409,6 +412,24 @@ mod tests {
             ),
             (Refusal::Upstream(UpstreamFailure::Storage), "upstream_storage", false, format!("502\n{unknown}")),
             (Refusal::Upstream(UpstreamFailure::Unusable), "upstream_unusable", false, format!("502\n{unknown}")),
+            (
+                Refusal::LocksUnknown("secret".to_owned()),
+                "locks_unknown",
+                false,
+                format!("503\n{}", retry(&unavailable)),
+            ),
+            (
+                Refusal::Metadata { status: 503, cause: "secret".to_owned() },
+                "metadata_unavailable",
+                false,
+                format!("503\n{}", retry(&unavailable)),
+            ),
+            (
+                Refusal::Metadata { status: 502, cause: "secret".to_owned() },
+                "metadata_unavailable",
+                false,
+                format!("502\n{unknown}"),
+            ),
             (Refusal::ClientLeft, "client_left", false, format!("400\n{unsupported}")),
             (Refusal::CutOff, "cut_off", false, format!("500\n{unknown}")),
             (Refusal::Internal("secret"), "internal", false, format!("500\n{unknown}")),
@@ -422,6 +443,18 @@ mod tests {
         let limited = Refusal::RateLimited(exhausted);
         assert_eq!((seen(&limited), limited.code(), limited.is_denial()), (too_many(9), "rate_limited", true));
         assert!(limited.drains_body(), "a permitted client that sends its body first must see the answer");
+        let lock = Refusal::Locked(Lock {
+            target: LockTarget::parse("a/b:v1").unwrap(),
+            attribute: "writeEnabled",
+            origin: Origin::store(),
+        });
+        let (code, message) = (
+            ErrorCode::RegistryDisallowedOperation.code(),
+            ErrorCode::RegistryDisallowedOperation.message(),
+        );
+        assert_eq!(seen(&lock), format!("405\n{}", body(code, message)));
+        assert_eq!((lock.code(), lock.is_denial(), lock.has_id()), ("locked", true, true));
+        assert!(lock.drains_body(), "whoever pushes sends his body first, and must see the answer");
         let table = table.into_iter().chain([(Refusal::LoginLocked(locked), "login_locked", true, too_many(17))]);
         for (refusal, code, is_denial, answer) in table {
             assert_eq!(seen(&refusal), answer, "{refusal:?}");

@@ -40,6 +40,8 @@ mod logins;
 #[cfg(test)]
 mod management;
 #[cfg(test)]
+mod metadata;
+#[cfg(test)]
 mod mtls;
 #[cfg(test)]
 mod network;

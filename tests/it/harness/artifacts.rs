@@ -80,6 +80,16 @@ impl Oras {
         self.run(&["pull", "--plain-http", reference, "--output", "tmp"])
     }
 
+    /// An artifact of this kind that refers to `reference`.
+    pub(crate) fn attach(&self, reference: &str, kind: &str) -> Outcome {
+        self.run(&["attach", "--plain-http", "--artifact-type", kind, reference, "artifact.txt:text/plain"])
+    }
+
+    /// What refers to `reference`.
+    pub(crate) fn discover(&self, reference: &str) -> Outcome {
+        self.run(&["discover", "--plain-http", "--format", "json", reference])
+    }
+
     fn run(&self, arguments: &[&str]) -> Outcome {
         self.home.run(&format!("{TOOLS}/oras"), arguments)
     }

@@ -1,0 +1,5 @@
+//! What seawall answers itself about a registry's contents, in front of a plain Distribution.
+
+mod referrers;
+mod wire;
+mod write_once;
