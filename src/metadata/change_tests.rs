@@ -258,7 +258,12 @@ async fn a_tag_goes_and_its_manifest_stays() {
         assert_eq!(house.untag("v1").await, Err(MetadataError::Unknown(ErrorCode::ManifestUnknown)));
         house.untag("v2").await.unwrap();
         house.has(&[], &[&digest]);
-        let tries = house.fake.lines().iter().filter(|line| line.starts_with("DELETE") && line.contains("/v")).count();
+        let tries = house
+            .fake
+            .lines()
+            .iter()
+            .filter(|line| line.starts_with("DELETE") && line.contains("/manifests/v"))
+            .count();
         assert_eq!(tries, if tag_deletion == 202 { 2 } else { 1 }, "that it cannot is remembered");
     }
 }
