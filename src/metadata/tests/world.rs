@@ -14,11 +14,11 @@ use crate::clock::{Clock, Timestamp};
 use crate::current::Current;
 use crate::metadata::{Metadata, Note, Part, Parts, Passed, Settings};
 use crate::oci::{Digest, Reference, RepositoryName, Scope, Tag};
-use crate::policy::fixture::{REGISTRY, snapshot, written};
+use crate::policy::fixture::{REGISTRY, declared, upstream};
 use crate::policy::locks::{Attributes, LockTarget, StoredAttributes};
 use crate::policy::problem::Problems;
 use crate::policy::upstream_credential::MintedAccess;
-use crate::policy::{Registry, StoredPolicy};
+use crate::policy::{PolicySnapshot, Registry, StoredPolicy};
 use crate::secret::Secret;
 use crate::store::index::{Index, Order, Slice};
 use crate::store::{self, StoreUrl};
@@ -205,7 +205,7 @@ impl World {
             let set = StoredAttributes { attributes, unlock: None, last_update_time: Timestamp::UNIX_EPOCH };
             stored.set_attributes(REGISTRY, &target.to_string(), Some(&set), &mut Problems::new());
         }
-        let policy = snapshot(&json!({ "url": written(&json!(fake.url)) }), &stored);
+        let policy = PolicySnapshot::assemble(1, &declared(&upstream(&fake.url)), &stored, None);
         let registry = Arc::clone(policy.registry_named(REGISTRY).unwrap());
         let current = Arc::new(Current::new());
         current.publish(policy);
