@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::state::Catalogue;
 use super::{Listing, MayList, Metadata, MetadataError, Part, attributes_of};
+use crate::clock::Timestamp;
 use crate::oci::RepositoryName;
 use crate::policy::Registry;
 use crate::policy::locks::LockTarget;
@@ -47,7 +48,9 @@ impl Metadata {
 
     async fn repository_names(&self, registry: &Arc<Registry>) -> Result<BTreeSet<RepositoryName>, MetadataError> {
         let catalogue = self.catalogue(registry).await?;
-        let pushed = self.state.pushed_since(&registry.name, catalogue.at);
+        // Where there is no catalogue, whatever was pushed is new.
+        let since = if catalogue.names.is_some() { catalogue.at } else { Timestamp::MIN };
+        let pushed = self.state.pushed_since(&registry.name, since);
         let rows = match self.parts.index.repositories(&registry.name).await {
             Ok(rows) => rows,
             // Names can do without: what was emptied is listed then, as the upstream does.

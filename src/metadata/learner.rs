@@ -137,9 +137,9 @@ impl Metadata {
             noted.pushed.remove(digest);
         }
         let is_there = asked.len() > gone.len() || !tagged.is_empty();
-        self.put_pushed(registry, repository, noted.pushed).await?;
+        let referenced = self.put_pushed(registry, repository, noted.pushed).await?;
         let digests = tagged.into_iter().chain(asked.into_iter().filter(|(_, there, _)| *there).map(|(one, ..)| one));
-        self.learn(registry, repository, digests.collect()).await?;
+        self.learn(registry, repository, digests.chain(referenced).collect()).await?;
         if !gone.is_empty() {
             self.parts.index.remove_manifests(&registry.name, repository, &gone).await?;
         }
@@ -205,19 +205,21 @@ impl Metadata {
         Ok(())
     }
 
+    /// Returns the manifests that the pushed ones are made of.
     async fn put_pushed(
         &self,
         registry: &Arc<Registry>,
         repository: &RepositoryName,
         pushed: BTreeMap<Digest, (String, Bytes, Timestamp)>,
-    ) -> Result<(), MetadataError> {
+    ) -> Result<Vec<Digest>, MetadataError> {
         let whole = pushed.into_iter().filter(|(_, (_, body, _))| !body.is_empty());
         let rows = at_once(whole, |(digest, (media_type, body, at))| {
             let (this, registry, repository) = (self.clone(), Arc::clone(registry), repository.clone());
             async move { this.row(&registry, &repository, digest, (&media_type, &body), at).await }
         });
         let rows: Vec<_> = rows.await?.into_iter().collect::<Result<_, _>>()?;
-        Ok(self.parts.index.put_manifests(&registry.name, repository, &rows).await?)
+        self.parts.index.put_manifests(&registry.name, repository, &rows).await?;
+        Ok(rows.into_iter().flat_map(|row| row.facts.references).map(|one| one.digest).collect())
     }
 
     /// The row of what was pushed, durably.

@@ -206,7 +206,7 @@ impl Metadata {
 
     /// Leaves a note; drops and counts it when too many are waiting.
     pub fn note(&self, note: Note) {
-        let kept = self.state.leave(note);
+        let kept = self.state.leave(note, self.parts.clock.now());
         self.count_note(kept);
     }
 

@@ -123,8 +123,8 @@ impl State {
         }
     }
 
-    /// Takes a note; `false`: it is lost, and its repository is to be read anew.
-    pub(super) fn leave(&self, mut note: Note) -> bool {
+    /// Takes a note, after whatever it is about has happened; `false`: it is lost, and its repository is to be read anew.
+    pub(super) fn leave(&self, mut note: Note, now: Timestamp) -> bool {
         let place = (Arc::clone(&note.registry), note.repository.clone());
         match &mut note.what {
             Passed::Read { tag, digest } => {
@@ -135,7 +135,8 @@ impl State {
             }
             Passed::Pushed { body, .. } => {
                 self.change(&place);
-                self.appeared(&place, note.at);
+                // Not when it was sent: a catalogue that was read meanwhile does not have it.
+                self.appeared(&place, now);
                 let length = body.len();
                 if self.bodies.fetch_add(length, Ordering::Relaxed) + length > MOST_BODIES {
                     self.bodies.fetch_sub(length, Ordering::Relaxed);

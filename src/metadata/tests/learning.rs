@@ -46,7 +46,8 @@ async fn the_manifests_of_an_index_are_known_too() {
 async fn notes_in_any_order_end_equal_to_the_upstream() {
     let world = World::new().await;
     let (one, other) = (image(1), image(2));
-    let (first, second) = (world.content().put("a", Some("v1"), &one), world.content().put("a", Some("v1"), &other));
+    let first = world.content().put("a", Some("v1"), &one);
+    let second = world.content().put("a", Some("v1"), &other);
     world.content().delete("a", &first);
     let notes = [
         world.pushed("a", Some("v1"), &one),
