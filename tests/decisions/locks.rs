@@ -378,13 +378,15 @@ fn rule() -> impl Strategy<Value = String> {
         if let Some(tags) = tags {
             write!(text, ", tags: {tags}, writeOnce: {once}").unwrap();
         }
-        off.iter().for_each(|name| write!(text, ", {name}: false").unwrap());
+        for name in off {
+            write!(text, ", {name}: false").unwrap();
+        }
         text + " }"
     })
 }
 
 fn records() -> impl Strategy<Value = BTreeMap<String, StoredAttributes>> {
-    let one = (off(), proptest::option::weighted(0.2, Just(now() + Duration::from_secs(60))));
+    let one = (off(), proptest::option::weighted(0.2, Just(now() + Duration::from_mins(1))));
     let one = one.prop_map(|(off, until)| until.map_or_else(|| record(&off), |until| unlocked(&off, until)));
     proptest::collection::btree_map(names(), one, 0..5)
 }

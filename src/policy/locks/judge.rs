@@ -114,8 +114,8 @@ impl<'a> Here<'a> {
         let pushed = facts.pushed.as_ref().or(digest);
         // Nothing moves when the tag is of this manifest already.
         let moves = |tag: &Tag| facts.tags.get(tag).is_some_and(|there| there.is_some() && there.as_ref() != pushed);
-        let moved = once.into_iter().find(|(tag, _)| moves(tag));
-        Verdict::of(moved.map(|(tag, origin)| Lock {
+        let first = once.into_iter().find(|(tag, _)| moves(tag));
+        Verdict::of(first.map(|(tag, origin)| Lock {
             target: self.tag_target(tag),
             attribute: WRITE_ONCE,
             origin: origin.clone(),

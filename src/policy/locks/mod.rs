@@ -38,6 +38,7 @@ pub(in crate::policy) use stored::{StoredEntry, StoredLocks};
 /// The four attributes of ACR; all are on unless somebody switched them off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "they are ACR's, each on or off by itself")]
 pub struct Attributes {
     pub delete_enabled: bool,
     /// Off: neither updates nor deletes.
