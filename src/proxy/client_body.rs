@@ -19,7 +19,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// The form of a `POST` to the token endpoint, bounded.
 pub(super) async fn read_form(session: &mut Session, method: Method, time: Duration) -> Result<BytesMut, Refusal> {
     const FORM: Bounds = Bounds {
-        limit: FORM_LIMIT,
+        limit: FORM_LIMIT as u64,
         unreadable: bad_request(400, "the form could not be read"),
         too_large: bad_request(413, "the form is over 64 KiB"),
     };
@@ -32,7 +32,7 @@ pub(super) async fn read_form(session: &mut Session, method: Method, time: Durat
 /// The attributes of a `PATCH` of the metadata API, bounded.
 pub(super) async fn read_patch(session: &mut Session, time: Duration) -> Result<BytesMut, Refusal> {
     const PATCH: Bounds = Bounds {
-        limit: PATCH_LIMIT,
+        limit: PATCH_LIMIT as u64,
         unreadable: bad_request(400, "the body could not be read"),
         too_large: bad_request(413, "the body is over 64 KiB"),
     };
@@ -42,7 +42,7 @@ pub(super) async fn read_patch(session: &mut Session, time: Duration) -> Result<
 /// A manifest that goes no further, bounded as those are that do.
 pub(super) async fn read_manifest(session: &mut Session, time: Duration) -> Result<BytesMut, Refusal> {
     const MANIFEST: Bounds = Bounds {
-        limit: MANIFEST_LIMIT as usize,
+        limit: MANIFEST_LIMIT,
         unreadable: bad_request(400, "the manifest could not be read"),
         too_large: too_large(),
     };
@@ -51,7 +51,7 @@ pub(super) async fn read_manifest(session: &mut Session, time: Duration) -> Resu
 
 /// What may be read, in bytes, and what is said of what cannot be.
 struct Bounds {
-    limit: usize,
+    limit: u64,
     unreadable: Refusal,
     too_large: Refusal,
 }
@@ -70,7 +70,7 @@ async fn read(session: &mut Session, time: Duration, bounds: Bounds) -> Result<B
             return None;
         }
         while let Some(piece) = session.as_downstream_mut().read_request_body().await.ok()? {
-            if body.len() + piece.len() > limit {
+            if (body.len() + piece.len()) as u64 > limit {
                 return Some(Err(too_large));
             }
             body.extend_from_slice(&piece);

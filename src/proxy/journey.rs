@@ -165,8 +165,8 @@ pub(crate) async fn examine(
     let leave = house.keeper(registry, request.now).pass(method, &target).await?;
     let next = if target.is_answered_here(method) || leave.only.is_some() {
         let (registry, principal) = (Arc::clone(registry), caller.principal.clone());
-        let (_permit, now) = (permit.clone(), request.now);
-        Next::Own(Box::new(Own { _permit, registry, method, target, principal, admitted, leave, now }))
+        let (permit, now) = (permit.clone(), request.now);
+        Next::Own(Box::new(Own { _permit: permit, registry, method, target, principal, admitted, leave, now }))
     } else {
         forward(authenticator, (registry, caller), permit.clone(), (method, target), request)
             .map(|forward| Next::Forward(Box::new(forward), leave))?

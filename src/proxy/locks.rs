@@ -120,7 +120,8 @@ impl Keeper<'_> {
             let target = LockTarget::Tag(repository.clone(), tag);
             let turn = self.turns.take(&self.registry.name, target);
             let turn = tokio::time::timeout(LONGEST_WAIT, turn).await;
-            let busy = |_| Refusal::LocksUnknown("another push of the same write-once tag goes on for too long".to_owned());
+            let busy =
+                |_| Refusal::LocksUnknown("another push of the same write-once tag goes on for too long".to_owned());
             taken.push(turn.map_err(busy)?);
         }
         Ok(taken)
@@ -192,9 +193,8 @@ fn touch_of(method: Method, route: &Route) -> Option<Touch> {
             Some(Touch::ReadContent { repository })
         }
         (Route::Blob { .. }, _) => Some(Touch::DeleteBlob { repository }),
-        (Route::Upload { .. }, Method::Get | Method::Head) | (Route::Base | Route::Catalog(_) | Route::Tags { .. }, _) => {
-            None
-        }
+        (Route::Upload { .. }, Method::Get | Method::Head)
+        | (Route::Base | Route::Catalog(_) | Route::Tags { .. }, _) => None,
         (Route::UploadStart { .. } | Route::Upload { .. }, _) => Some(Touch::WriteBlob { repository }),
     }
 }

@@ -248,9 +248,7 @@ impl Refusal {
             | Self::Busy
             | Self::ProviderUnavailable(_)
             | Self::NotReady
-            | Self::Outdated => {
-                error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1")
-            }
+            | Self::Outdated => error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1"),
             Self::Metadata { status, .. } => error(*status, &ErrorBody::new(ErrorCode::Unknown)),
             Self::RateLimited(exhausted) => too_many(exhausted.retry_after),
             Self::LoginLocked(locked) => too_many(locked.retry_after),
@@ -448,10 +446,8 @@ mod tests {
             attribute: "writeEnabled",
             origin: Origin::store(),
         });
-        let (code, message) = (
-            ErrorCode::RegistryDisallowedOperation.code(),
-            ErrorCode::RegistryDisallowedOperation.message(),
-        );
+        let (code, message) =
+            (ErrorCode::RegistryDisallowedOperation.code(), ErrorCode::RegistryDisallowedOperation.message());
         assert_eq!(seen(&lock), format!("405\n{}", body(code, message)));
         assert_eq!((lock.code(), lock.is_denial(), lock.has_id()), ("locked", true, true));
         assert!(lock.drains_body(), "whoever pushes sends his body first, and must see the answer");

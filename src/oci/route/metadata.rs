@@ -182,9 +182,7 @@ impl<'a> Shape<'a> {
             Self::Tag(name, text) => {
                 MetadataRoute::Tag { repository: repository(name)?, tag: readable_tag(text, method)? }
             }
-            Self::Manifests(name) => {
-                MetadataRoute::Manifests { repository: repository(name)?, page: ordered(query)? }
-            }
+            Self::Manifests(name) => MetadataRoute::Manifests { repository: repository(name)?, page: ordered(query)? },
             Self::Manifest(name, text) => {
                 MetadataRoute::Manifest { repository: repository(name)?, digest: digest(text)? }
             }

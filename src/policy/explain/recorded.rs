@@ -151,7 +151,9 @@ impl Recorded {
                 ("POST", format!("/v2/{name}/blobs/uploads/{}", mount.unwrap_or_default()))
             }
             ("referrers", Some(name)) => ("GET", format!("/v2/{name}/referrers/{ANY_DIGEST}")),
-            ("metadata_read" | "metadata_write" | "repository_delete", Some(name)) => (method, format!("/acr/v1/{name}")),
+            ("metadata_read" | "metadata_write" | "repository_delete", Some(name)) => {
+                (method, format!("/acr/v1/{name}"))
+            }
             ("untag", Some(name)) => ("DELETE", format!("/acr/v1/{name}/_tags/any")),
             _ => return None,
         };

@@ -75,7 +75,9 @@ impl Own {
         let mut changed = None;
         let answered = match &self.target {
             Target::Registry(route) => self.of_registry(desk.metadata, route).await,
-            Target::Metadata(route) if self.method == Method::Patch => self.change(desk, route, body, &mut changed).await,
+            Target::Metadata(route) if self.method == Method::Patch => {
+                self.change(desk, route, body, &mut changed).await
+            }
             Target::Metadata(route) if self.method == Method::Delete => self.remove(desk.metadata, route).await,
             Target::Metadata(route) => self.show(desk.metadata, &self.registry, route).await,
         };
@@ -235,7 +237,9 @@ impl Own {
             }
             MetadataError::Locked(lock) => Err(Refusal::Locked(lock)),
             MetadataError::Upstream(error) => Err(Refusal::Upstream((&error).into())),
-            refused @ MetadataError::Refused { .. } => Err(Refusal::Metadata { status: 502, cause: refused.to_string() }),
+            refused @ MetadataError::Refused { .. } => {
+                Err(Refusal::Metadata { status: 502, cause: refused.to_string() })
+            }
             rest @ (MetadataError::Store(_) | MetadataError::Unfinished { .. }) => {
                 Err(Refusal::Metadata { status: 503, cause: rest.to_string() })
             }

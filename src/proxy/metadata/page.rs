@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn the_link_is_relative_and_every_item_of_it_has_a_value() {
         let ordered = OrderedPage { page: page(Some(2), Some("x")), order: PageOrder::NewestFirst };
-        let link = |asked: Asked, more| asked.cut((vec![1], Some("b&c".to_owned())), "/acr/v1/a/_tags", more).1.unwrap();
+        let link =
+            |asked: Asked, more| asked.cut((vec![1], Some("b&c".to_owned())), "/acr/v1/a/_tags", more).1.unwrap();
         assert_eq!(
             link(Asked::ordered(&ordered), &[("digest", "sha256:0")]),
             "</acr/v1/a/_tags?last=b%26c&n=2&orderby=timedesc&digest=sha256:0>; rel=\"next\""

@@ -20,8 +20,12 @@ struct Body {
     list_enabled: Option<bool>,
     /// `null` ends it, nothing leaves it as it is.
     #[serde(default, deserialize_with = "said")]
-    unlock: Option<Option<Unlock>>,
+    unlock: Option<Said>,
 }
+
+/// What was said of the unlock, if only `null`.
+#[derive(Debug)]
+struct Said(Option<Unlock>);
 
 #[derive(Debug, Deserialize)]
 struct Unlock {
@@ -30,8 +34,8 @@ struct Unlock {
     reason: String,
 }
 
-fn said<'de, D: Deserializer<'de>>(body: D) -> Result<Option<Option<Unlock>>, D::Error> {
-    Option::deserialize(body).map(Some)
+fn said<'de, D: Deserializer<'de>>(body: D) -> Result<Option<Said>, D::Error> {
+    Option::deserialize(body).map(|unlock| Some(Said(unlock)))
 }
 
 /// The change that `body` asks for.
@@ -42,7 +46,7 @@ pub(super) fn read(body: &[u8]) -> Result<AttributesChange, &'static str> {
     const SHAPE: &str = "the body is no JSON object of attributes, which are true or false";
     let Body { delete_enabled, write_enabled, read_enabled, list_enabled, unlock } =
         serde_json::from_slice(body).map_err(|_| SHAPE)?;
-    let unlock = unlock.map(|unlock| unlock.map(length).transpose()).transpose()?;
+    let unlock = unlock.map(|Said(unlock)| unlock.map(length).transpose()).transpose()?;
     Ok(AttributesChange { delete_enabled, write_enabled, read_enabled, list_enabled, unlock })
 }
 
@@ -95,7 +99,8 @@ mod tests {
 
     #[test]
     fn whatever_is_something_else_is_refused() {
-        for body in ["", "[]", "null", "x", r#"{"writeEnabled":"false"}"#, r#"{"readEnabled":0}"#, r#"{"unlock":"1m"}"#] {
+        for body in ["", "[]", "null", "x", r#"{"writeEnabled":"false"}"#, r#"{"readEnabled":0}"#, r#"{"unlock":"1m"}"#]
+        {
             assert!(read(body.as_bytes()).is_err(), "{body}");
         }
         assert!(read(br#"{"writeEnabled":true,"writeEnabled":false}"#).is_err());

@@ -93,7 +93,12 @@ impl<'a> Shapes<'a> {
     }
 
     /// `what` is in an object that says whose it is.
-    pub(super) fn of<T: Serialize>(&self, repository: &RepositoryName, key: &'static str, what: T) -> impl Serialize + use<T> {
+    pub(super) fn of<T: Serialize>(
+        &self,
+        repository: &RepositoryName,
+        key: &'static str,
+        what: T,
+    ) -> impl Serialize + use<T> {
         let inner = BTreeMap::from([(key, what)]);
         Of { registry: self.registry.login_server.to_string(), image_name: repository.to_string(), inner }
     }

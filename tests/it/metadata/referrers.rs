@@ -51,12 +51,18 @@ fn referrers_are_listed_filtered_and_paged() {
         let filtered = caller.get(&format!("{path}?artifactType=application/vnd.example.sbom")).expect(200);
         assert_eq!(filtered.expect_header("OCI-Filters-Applied"), "artifactType");
         let one = &filtered.json()["manifests"][0];
-        assert_eq!((&one["digest"], &one["annotations"]["kind"]), (&json!(sbom), &json!("application/vnd.example.sbom")));
+        assert_eq!(
+            (&one["digest"], &one["annotations"]["kind"]),
+            (&json!(sbom), &json!("application/vnd.example.sbom"))
+        );
 
         let first = caller.get(&format!("{path}?n=1")).expect(200);
         let link = first.expect_header("Link").to_owned();
         let rest = link.strip_prefix('<').unwrap().split_once('>').unwrap().0;
-        assert_eq!((first.json()["manifests"][0]["digest"].clone(), digests(rest)), (json!(attached[0]), vec![attached[1].clone()]));
+        assert_eq!(
+            (first.json()["manifests"][0]["digest"].clone(), digests(rest)),
+            (json!(attached[0]), vec![attached[1].clone()])
+        );
     }
 }
 

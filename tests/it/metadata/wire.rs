@@ -66,7 +66,9 @@ fn what_is_not_there_is_not_found_and_what_nobody_has_is_unsupported() {
     let caller = world.caller(MINE);
     caller.push_image("mine/app", "v1", "words");
     let none = digest(b"none");
-    for path in ["/acr/v1/mine/none", "/acr/v1/mine/none/_tags", "/acr/v1/mine/app/_tags/none", "/v2/mine/none/tags/list"] {
+    for path in
+        ["/acr/v1/mine/none", "/acr/v1/mine/none/_tags", "/acr/v1/mine/app/_tags/none", "/v2/mine/none/tags/list"]
+    {
         caller.get(path).expect(404);
     }
     caller.get(&format!("/acr/v1/mine/app/_manifests/{none}")).expect(404);
@@ -109,7 +111,9 @@ fn lists_of_tags_have_pages() {
             caller.put_manifest(&format!("/v2/mine/app/manifests/{tag}"), &manifest).expect(201);
         }
         let all = ["v1", "v2", "v3", "v4", "v5"].map(str::to_owned).to_vec();
-        for first in ["/v2/mine/app/tags/list?n=2", "/acr/v1/mine/app/_tags?n=2", "/acr/v1/mine/app/_tags?n=2&orderby=timeasc"] {
+        for first in
+            ["/v2/mine/app/tags/list?n=2", "/acr/v1/mine/app/_tags?n=2", "/acr/v1/mine/app/_tags?n=2&orderby=timeasc"]
+        {
             assert_eq!(pages(&caller, first, "tags"), (all.clone(), 3), "{first}");
         }
         assert_eq!(pages(&caller, "/v2/mine/app/tags/list", "tags"), (all.clone(), 1));
