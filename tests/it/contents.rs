@@ -120,7 +120,7 @@ fn metadata_write_untags_and_locks() {
         assert_eq!(contents.upstream("cf10"), (200, first.clone()), "the manifest stays, with its other tag");
 
         // With nothing but metadata/write, too.
-        let only = contents.token("only", "metadata/write");
+        let only = contents.token("untagger", "metadata/write");
         contents.run(&format!("repository untag -n myregistry {IMAGE}:cf10"), &only).ok();
         assert_eq!(contents.upstream("cf10").0, 404);
         assert_eq!(contents.upstream(&first).0, 200);
@@ -204,9 +204,9 @@ fn the_catalogue_is_for_those_who_may_list_it() {
         let admin = Account::new("myregistry", shown["passwords"][0]["value"].as_str().unwrap());
         contents.caller("other", "content/read");
         assert_eq!(contents.run("repository list -n myregistry", &admin).ok().json(), json!([HELLO]));
-        let create = "token create -n root -r myregistry --scope-map _repositories_admin --query \
+        let create = "token create -n everything -r myregistry --scope-map _repositories_admin --query \
                       credentials.passwords[0].value -o tsv";
-        let root = Account::new("root", seawall(&contents.server, create).ok().text());
+        let root = Account::new("everything", seawall(&contents.server, create).ok().text());
         contents.run("repository list -n myregistry", &root).refused("tokens may not list repositories");
         let tags = contents.run(&format!("repository show-tags -n myregistry --repository {HELLO}"), &root).ok();
         assert_eq!(tags.json(), json!(["cf10", "v1", "v2"]));
