@@ -4,7 +4,13 @@
 //! ever seen. `TAGS` and `REPOSITORIES` change the numbers. A pull is measured in turns at a seawall that learns from it and
 //! at the upstream itself, in one run.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::panic, reason = "a measurement may stop, and prints")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "a measurement may stop, and prints"
+)]
 
 #[path = "../tests/it/harness/mod.rs"]
 #[expect(
@@ -68,7 +74,7 @@ fn read(caller: &Caller, first: &str, of: &str) -> (usize, usize, Duration, Dura
             one = watch.elapsed();
         }
         let Some(link) = answer.header("Link") else { return (items, pages, one, watch.elapsed()) };
-        path = link.strip_prefix('<').unwrap().split_once('>').unwrap().0.to_owned();
+        link.strip_prefix('<').unwrap().split_once('>').unwrap().0.clone_into(&mut path);
     }
 }
 

@@ -106,7 +106,6 @@ fn vocabulary(schema: &Value, keys: &mut BTreeSet<String>, values: &mut BTreeSet
 fn what_is_left_out_has_its_default() {
     let config = loaded("version: 1\nlisteners: [{name: a, address: '[::1]:80'}]").unwrap();
     let expected = Config {
-        metadata: crate::metadata::Settings::default(),
         listeners: vec![Listener {
             name: "a".into(),
             address: "[::1]:80".parse().unwrap(),

@@ -31,7 +31,8 @@ impl Metadata {
         let plan = Plan::new(repository, Work::DeleteRepository { waves }, began);
         self.put_plan(registry, &plan, began).await?;
         let Work::DeleteRepository { waves } = &plan.work else { return Ok(Deleted::default()) };
-        match self.delete_waves(registry, repository, waves, began).await {
+        let work = self.delete_waves(registry, repository, waves, began);
+        match self.work_on(registry, &plan, work).await {
             Ok(()) => {
                 self.drop_plan(&plan.id).await;
                 Ok(Deleted { manifests: digests, tags })
@@ -158,7 +159,7 @@ impl Metadata {
         let left = self.observe(registry, repository, names.tags()).await?;
         let known = self.parts.index.tag_names(&registry.name, repository).await?;
         let gone = known.into_iter().filter(|name| !names.tags().contains(name));
-        let gone: Vec<_> = gone.map(|name| TagObservation { name, digest: None, at: names.at }).collect();
+        let gone: Vec<_> = gone.map(|name| TagObservation { name, digest: None, at: names.at, pushed: None }).collect();
         self.parts.index.observe_tags(&registry.name, repository, &gone).await?;
         if left.iter().any(|one| one.digest.as_ref().is_some_and(|digest| deleted.contains(digest))) {
             return Err(MetadataError::Refused { status: 409, what: "DELETE of a manifest, which has a tag again" });

@@ -3,6 +3,7 @@
 //! It is written down before its first step that cannot be repeated by the client, and forgotten after its last one. Steps may
 //! be done twice, so that it does not matter which replica goes on, or whether two do.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ use crate::policy::Registry;
 use crate::store::index::Job;
 
 /// How often it is looked for work that was left.
-const LOOK: Duration = Duration::from_mins(1);
-/// Whoever began it, or went on with it, has this long before another does.
-const LEASE: Duration = Duration::from_mins(1);
+const LOOK: Duration = Duration::from_secs(5);
+/// Whoever works on it says so again and again; another goes on when nobody has for so long.
+const LEASE: Duration = Duration::from_secs(20);
+const RENEW: Duration = Duration::from_secs(5);
 /// After that it is given up.
 const LONGEST: Duration = Duration::from_hours(24);
 
@@ -56,6 +58,21 @@ impl Metadata {
         let body = serde_json::to_string(plan).map_err(|error| MetadataError::Store(error.to_string()))?;
         let job = Job { id: plan.id.clone(), registry: registry.name.to_string(), body, began: now };
         Ok(self.parts.index.put_job(&job).await?)
+    }
+
+    /// Does `work` on the plan, and says now and then that it is being worked on.
+    pub(super) async fn work_on<T>(&self, registry: &Registry, plan: &Plan, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = sleep(RENEW) => {
+                    if let Err(error) = self.put_plan(registry, plan, self.parts.clock.now()).await {
+                        tracing::debug!(%error, "another replica may go on with the same");
+                    }
+                }
+            }
+        }
     }
 
     /// Forgets it. When that fails, it is done once more, which changes nothing.
@@ -104,6 +121,10 @@ impl Metadata {
             return Ok(());
         }
         self.put_plan(registry, plan, now).await?;
+        self.work_on(registry, plan, self.steps(registry, plan)).await
+    }
+
+    async fn steps(&self, registry: &Arc<Registry>, plan: &Plan) -> Result<(), MetadataError> {
         let Ok(repository) = RepositoryName::parse(&plan.repository) else { return Ok(()) };
         let done = match &plan.work {
             Work::Untag { tag, manifest } => {

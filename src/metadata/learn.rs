@@ -52,7 +52,7 @@ impl Metadata {
             let (this, registry, repository) = (self.clone(), Arc::clone(registry), repository.clone());
             async move {
                 let seen = this.look_up(&registry, &repository, Reference::Tag(name.clone())).await?;
-                Ok(TagObservation { name, digest: seen.digest, at: seen.at })
+                Ok(TagObservation { name, digest: seen.digest, at: seen.at, pushed: None })
             }
         });
         let (mut observed, mut failure) = (Vec::with_capacity(tags.len()), None);

@@ -32,6 +32,8 @@ const KEEP: Duration = Duration::from_secs(2);
 struct Noted {
     /// With the moment; of a body that is not there the upstream is asked.
     pushed: BTreeMap<Digest, (String, Bytes, Timestamp)>,
+    /// When each tag was last pushed with a manifest.
+    moved: HashMap<(Tag, Digest), Timestamp>,
     /// Tags and manifests to ask for.
     tags: BTreeSet<Tag>,
     digests: BTreeSet<Digest>,
@@ -45,6 +47,10 @@ impl Noted {
     fn add(&mut self, note: &Note) {
         match &note.what {
             Passed::Pushed { digest, tags, media_type, body } => {
+                for tag in tags {
+                    let moved = self.moved.entry((tag.clone(), digest.clone())).or_insert(note.at);
+                    *moved = note.at.max(*moved);
+                }
                 self.tags.extend(tags.iter().cloned());
                 self.digests.insert(digest.clone());
                 let pushed = (media_type.clone(), body.clone(), note.at);
@@ -85,19 +91,25 @@ impl Metadata {
 
     async fn take_in_notes(&self, place: &Place, all: Vec<Waiting>) {
         let Some(registry) = self.registry(&place.0) else {
-            all.iter().for_each(|waiting| self.state.release(&waiting.note));
+            self.release(&all);
             return;
         };
         let mut noted = Noted::default();
-        all.iter().for_each(|waiting| noted.add(&waiting.note));
-        // A task of its own: what is begun is not left half-way by a defect of one note, and not by the time either.
-        let work = async { timeout(PATIENCE, self.confirm(&registry, &place.1, noted)).await };
-        match work.await.unwrap_or_else(|_| Err(ended())) {
-            Ok(()) => all.iter().for_each(|waiting| self.state.release(&waiting.note)),
+        for waiting in &all {
+            noted.add(&waiting.note);
+        }
+        match timeout(PATIENCE, self.confirm(&registry, &place.1, noted)).await.unwrap_or_else(|_| Err(ended())) {
+            Ok(()) => self.release(&all),
             Err(error) => {
                 tracing::debug!(registry = &*place.0, repository = %place.1, %error, "notes are tried again");
                 self.try_again(place, all);
             }
+        }
+    }
+
+    fn release(&self, all: &[Waiting]) {
+        for waiting in all {
+            self.state.release(&waiting.note);
         }
     }
 
@@ -127,7 +139,11 @@ impl Metadata {
         self.ask_of_reads(registry, repository, &mut noted).await?;
         self.ask_of_gone(registry, repository, &mut noted).await?;
         let tags: Vec<_> = noted.tags.iter().cloned().collect();
-        let (seen, failure) = self.ask_tags(registry, repository, &tags).await?;
+        let (mut seen, failure) = self.ask_tags(registry, repository, &tags).await?;
+        for one in &mut seen {
+            let moved = one.digest.clone().and_then(|digest| noted.moved.get(&(one.name.clone(), digest)));
+            one.pushed = moved.copied();
+        }
         let tagged: HashSet<_> = seen.iter().filter_map(|one| one.digest.clone()).collect();
         let ask = noted.digests.iter().filter(|digest| !tagged.contains(digest)).cloned();
         let asked = self.ask_manifests(registry, repository, ask.collect::<Vec<_>>()).await?;

@@ -258,7 +258,7 @@ impl Metadata {
             let (this, registry, repository) = (self.clone(), Arc::clone(registry), repository.clone());
             async move {
                 let seen = this.look_up(&registry, &repository, Reference::Tag(tag.clone())).await?;
-                Ok(TagObservation { name: tag, digest: seen.digest, at: seen.at })
+                Ok(TagObservation { name: tag, digest: seen.digest, at: seen.at, pushed: None })
             }
         });
         let seen = asked.await?.into_iter().collect::<Result<Vec<_>, MetadataError>>()?;

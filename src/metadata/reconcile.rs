@@ -100,7 +100,8 @@ impl Metadata {
         let known: HashSet<Tag> = index.tag_names(&registry.name, repository).await?.into_iter().collect();
         let listed: HashSet<&Tag> = names.tags().iter().collect();
         let gone = known.iter().filter(|name| !listed.contains(name));
-        let gone: Vec<_> = gone.map(|name| TagObservation { name: name.clone(), digest: None, at: names.at }).collect();
+        let gone: Vec<_> =
+            gone.map(|name| TagObservation { name: name.clone(), digest: None, at: names.at, pushed: None }).collect();
         if !gone.is_empty() {
             index.observe_tags(&registry.name, repository, &gone).await?;
         }

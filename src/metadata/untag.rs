@@ -80,7 +80,8 @@ impl Metadata {
         let work = Work::Untag { tag: tag.as_str().to_owned(), manifest: manifest.clone() };
         let plan = Plan::new(repository, work, now);
         self.put_plan(registry, &plan, now).await?;
-        match self.replace_and_delete(registry, repository, (tag, &manifest), &plan.id).await {
+        let work = self.replace_and_delete(registry, repository, (tag, &manifest), &plan.id);
+        match self.work_on(registry, &plan, work).await {
             Err(error) if !is_final(&error) => {
                 Err(MetadataError::Unfinished { done: 0, all: 1, cause: error.to_string() })
             }
@@ -159,7 +160,7 @@ impl Metadata {
             // Somebody pushed it again.
             return Ok(());
         }
-        let gone = TagObservation { name: tag.clone(), digest: None, at: seen.at };
+        let gone = TagObservation { name: tag.clone(), digest: None, at: seen.at, pushed: None };
         let kept = async {
             self.parts.index.observe_tags(&registry.name, repository, &[gone]).await?;
             self.forget_tag_attributes(registry, repository, tag).await

@@ -369,7 +369,7 @@ mod tests {
             let size = text.len() as u64;
             let media_type = media_type.to_owned();
             let expected = ManifestFacts { media_type, image_size: size, size, ..ManifestFacts::default() };
-            assert_eq!(facts, expected, "{:.40}", text);
+            assert_eq!(facts, expected, "{text:.40}");
         }
         assert!(parse(&"x".repeat(256), b"").facts.media_type.is_empty());
     }

@@ -41,8 +41,8 @@ impl Learning {
     /// A piece of a manifest goes up; `headers` are the client's.
     pub(crate) fn take(&mut self, piece: Option<&Bytes>, headers: &HeaderMap) {
         if self.manifest.is_empty() {
-            self.media_type =
-                headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+            let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            media_type.unwrap_or_default().clone_into(&mut self.media_type);
         }
         self.manifest.extend_from_slice(piece.map(AsRef::as_ref).unwrap_or_default());
     }

@@ -25,7 +25,7 @@ use crate::policy::locks::{Lock, LockTarget, TagFacts, Touch, Verdict, WRITE_ONC
 /// How often locks may ask for more: for names, and for what their tags are of, each once.
 const ROUNDS: usize = 4;
 /// How long a push waits for another one of the same write-once tag.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Who is asked about locks.
 #[derive(Debug, Clone, Copy)]
@@ -204,8 +204,11 @@ fn touch_of(method: Method, route: &Route) -> Option<Touch> {
 #[derive(Default)]
 pub(crate) struct Turns {
     /// As many as there are requests that hold or await one, and some that are over.
-    tags: Mutex<HashMap<(Arc<str>, LockTarget), Weak<Turnstile<()>>>>,
+    tags: Mutex<HashMap<TagOf, Weak<Turnstile<()>>>>,
 }
+
+/// A registry and a tag.
+type TagOf = (Arc<str>, LockTarget);
 
 /// Ends with the request.
 pub(crate) type Turn = OwnedMutexGuard<()>;

@@ -1,5 +1,6 @@
 //! A server for tests that answers as it is told, over connections that it keeps, and knows what it was asked.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -55,7 +56,7 @@ impl Reply {
     fn bytes(&self, head_only: bool) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} X\r\ncontent-length: {}\r\n", self.status, self.body.len());
         for (name, value) in &self.headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            write!(text, "{name}: {value}\r\n").unwrap();
         }
         let mut bytes = format!("{text}\r\n").into_bytes();
         if !head_only {

@@ -154,11 +154,11 @@ fn content_delete_deletes_an_image_with_its_tags() {
     in_front_of_each(|contents| {
         let deleter = contents.token("MyToken", "content/delete metadata/read");
         let (_, first) = contents.upstream("v1");
-        let deleted = contents.run(&format!("repository delete --name myregistry {IMAGE}:v1 --yes"), &deleter).ok();
+        let said = contents.run(&format!("repository delete --name myregistry {IMAGE}:v1 --yes"), &deleter).ok();
         let told = format!(
             "This operation will delete the manifest '{first}' and all the following images: '{HELLO}:cf10', '{HELLO}:v1'"
         );
-        assert!(deleted.stderr.contains(&told), "{deleted}");
+        assert!(said.stderr.contains(&told), "{said}");
         for gone in ["v1", "cf10", &first] {
             assert_eq!(contents.upstream(gone).0, 404, "{gone}");
         }
@@ -180,14 +180,14 @@ fn content_delete_deletes_a_repository() {
         let all = ["v1", "v2"].map(|tag| contents.upstream(tag).1);
         let delete = format!("repository delete --name myregistry --repository {HELLO}");
         contents.run(&delete, &deleter).refused("--yes");
-        let deleted = contents.run(&format!("{delete} --yes"), &deleter).ok().json();
+        let answer = contents.run(&format!("{delete} --yes"), &deleter).ok().json();
         let mut expected: Vec<&str> = all.iter().map(String::as_str).collect();
         expected.sort_unstable();
-        let mut manifests = strings(&deleted["manifestsDeleted"]);
+        let mut manifests = strings(&answer["manifestsDeleted"]);
         manifests.sort_unstable();
-        let mut tags = strings(&deleted["tagsDeleted"]);
+        let mut tags = strings(&answer["tagsDeleted"]);
         tags.sort_unstable();
-        assert_eq!((manifests, tags), (expected, vec!["cf10", "v1", "v2"]), "{deleted}");
+        assert_eq!((manifests, tags), (expected, vec!["cf10", "v1", "v2"]), "{answer}");
         for digest in &all {
             assert_eq!(contents.upstream(digest).0, 404);
         }

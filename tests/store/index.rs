@@ -44,11 +44,11 @@ fn digest(number: u64) -> Digest {
 }
 
 fn seen(text: &str, number: u64, moment: i64) -> TagObservation {
-    TagObservation { name: tag(text), digest: Some(digest(number)), at: at(moment) }
+    TagObservation { name: tag(text), digest: Some(digest(number)), at: at(moment), pushed: None }
 }
 
 fn gone(text: &str, moment: i64) -> TagObservation {
-    TagObservation { name: tag(text), digest: None, at: at(moment) }
+    TagObservation { name: tag(text), digest: None, at: at(moment), pushed: None }
 }
 
 fn repository(text: &str, created: i64, updated: i64) -> IndexedRepository {

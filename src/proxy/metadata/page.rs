@@ -1,5 +1,7 @@
 //! Parts of listings: what a client asks for, and the link to the next one (wire contract R8).
 
+use std::fmt::Write as _;
+
 use crate::metadata::Part;
 use crate::oci::{OrderedPage, Page, PageOrder, percent};
 use crate::store::index::Order;
@@ -66,7 +68,8 @@ impl Asked {
     fn link(&self, path: &str, last: &str, n: u32, more: &[(&str, &str)]) -> String {
         let mut link = format!("<{path}?last=");
         percent::encode(&mut link, last);
-        link.push_str(&format!("&n={n}&orderby={}", self.order.as_str()));
+        // Writing to a `String` cannot fail.
+        let _ = write!(link, "&n={n}&orderby={}", self.order.as_str());
         for (key, value) in more {
             link.push('&');
             link.push_str(key);

@@ -78,6 +78,8 @@ pub struct TagObservation {
     /// `None`: it has no such tag.
     pub digest: Option<Digest>,
     pub at: Timestamp,
+    /// When this manifest was pushed by the tag, if that passed us: the tag has its times by it.
+    pub pushed: Option<Timestamp>,
 }
 
 /// How much there is in a repository.

@@ -72,7 +72,7 @@ pub(super) async fn observe_tags(
     let mut gone: BTreeMap<Timestamp, Vec<&Tag>> = BTreeMap::new();
     for one in observed {
         match &one.digest {
-            Some(digest) => there.push((&one.name, digest, one.at)),
+            Some(digest) => there.push((&one.name, digest, one.at, one.pushed.unwrap_or(one.at))),
             None => gone.entry(one.at).or_default().push(&one.name),
         }
     }
@@ -92,26 +92,29 @@ pub(super) async fn observe_tags(
 async fn put_tags(
     session: &mut Session,
     [registry, repository]: [Value<'_>; 2],
-    tags: &[(&Tag, &Digest, Timestamp)],
+    tags: &[(&Tag, &Digest, Timestamp, Timestamp)],
 ) -> Result<(), StoreError> {
     if tags.is_empty() {
         return Ok(());
     }
     let values: Vec<Value<'_>> = tags
         .iter()
-        .flat_map(|(name, digest, at)| {
-            let (name, digest, at) = (Value::Text(name.as_str()), Value::Text(digest.as_str()), micros(*at));
-            [registry, repository, name, digest, at, at, at]
+        .flat_map(|(name, digest, at, since)| {
+            let (name, digest, since) = (Value::Text(name.as_str()), Value::Text(digest.as_str()), micros(*since));
+            [registry, repository, name, digest, since, since, micros(*at)]
         })
         .collect();
     let sql = format!(
         "INSERT INTO seawall_tags AS known
              (registry, repository, name, digest, created_at, updated_at, observed_at) VALUES {}
          ON CONFLICT (registry, repository, name) DO UPDATE SET
-             updated_at = CASE WHEN known.digest = excluded.digest THEN known.updated_at ELSE excluded.updated_at END,
+             created_at = {},
+             updated_at = CASE WHEN known.digest = excluded.digest AND known.updated_at <= excluded.updated_at
+                 THEN known.updated_at ELSE excluded.updated_at END,
              digest = excluded.digest, observed_at = excluded.observed_at
          WHERE excluded.observed_at >= known.observed_at",
         placeholders(tags.len(), 7),
+        earlier("created_at"),
     );
     session.run(AssertSqlSafe(sql), &values).await
 }

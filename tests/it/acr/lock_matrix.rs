@@ -60,7 +60,8 @@ impl<'a> Held<'a> {
         let body = json!({ attribute: on }).to_string();
         let answer = self.caller.send("PATCH", &path, &[("Content-Type", "application/json")], body.as_bytes());
         let object = answer.expect(200).json();
-        let found = ["", "/tag", "/manifest"].iter().find_map(|at| object.pointer(&format!("{at}/changeableAttributes")));
+        let found =
+            ["", "/tag", "/manifest"].iter().find_map(|at| object.pointer(&format!("{at}/changeableAttributes")));
         assert_eq!(found.unwrap()[attribute], on, "{object}");
     }
 
@@ -151,7 +152,12 @@ const PATHS: &[Path] = &[
         goes: 201,
         locks: &[REPOSITORY_WRITE, MANIFEST_WRITE],
     },
-    Path { name: "begin an upload", go: |held| held.v2("POST", "blobs/uploads/"), goes: 202, locks: &[REPOSITORY_WRITE] },
+    Path {
+        name: "begin an upload",
+        go: |held| held.v2("POST", "blobs/uploads/"),
+        goes: 202,
+        locks: &[REPOSITORY_WRITE],
+    },
     Path {
         name: "mount into it",
         go: |held| {
