@@ -1,3 +1,5 @@
+//! The catalogue: filtered, paged, with what was just pushed and without what was emptied.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What notes of traffic become, in any order, and what happened behind our back.
+
 use std::time::Duration;
 
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Tags and manifests in pages and orders, fresh and old.
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -1,3 +1,5 @@
+//! Referrers from the upstream, from the index and from the tag that stands in for the API.
+
 use serde_json::{Value, json};
 
 use super::world::{IMAGE, INDEX, World, image, name, part};

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::metadata::Part;
+use crate::metadata::{Order, Part};
 use crate::oci::{OrderedPage, Page, PageOrder, percent};
-use crate::store::index::Order;
 
 /// How many items a page has when nobody says, as in Distribution and in ACR.
 const USUAL: u32 = 100;

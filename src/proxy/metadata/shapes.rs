@@ -74,7 +74,7 @@ impl<'a> Shapes<'a> {
         let target = LockTarget::Manifest(repository.clone(), manifest.digest.clone());
         let lockable = self.lockable(&target, (manifest.created, manifest.updated), attributes);
         let facts = manifest.facts;
-        let reference = |one: crate::store::index::Referenced| Platform {
+        let reference = |one: crate::metadata::Referenced| Platform {
             digest: one.digest,
             architecture: one.architecture,
             os: one.os,

@@ -108,7 +108,7 @@ async fn put_tags(
         "INSERT INTO seawall_tags AS known
              (registry, repository, name, digest, created_at, updated_at, observed_at) VALUES {}
          ON CONFLICT (registry, repository, name) DO UPDATE SET
-             created_at = {},
+             {},
              updated_at = CASE WHEN known.digest = excluded.digest AND known.updated_at <= excluded.updated_at
                  THEN known.updated_at ELSE excluded.updated_at END,
              digest = excluded.digest, observed_at = excluded.observed_at

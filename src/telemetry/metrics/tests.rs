@@ -168,7 +168,7 @@ fn every_metric_has_help_and_our_prefix() {
     let text = metrics.render().unwrap();
     let (help, types): (Vec<_>, Vec<_>) =
         text.lines().filter_map(|line| line.strip_prefix("# ")).partition(|line| line.starts_with("HELP "));
-    assert_eq!(help.len(), 26, "{text}");
+    assert_eq!(help.len(), 30, "{text}");
     assert_eq!(types.len(), help.len());
     assert!(help.iter().all(|line| line.starts_with("HELP seawall_") && line.ends_with('.')), "{text}");
 }
