@@ -9,7 +9,6 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use super::forward::Forward;
 use crate::clock::Timestamp;
@@ -71,6 +70,8 @@ impl Learning {
                 Passed::Read { tag: reference.tag().cloned(), digest: digest? }
             }
             (Method::Delete, StatusCode::ACCEPTED) | (_, StatusCode::NOT_FOUND) => Passed::Gone(reference.clone()),
+            // Half of it may be done.
+            (Method::Delete, status) if status.is_server_error() => Passed::Gone(reference.clone()),
             _ => return None,
         };
         Some(self.of(forward, repository, what))
@@ -84,7 +85,7 @@ impl Learning {
     /// The registry behind may have stored something else than what passed: then it is not known what.
     fn pushed(&mut self, digest: Digest, reference: &Reference, tags: &[Tag]) -> Option<Passed> {
         let body = std::mem::take(&mut self.manifest).freeze();
-        if sha256(&body) != digest.as_str() {
+        if Digest::sha256(&body) != digest {
             return None;
         }
         let tags = reference.tag().into_iter().chain(tags).cloned().collect();
@@ -95,12 +96,6 @@ impl Learning {
 /// What the registry behind says that a manifest's digest is.
 pub(crate) fn digest(response: &ResponseHeader) -> Option<Digest> {
     Digest::parse(response.headers.get(&DIGEST)?.to_str().ok()?).ok()
-}
-
-/// The digest of `body`, as it is written.
-pub(crate) fn sha256(body: &[u8]) -> String {
-    let hash = Sha256::digest(body);
-    hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// What a pushed manifest refers to.

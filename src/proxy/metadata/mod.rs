@@ -19,7 +19,7 @@ pub(crate) use patch::LIMIT as PATCH_LIMIT;
 use self::page::Asked;
 use self::shapes::{Catalog, Deleted, INDEX, Referrers, Shapes, TagNames};
 use super::answer::Answer;
-use super::learn::sha256;
+
 use super::locks::Leave;
 use super::reject::Refusal;
 use super::target::Target;
@@ -260,7 +260,7 @@ impl Only<'_> {
     /// The manifest that the tag is of already may be pushed again, and nothing is left to do.
     pub(crate) fn answer(&self, manifest: &[u8]) -> Result<Answer, Refusal> {
         let Self { repository, digest, lock } = self;
-        if sha256(manifest) != digest.as_str() {
+        if Digest::sha256(manifest) != **digest {
             return Err(Refusal::Locked((*lock).clone()));
         }
         Ok(Answer::empty(StatusCode::CREATED)

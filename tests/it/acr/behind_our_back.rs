@@ -33,10 +33,11 @@ fn upstream_tags(direct: &Caller, repository: &str) -> BTreeMap<String, String> 
     let digest = |name: &serde_json::Value| {
         let name = name.as_str().unwrap().to_owned();
         let path = format!("/v2/{repository}/manifests/{name}");
-        let answer = direct.send("HEAD", &path, &[("Accept", MANIFEST)], b"").expect(200);
-        (name, answer.expect_header("Docker-Content-Digest").to_owned())
+        let answer = direct.send("HEAD", &path, &[("Accept", MANIFEST)], b"");
+        // Distribution 2 may fail half-way when two delete at once: then it lists a tag whose manifest is gone.
+        (answer.status == 200).then(|| (name, answer.expect_header("Docker-Content-Digest").to_owned()))
     };
-    names.iter().map(digest).collect()
+    names.iter().filter_map(digest).collect()
 }
 
 /// All pages of a listing.
@@ -94,11 +95,11 @@ fn work(caller: &Caller, client: usize) {
             1 => {
                 let path = format!("/v2/{repository}/manifests/{}", digest(&manifest));
                 let status = caller.send("DELETE", &path, &[], b"").status;
-                assert!(matches!(status, 202 | 404), "{status}");
+                assert!(matches!(status, 202 | 404 | 502), "the upstream may fail, and nothing else: {status}");
             }
             3 => {
                 let status = caller.send("DELETE", &format!("/acr/v1/{repository}/_tags/{tag}"), &[], b"").status;
-                assert!(matches!(status, 202 | 404), "{status}");
+                assert!(matches!(status, 202 | 404 | 502), "the upstream may fail, and nothing else: {status}");
             }
             _ => {}
         }

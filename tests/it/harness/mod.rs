@@ -22,6 +22,7 @@ pub(crate) mod proxies;
 pub(crate) mod raw;
 pub(crate) mod records;
 pub(crate) mod registry;
+pub(crate) mod sdk;
 pub(crate) mod seawall;
 pub(crate) mod secure;
 pub(crate) mod session;
