@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::asks::at_once;
+use tokio::time::sleep;
+
 use super::jobs::{Plan, Work, is_final};
 use super::reconcile::place;
 use super::{Deleted, Metadata, MetadataError};
@@ -13,8 +15,11 @@ use crate::oci::{Digest, ErrorCode, Reference, RepositoryName, Tag};
 use crate::policy::Registry;
 use crate::store::index::{IndexedManifest, IndexedRepository, ManifestFacts, Slice, TagObservation};
 
-/// Manifests that are deleted at the same time.
-const AT_ONCE: usize = 8;
+/// Between two attempts at one manifest.
+const PAUSE: Duration = Duration::from_millis(100);
+const MOST_ATTEMPTS: usize = 5;
+/// Manifests after which the index forgets them.
+const CHUNK: usize = 16;
 /// Rows that are read at a time.
 const ROWS: u32 = 1_000;
 
@@ -100,8 +105,9 @@ impl Metadata {
         waves: &[Vec<Digest>],
         began: Timestamp,
     ) -> Result<(), (usize, MetadataError)> {
+        let turn = self.state.turn(&place(registry, repository)).await;
         let mut deleted = BTreeSet::new();
-        for some in waves.iter().flat_map(|wave| wave.chunks(AT_ONCE)) {
+        for some in waves.iter().flat_map(|wave| wave.chunks(CHUNK)) {
             let gone = self.delete_some(registry, repository, some, began).await;
             let (gone, failure) = gone.map_err(|error| (deleted.len(), error))?;
             let forgotten = self.parts.index.remove_manifests(&registry.name, repository, &gone).await;
@@ -111,10 +117,12 @@ impl Metadata {
                 return Err((deleted.len(), failure));
             }
         }
+        drop(turn);
         self.hide(registry, repository, &deleted).await.map_err(|error| (deleted.len(), error))
     }
 
-    /// Those that are gone, and why another is not.
+    /// Those that are gone, and why the next one is not. One after the other: Distribution 2 fails when two are deleted from
+    /// one repository at the same moment.
     async fn delete_some(
         &self,
         registry: &Arc<Registry>,
@@ -122,28 +130,36 @@ impl Metadata {
         digests: &[Digest],
         began: Timestamp,
     ) -> Result<(Vec<Digest>, Option<MetadataError>), MetadataError> {
-        let answers = at_once(digests.iter().cloned(), |digest| {
-            let (this, registry, repository) = (self.clone(), Arc::clone(registry), repository.clone());
-            async move {
-                let row = this.parts.index.manifest(&registry.name, &repository, &digest).await?;
-                if row.is_some_and(|row| row.updated > began) {
-                    return Ok(None);
-                }
-                let answer = this.delete_manifest(&registry, &repository, Reference::Digest(digest.clone())).await?;
-                match answer.status {
-                    200..=299 | 404 => Ok(Some(digest)),
-                    status => Err(MetadataError::Refused { status, what: "DELETE of a manifest" }),
-                }
+        let mut gone = Vec::new();
+        for digest in digests {
+            let row = self.parts.index.manifest(&registry.name, repository, digest).await?;
+            if row.is_some_and(|row| row.updated > began) {
+                continue;
             }
-        });
-        let (mut gone, mut failure) = (Vec::new(), None);
-        for answer in answers.await? {
-            match answer {
-                Ok(digest) => gone.extend(digest),
-                Err(error) => failure = Some(error),
+            match self.delete_one(registry, repository, digest).await {
+                Ok(()) => gone.push(digest.clone()),
+                Err(failure) => return Ok((gone, Some(failure))),
             }
         }
-        Ok((gone, failure))
+        Ok((gone, None))
+    }
+
+    async fn delete_one(
+        &self,
+        registry: &Registry,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<(), MetadataError> {
+        let mut attempts = 0;
+        loop {
+            let answer = self.delete_manifest(registry, repository, Reference::Digest(digest.clone())).await?;
+            attempts += 1;
+            match answer.status {
+                200..=299 | 404 => return Ok(()),
+                500..=599 if attempts < MOST_ATTEMPTS => sleep(PAUSE).await,
+                status => return Err(MetadataError::Refused { status, what: "DELETE of a manifest" }),
+            }
+        }
     }
 
     /// What is left is somebody's new push, or else the repository is hidden.
@@ -166,6 +182,9 @@ impl Metadata {
         }
         if left.iter().any(|one| one.digest.is_some()) {
             return Ok(());
+        }
+        for tag in names.tags() {
+            self.remove_dangling(registry, repository, tag).await?;
         }
         self.mark(registry, repository, true).await?;
         self.state.disappeared(&here);

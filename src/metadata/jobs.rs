@@ -129,7 +129,7 @@ impl Metadata {
         let done = match &plan.work {
             Work::Untag { tag, manifest } => {
                 let Ok(tag) = Tag::parse(tag) else { return Ok(()) };
-                match self.replace_and_delete(registry, &repository, (&tag, manifest), &plan.id).await {
+                match self.replace_and_delete(registry, &repository, (&tag, Some(manifest)), &plan.id).await {
                     Ok(()) => self.is_untagged(registry, &repository, &tag).await,
                     failed => failed,
                 }

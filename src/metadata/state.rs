@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use moka::future;
 use moka::sync::Cache;
-use tokio::sync::{Mutex as AsyncMutex, OnceCell, Semaphore, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard, Semaphore, mpsc};
 
 use super::asks::turns;
 use super::{MetadataError, Note, Passed, Settings};
@@ -92,6 +92,8 @@ pub(super) struct State {
     new: Mutex<HashMap<Arc<str>, HashMap<RepositoryName, Timestamp>>>,
     /// Whether an upstream has the referrers API.
     pub(super) has_referrers: Cache<Arc<str>, bool>,
+    /// Whoever changes a repository at the upstream in several steps holds its turn.
+    changing: Cache<Place, Arc<AsyncMutex<()>>>,
     /// Upstreams that cannot remove a tag alone.
     pub(super) cannot_untag: Cache<Arc<str>, ()>,
 }
@@ -119,8 +121,14 @@ impl State {
             catalogues: future::Cache::builder().max_capacity(1_000).time_to_live(age).build(),
             new: Mutex::default(),
             has_referrers: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
+            changing: Cache::builder().max_capacity(10_000).time_to_idle(CHANGED_LIFE).build(),
             cannot_untag: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
         }
+    }
+
+    /// Waits until nobody else changes this repository at the upstream in several steps.
+    pub(super) async fn turn(&self, place: &Place) -> OwnedMutexGuard<()> {
+        self.changing.get_with_by_ref(place, Arc::default).lock_owned().await
     }
 
     /// Takes a note, after whatever it is about has happened; `false`: it is lost, and its repository is to be read anew.

@@ -4,9 +4,11 @@
 //! stand-in, a manifest that is like no other, and then that is deleted by its digest, which takes the tag along.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::asks::Fetched;
 use super::jobs::{Plan, Work, is_final};
@@ -19,6 +21,9 @@ use crate::upstream::{Answer, Call};
 
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Between two attempts; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The largest answer to a change that is read, in bytes.
 const SMALL: usize = 64 * 1024;
 
@@ -80,7 +85,7 @@ impl Metadata {
         let work = Work::Untag { tag: tag.as_str().to_owned(), manifest: manifest.clone() };
         let plan = Plan::new(repository, work, now);
         self.put_plan(registry, &plan, now).await?;
-        let work = self.replace_and_delete(registry, repository, (tag, &manifest), &plan.id);
+        let work = self.replace_and_delete(registry, repository, (tag, Some(&manifest)), &plan.id);
         match self.work_on(registry, &plan, work).await {
             Err(error) if !is_final(&error) => {
                 Err(MetadataError::Unfinished { done: 0, all: 1, cause: error.to_string() })
@@ -98,31 +103,40 @@ impl Metadata {
         &self,
         registry: &Arc<Registry>,
         repository: &RepositoryName,
-        (tag, manifest): (&Tag, &Digest),
+        (tag, manifest): (&Tag, Option<&Digest>),
         name: &str,
     ) -> Result<(), MetadataError> {
         let by_tag = Reference::Tag(tag.clone());
         let (config, stand_in) = stand_in(name);
         let own = Digest::sha256(&stand_in.body);
-        let mut is_of = self.look_up(registry, repository, by_tag.clone()).await?.digest;
-        if is_of.as_ref() == Some(manifest) {
-            self.parts.calls.upload(registry, repository, config).await?;
-            self.put_manifest(registry, repository, by_tag.clone(), &stand_in).await?;
-            is_of = Some(own.clone());
-        }
-        let deleted = self.delete_manifest(registry, repository, Reference::Digest(own.clone())).await?;
-        match deleted.status {
-            200..=299 | 404 => {}
-            status => {
-                let refused = MetadataError::Refused { status, what: "DELETE of a manifest" };
-                if is_final(&refused) && is_of.as_ref() == Some(&own) {
-                    self.put_back(registry, repository, (tag, manifest)).await?;
-                }
+        let _turn = self.state.turn(&place(registry, repository)).await;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let mut is_of = self.look_up(registry, repository, by_tag.clone()).await?.digest;
+            if (is_of.is_some() && is_of.as_ref() == manifest)
+                || (is_of.is_none() && self.dangles(registry, repository, tag).await?)
+            {
+                self.parts.calls.upload(registry, repository, config.clone()).await?;
+                self.put_manifest(registry, repository, by_tag.clone(), &stand_in).await?;
+                is_of = Some(own.clone());
+            }
+            let deleted = self.delete_manifest(registry, repository, Reference::Digest(own.clone())).await?;
+            let refused = match deleted.status {
+                200..=299 | 404 => break,
+                status => MetadataError::Refused { status, what: "DELETE of a manifest" },
+            };
+            if let Some(manifest) = manifest.filter(|_| is_final(&refused) && is_of.as_ref() == Some(&own)) {
+                self.put_back(registry, repository, (tag, manifest)).await?;
+            }
+            // Distribution 2 fails when somebody else deletes at the same moment, and has done half of it.
+            if is_final(&refused) || pause > LONGEST_PAUSE {
                 return Err(refused);
             }
+            sleep(pause).await;
+            pause *= 2;
         }
-        let lost = self.look_up(registry, repository, Reference::Digest(manifest.clone())).await?.digest.is_none();
-        if lost {
+        let Some(manifest) = manifest else { return Ok(()) };
+        if self.look_up(registry, repository, Reference::Digest(manifest.clone())).await?.digest.is_none() {
             tracing::warn!(registry = &*registry.name, %repository, %manifest, "a manifest went while its tag was removed");
         }
         match self.look_up(registry, repository, by_tag).await?.digest {
@@ -132,6 +146,16 @@ impl Metadata {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the upstream lists the tag and has no manifest of it: what a deletion leaves that failed half-way.
+    pub(super) async fn dangles(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<bool, MetadataError> {
+        Ok(self.names_now(registry, repository).await?.tags().contains(tag))
     }
 
     /// The tag is of `manifest` again.
@@ -145,6 +169,17 @@ impl Metadata {
             Some(fetched) => self.put_manifest(registry, repository, Reference::Tag(tag.clone()), &fetched).await,
             None => Ok(()),
         }
+    }
+
+    /// Removes a tag that is of no manifest any more.
+    pub(super) async fn remove_dangling(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<(), MetadataError> {
+        let name = uuid::Uuid::new_v4().to_string();
+        self.replace_and_delete(registry, repository, (tag, None), &name).await
     }
 
     /// The index knows it, and the tag's attributes are forgotten.

@@ -192,9 +192,10 @@ impl Server {
             let right = format!("Basic {}", STANDARD.encode(format!("MyToken:{PASSWORD}")));
             let scope = query.split('&').find_map(|pair| pair.strip_prefix("scope=")).unwrap_or_default();
             let scope = scope.replace("%3A", ":").replace("%2C", ",").replace("%2F", "/").replace('*', "any");
-            return match authorization == Some(&right) {
-                true => Reply::json(200, json!({ "access_token": scope, "expires_in": 300 })),
-                false => Reply::refusal(401, "UNAUTHORIZED", "authentication required"),
+            return if authorization == Some(&right) {
+                Reply::json(200, json!({ "access_token": scope, "expires_in": 300 }))
+            } else {
+                Reply::refusal(401, "UNAUTHORIZED", "authentication required")
             };
         }
         let Some(scope) = authorization.and_then(|text| text.strip_prefix("Bearer ")) else {
