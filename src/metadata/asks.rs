@@ -112,7 +112,7 @@ impl Metadata {
     }
 
     /// All tags, by name; `None`: there is no such repository.
-    pub(super) async fn all_tags(
+    pub(super) async fn listed_tags(
         &self,
         registry: &Registry,
         repository: &RepositoryName,

@@ -79,26 +79,28 @@ impl Metadata {
         waited.map_err(|_| MetadataError::Store("the change is stored, and not in force here yet".to_owned()))
     }
 
-    /// The tag is gone, and what comes after it under its name is another one.
+    /// The tag is gone, and what comes after it under its name is another one. What was set since it `began` to go stays.
     pub(super) async fn forget_tag_attributes(
         &self,
         registry: &Registry,
         repository: &RepositoryName,
         tag: &Tag,
+        began: Timestamp,
     ) -> Result<(), MetadataError> {
         let name = LockTarget::Tag(repository.clone(), tag.clone()).to_string();
         let found = self.parts.store.get(&key(&registry.name, name)).await?;
-        self.delete_records(found.into_iter().collect()).await
+        self.delete_records(found.into_iter().collect(), began).await
     }
 
-    /// The repository is gone with all that was in it.
+    /// The repository is gone with all that was in it. What was set since it `began` to go stays.
     pub(super) async fn forget_all_attributes(
         &self,
         registry: &Registry,
         repository: &RepositoryName,
+        began: Timestamp,
     ) -> Result<(), MetadataError> {
         let own = self.parts.store.get(&key(&registry.name, repository.to_string())).await?;
-        self.delete_records(own.into_iter().collect()).await?;
+        self.delete_records(own.into_iter().collect(), began).await?;
         for prefix in [format!("{repository}:"), format!("{repository}@")] {
             let mut after = prefix.clone();
             loop {
@@ -106,15 +108,19 @@ impl Metadata {
                 let some: Vec<_> = listed.into_iter().take_while(|one| one.key.name.starts_with(&prefix)).collect();
                 let Some(last) = some.last() else { break };
                 last.key.name.clone_into(&mut after);
-                self.delete_records(some).await?;
+                self.delete_records(some, began).await?;
             }
         }
         Ok(())
     }
 
     /// Those that were changed meanwhile stay.
-    async fn delete_records(&self, records: Vec<Record>) -> Result<(), MetadataError> {
-        for Record { key, revision, .. } in records {
+    async fn delete_records(&self, records: Vec<Record>, began: Timestamp) -> Result<(), MetadataError> {
+        let is_older = |record: &Record| match &record.object {
+            Object::Attributes(attributes) => attributes.last_update_time <= began,
+            _ => false,
+        };
+        for Record { key, revision, .. } in records.into_iter().filter(is_older) {
             let write = Write { key, object: None, expected: Expected::At(revision) };
             match self.parts.store.write(&[write], self.parts.clock.now()).await {
                 Ok(_) | Err(StoreError::Conflict { .. }) => {}
@@ -144,8 +150,13 @@ fn changed(
         list_enabled: change.list_enabled.unwrap_or(former.list_enabled),
     };
     let unlock = match &change.unlock {
+        // Whoever locks wants it locked now.
+        None if change.locks() => None,
         None => before.and_then(|before| before.unlock.clone()).filter(|unlock| unlock.is_open(now)),
         Some(None) => None,
+        Some(Some(_)) if attributes == Attributes::default() => {
+            return Err(MetadataError::Invalid("there is nothing to unlock: all of its attributes are on"));
+        }
         Some(Some((length, reason))) => Some(Unlock::begin(*length, reason, by, now).map_err(MetadataError::Invalid)?),
     };
     let is_nothing = attributes == Attributes::default() && unlock.is_none();

@@ -347,6 +347,31 @@ async fn a_tag_that_was_pushed_meanwhile_stays() {
     house.has(&["v1"], &[&digest, &other]);
 }
 
+/// Work that was left is no way past a lock, and does not take a new lock along.
+#[tokio::test]
+async fn what_was_locked_since_is_not_deleted_by_work_that_was_left() {
+    let locked = AttributesChange { delete_enabled: Some(false), ..AttributesChange::default() };
+    for whole in [true, false] {
+        let house = House::new().await;
+        let digest = house.world().push(&["v1"], &image(1));
+        house.world().faults.extend(["DELETE /v2/samples/a/manifests/sha256"; UNTAG_ATTEMPTS]);
+        let target = LockTarget::Tag(repository(), tag("v1"));
+        if whole {
+            house.delete().await.unwrap_err();
+        } else {
+            house.world().faults.push("POST ");
+            house.untag("v1").await.unwrap_err();
+        }
+        house.world().faults.clear();
+        house.clock.advance(61);
+        house.set(&target, &locked).await.unwrap();
+        house.metadata.finish_jobs_once().await;
+        assert_eq!(house.jobs().await, 0, "it is given up");
+        house.has(&["v1"], &[&digest]);
+        assert_eq!(house.records().await, ["samples/a:v1"]);
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_finished_in_a_day_is_given_up() {
     let house = House::new().await;

@@ -13,6 +13,7 @@ use super::{Deleted, Metadata, MetadataError};
 use crate::clock::Timestamp;
 use crate::oci::{Digest, ErrorCode, Reference, RepositoryName, Tag};
 use crate::policy::Registry;
+use crate::policy::locks::Touch;
 use crate::store::index::{IndexedManifest, IndexedRepository, ManifestFacts, Slice, TagObservation};
 
 /// Between two attempts at one manifest.
@@ -42,7 +43,7 @@ impl Metadata {
                 self.drop_plan(&plan.id).await;
                 Ok(Deleted { manifests: digests, tags })
             }
-            Err((0, error)) if is_final(&error) => {
+            Err((0, error)) | Err((_, error @ MetadataError::Locked(_))) if is_final(&error) => {
                 self.drop_plan(&plan.id).await;
                 Err(error)
             }
@@ -107,7 +108,10 @@ impl Metadata {
     ) -> Result<(), (usize, MetadataError)> {
         let turn = self.state.turn(&place(registry, repository)).await;
         let mut deleted = BTreeSet::new();
+        let touch = Touch::DeleteRepository { repository: repository.clone() };
         for some in waves.iter().flat_map(|wave| wave.chunks(CHUNK)) {
+            // Somebody may have locked it since the last ones went.
+            self.must_be_free(registry, &touch).await.map_err(|error| (deleted.len(), error))?;
             let gone = self.delete_some(registry, repository, some, began).await;
             let (gone, failure) = gone.map_err(|error| (deleted.len(), error))?;
             let forgotten = self.parts.index.remove_manifests(&registry.name, repository, &gone).await;
@@ -118,7 +122,7 @@ impl Metadata {
             }
         }
         drop(turn);
-        self.hide(registry, repository, &deleted).await.map_err(|error| (deleted.len(), error))
+        self.hide(registry, repository, &deleted, began).await.map_err(|error| (deleted.len(), error))
     }
 
     /// Those that are gone, and why the next one is not. One after the other: Distribution 2 fails when two are deleted from
@@ -168,6 +172,7 @@ impl Metadata {
         registry: &Arc<Registry>,
         repository: &RepositoryName,
         deleted: &BTreeSet<Digest>,
+        began: Timestamp,
     ) -> Result<(), MetadataError> {
         let here = place(registry, repository);
         self.state.change(&here);
@@ -190,7 +195,7 @@ impl Metadata {
         self.state.disappeared(&here);
         // Whoever pushed before it was marked would not be seen.
         if self.names_now(registry, repository).await?.tags().is_empty() {
-            self.forget_all_attributes(registry, repository).await
+            self.forget_all_attributes(registry, repository, began).await
         } else {
             self.mark(registry, repository, false).await
         }

@@ -14,6 +14,7 @@ use super::{Metadata, MetadataError};
 use crate::clock::Timestamp;
 use crate::oci::{Digest, RepositoryName, Tag};
 use crate::policy::Registry;
+use crate::policy::locks::Touch;
 use crate::store::index::Job;
 
 /// How often it is looked for work that was left.
@@ -129,8 +130,13 @@ impl Metadata {
         let done = match &plan.work {
             Work::Untag { tag, manifest } => {
                 let Ok(tag) = Tag::parse(tag) else { return Ok(()) };
+                let touch = Touch::Untag { repository: repository.clone(), tag: tag.clone() };
+                let free = self.must_be_free(registry, &touch).await;
+                if free.is_err() {
+                    return self.ended(plan, free).await;
+                }
                 match self.replace_and_delete(registry, &repository, (&tag, Some(manifest)), &plan.id).await {
-                    Ok(()) => self.is_untagged(registry, &repository, &tag).await,
+                    Ok(()) => self.is_untagged(registry, &repository, &tag, plan.began).await,
                     failed => failed,
                 }
             }
@@ -138,6 +144,14 @@ impl Metadata {
                 self.delete_waves(registry, &repository, waves, plan.began).await.map_err(|(_, error)| error)
             }
         };
+        self.ended(plan, done).await
+    }
+
+    /// What is done is forgotten, and so is what cannot be done any more.
+    async fn ended(&self, plan: &Plan, done: Result<(), MetadataError>) -> Result<(), MetadataError> {
+        if let Err(MetadataError::Locked(lock)) = &done {
+            tracing::warn!(repository = plan.repository, %lock, "what was left to delete is not, since it was locked");
+        }
         if done.as_ref().err().is_none_or(is_final) {
             self.drop_plan(&plan.id).await;
         }
@@ -145,7 +159,7 @@ impl Metadata {
     }
 }
 
-/// Whether trying again cannot help: the upstream does not do such things.
+/// Whether trying again cannot help: the upstream does not do such things, or a lock forbids it now.
 pub(super) const fn is_final(error: &MetadataError) -> bool {
-    matches!(error, MetadataError::Refused { status: 400 | 403 | 405 | 501, .. })
+    matches!(error, MetadataError::Refused { status: 400 | 403 | 405 | 501, .. } | MetadataError::Locked(_))
 }

@@ -14,6 +14,7 @@ mod jobs;
 mod learn;
 mod learner;
 mod listings;
+mod locked;
 mod reconcile;
 mod referrers;
 mod state;
@@ -176,6 +177,13 @@ pub struct AttributesChange {
     pub unlock: Option<Option<(Duration, String)>>,
 }
 
+impl AttributesChange {
+    /// Whether it switches any attribute off.
+    fn locks(&self) -> bool {
+        [self.delete_enabled, self.write_enabled, self.read_enabled, self.list_enabled].contains(&Some(false))
+    }
+}
+
 /// What a deleted repository had.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Deleted {
@@ -251,6 +259,16 @@ impl Metadata {
     ) -> Result<Listing<Tag>, MetadataError> {
         let (registry, repository, part) = (Arc::clone(registry), repository.clone(), part.clone());
         self.work(|this| async move { this.list_tag_names(&registry, &repository, &part).await }).await
+    }
+
+    /// All tags that the upstream lists now, for locks to be judged: also those that no listing shows.
+    pub async fn all_tags(
+        &self,
+        registry: &Arc<Registry>,
+        repository: &RepositoryName,
+    ) -> Result<Vec<Tag>, MetadataError> {
+        let (registry, repository) = (Arc::clone(registry), repository.clone());
+        self.work(|this| async move { this.every_tag(&registry, &repository).await }).await
     }
 
     pub async fn repository(

@@ -53,7 +53,7 @@ impl Metadata {
         repository: &RepositoryName,
     ) -> Result<Arc<Names>, MetadataError> {
         let at = self.parts.clock.now();
-        let tags = self.all_tags(registry, repository).await?;
+        let tags = self.listed_tags(registry, repository).await?;
         Ok(Arc::new(Names { tags, at, taken_in: OnceCell::new() }))
     }
 
@@ -67,6 +67,8 @@ impl Metadata {
         repository: &RepositoryName,
     ) -> Result<Arc<Names>, MetadataError> {
         let names = self.names(registry, repository).await?;
+        // Whoever asks for a newer list finds what was read for this one in the index.
+        let _turn = self.state.reading(&place(registry, repository)).await;
         names.taken_in.get_or_try_init(|| self.take_in(registry, repository, &names, Depth::Answer)).await?;
         if names.tags().is_empty() {
             self.without_tags(registry, repository).await?;

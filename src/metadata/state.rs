@@ -94,6 +94,8 @@ pub(super) struct State {
     pub(super) has_referrers: Cache<Arc<str>, bool>,
     /// Whoever changes a repository at the upstream in several steps holds its turn.
     changing: Cache<Place, Arc<AsyncMutex<()>>>,
+    /// Whoever reads a repository for an answer holds its turn.
+    reading: Cache<Place, Arc<AsyncMutex<()>>>,
     /// Upstreams that cannot remove a tag alone.
     pub(super) cannot_untag: Cache<Arc<str>, ()>,
 }
@@ -122,6 +124,7 @@ impl State {
             new: Mutex::default(),
             has_referrers: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
             changing: Cache::builder().max_capacity(10_000).time_to_idle(CHANGED_LIFE).build(),
+            reading: Cache::builder().max_capacity(10_000).time_to_idle(CHANGED_LIFE).build(),
             cannot_untag: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
         }
     }
@@ -129,6 +132,11 @@ impl State {
     /// Waits until nobody else changes this repository at the upstream in several steps.
     pub(super) async fn turn(&self, place: &Place) -> OwnedMutexGuard<()> {
         self.changing.get_with_by_ref(place, Arc::default).lock_owned().await
+    }
+
+    /// Waits until nobody else reads this repository for an answer.
+    pub(super) async fn reading(&self, place: &Place) -> OwnedMutexGuard<()> {
+        self.reading.get_with_by_ref(place, Arc::default).lock_owned().await
     }
 
     /// Takes a note, after whatever it is about has happened; `false`: it is lost, and its repository is to be read anew.

@@ -14,6 +14,7 @@ use super::asks::Fetched;
 use super::jobs::{Plan, Work, is_final};
 use super::reconcile::place;
 use super::{Metadata, MetadataError};
+use crate::clock::Timestamp;
 use crate::oci::{Digest, ErrorCode, Method, Reference, RepositoryName, Route, Tag};
 use crate::policy::Registry;
 use crate::store::index::TagObservation;
@@ -34,6 +35,7 @@ impl Metadata {
         repository: &RepositoryName,
         tag: &Tag,
     ) -> Result<(), MetadataError> {
+        let began = self.parts.clock.now();
         let by_tag = Reference::Tag(tag.clone());
         let manifest = self.look_up(registry, repository, by_tag).await?.digest;
         let manifest = manifest.ok_or(MetadataError::Unknown(ErrorCode::ManifestUnknown))?;
@@ -42,7 +44,7 @@ impl Metadata {
             self.state.cannot_untag.insert(Arc::clone(&registry.name), ());
             self.by_stand_in(registry, repository, (tag, manifest)).await?;
         }
-        self.is_untagged(registry, repository, tag).await
+        self.is_untagged(registry, repository, tag, began).await
     }
 
     /// Asks the upstream to remove the tag; `false`: it cannot.
@@ -188,6 +190,7 @@ impl Metadata {
         registry: &Arc<Registry>,
         repository: &RepositoryName,
         tag: &Tag,
+        began: Timestamp,
     ) -> Result<(), MetadataError> {
         self.state.change(&place(registry, repository));
         let seen = self.look_up(registry, repository, Reference::Tag(tag.clone())).await?;
@@ -198,7 +201,7 @@ impl Metadata {
         let gone = TagObservation { name: tag.clone(), digest: None, at: seen.at, pushed: None };
         let kept = async {
             self.parts.index.observe_tags(&registry.name, repository, &[gone]).await?;
-            self.forget_tag_attributes(registry, repository, tag).await
+            self.forget_tag_attributes(registry, repository, tag, began).await
         };
         if let Err(error) = kept.await {
             // The tag is gone, which is what was asked.

@@ -11,19 +11,22 @@ use std::time::Duration;
 use http::StatusCode;
 use pingora::http::ResponseHeader;
 use tokio::sync::{Mutex as Turnstile, OwnedMutexGuard};
+use tokio::time::timeout;
 
 use super::forward::Forward;
 use super::learn::digest;
 use super::reject::Refusal;
 use super::target::Target;
 use crate::clock::Timestamp;
-use crate::metadata::{Metadata, MetadataError, Part};
+use crate::metadata::{Metadata, MetadataError};
 use crate::oci::{Digest, MetadataRoute, Method, Reference, RepositoryName, Route, Tag};
 use crate::policy::Registry;
 use crate::policy::locks::{Lock, LockTarget, TagFacts, Touch, Verdict, WRITE_ONCE};
 
 /// How often locks may ask for more: for names, and for what their tags are of, each once.
 const ROUNDS: usize = 4;
+/// For what the upstream says of tags.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a push waits for another one of the same write-once tag.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
@@ -94,15 +97,13 @@ impl Keeper<'_> {
     }
 
     async fn names(&self, repository: &RepositoryName) -> Result<Vec<Tag>, Refusal> {
-        match self.metadata.tag_names(self.registry, repository, &Part::default()).await {
-            Ok(listing) => Ok(listing.items),
-            Err(MetadataError::Unknown(_)) => Ok(Vec::new()),
-            Err(error) => Err(Refusal::LocksUnknown(error.to_string())),
-        }
+        let names = timeout(PATIENCE, self.metadata.all_tags(self.registry, repository)).await;
+        names.map_err(|_| too_late())?.map_err(|error| Refusal::LocksUnknown(error.to_string()))
     }
 
     async fn resolve(&self, repository: &RepositoryName, tags: &[Tag], facts: &mut TagFacts) -> Result<(), Refusal> {
-        match self.metadata.resolve(self.registry, repository, tags).await {
+        let resolved = timeout(PATIENCE, self.metadata.resolve(self.registry, repository, tags)).await;
+        match resolved.map_err(|_| too_late())? {
             Ok(resolved) => facts.tags.extend(resolved),
             Err(MetadataError::Unknown(_)) => facts.tags.extend(tags.iter().map(|tag| (tag.clone(), None))),
             Err(error) => return Err(Refusal::LocksUnknown(error.to_string())),
@@ -119,13 +120,17 @@ impl Keeper<'_> {
         for tag in tags {
             let target = LockTarget::Tag(repository.clone(), tag);
             let turn = self.turns.take(&self.registry.name, target);
-            let turn = tokio::time::timeout(LONGEST_WAIT, turn).await;
+            let turn = timeout(LONGEST_WAIT, turn).await;
             let busy =
                 |_| Refusal::LocksUnknown("another push of the same write-once tag goes on for too long".to_owned());
             taken.push(turn.map_err(busy)?);
         }
         Ok(taken)
     }
+}
+
+fn too_late() -> Refusal {
+    Refusal::LocksUnknown("the upstream did not say in time what locked tags are of".to_owned())
 }
 
 /// Why the manifest that a tag led to may not be read: its digest is only known from the answer of the registry behind, so

@@ -293,6 +293,19 @@ fn what_may_not_be_listed_is_in_no_list_and_can_still_be_read() {
     }
 }
 
+/// What no list shows is locked all the same.
+#[test]
+fn a_lock_that_no_list_shows_holds() {
+    let world = World::start(Distribution::V2);
+    let caller = world.caller(MINE);
+    let held = Held::new(&caller, "mine/hidden");
+    held.set(What::Tag, "listEnabled", false);
+    held.set(What::Tag, "deleteEnabled", false);
+    for path in PATHS.iter().filter(|path| path.locks.contains(&TAG_DELETE)) {
+        assert_eq!((path.go)(&held).status, 405, "{}", path.name);
+    }
+}
+
 /// D23: time-boxed, with a reason, and the audit log knows who.
 #[test]
 fn a_lock_can_be_lifted_for_a_while() {
