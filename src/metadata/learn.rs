@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::asks::at_once;
+use super::reconcile::place;
 use super::{Metadata, MetadataError};
 use crate::clock::Timestamp;
 use crate::oci::manifest::{self, ParsedManifest};
@@ -52,7 +53,8 @@ impl Metadata {
             let (this, registry, repository) = (self.clone(), Arc::clone(registry), repository.clone());
             async move {
                 let seen = this.look_up(&registry, &repository, Reference::Tag(name.clone())).await?;
-                Ok(TagObservation { name, digest: seen.digest, at: seen.at, pushed: None })
+                let pushed = this.state.pushed(&place(&registry, &repository), &name, seen.digest.as_ref());
+                Ok(TagObservation { name, digest: seen.digest, at: seen.at, pushed })
             }
         });
         let (mut observed, mut failure) = (Vec::with_capacity(tags.len()), None);

@@ -32,8 +32,6 @@ const KEEP: Duration = Duration::from_secs(2);
 struct Noted {
     /// With the moment; of a body that is not there the upstream is asked.
     pushed: BTreeMap<Digest, (String, Bytes, Timestamp)>,
-    /// When each tag was last pushed with a manifest.
-    moved: HashMap<(Tag, Digest), Timestamp>,
     /// Tags and manifests to ask for.
     tags: BTreeSet<Tag>,
     digests: BTreeSet<Digest>,
@@ -47,10 +45,6 @@ impl Noted {
     fn add(&mut self, note: &Note) {
         match &note.what {
             Passed::Pushed { digest, tags, media_type, body } => {
-                for tag in tags {
-                    let moved = self.moved.entry((tag.clone(), digest.clone())).or_insert(note.at);
-                    *moved = note.at.max(*moved);
-                }
                 self.tags.extend(tags.iter().cloned());
                 self.digests.insert(digest.clone());
                 let pushed = (media_type.clone(), body.clone(), note.at);
@@ -139,11 +133,7 @@ impl Metadata {
         self.ask_of_reads(registry, repository, &mut noted).await?;
         self.ask_of_gone(registry, repository, &mut noted).await?;
         let tags: Vec<_> = noted.tags.iter().cloned().collect();
-        let (mut seen, failure) = self.ask_tags(registry, repository, &tags).await?;
-        for one in &mut seen {
-            let moved = one.digest.clone().and_then(|digest| noted.moved.get(&(one.name.clone(), digest)));
-            one.pushed = moved.copied();
-        }
+        let (seen, failure) = self.ask_tags(registry, repository, &tags).await?;
         let tagged: HashSet<_> = seen.iter().filter_map(|one| one.digest.clone()).collect();
         let ask = noted.digests.iter().filter(|digest| !tagged.contains(digest)).cloned();
         let asked = self.ask_manifests(registry, repository, ask.collect::<Vec<_>>()).await?;

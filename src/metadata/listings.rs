@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::asks::at_once;
+use super::reconcile::place;
 use super::state::Names;
 use super::{
     Listing, ManifestProperties, Metadata, MetadataError, Part, RepositoryProperties, TagProperties, attributes_of,
@@ -258,7 +259,8 @@ impl Metadata {
             let (this, registry, repository) = (self.clone(), Arc::clone(registry), repository.clone());
             async move {
                 let seen = this.look_up(&registry, &repository, Reference::Tag(tag.clone())).await?;
-                Ok(TagObservation { name: tag, digest: seen.digest, at: seen.at, pushed: None })
+                let pushed = this.state.pushed(&place(&registry, &repository), &tag, seen.digest.as_ref());
+                Ok(TagObservation { name: tag, digest: seen.digest, at: seen.at, pushed })
             }
         });
         let seen = asked.await?.into_iter().collect::<Result<Vec<_>, MetadataError>>()?;

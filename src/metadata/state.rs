@@ -24,6 +24,8 @@ const NAMES_LIFE: Duration = Duration::from_secs(2);
 const MOST_NAMES: u64 = 2_000_000;
 /// What was changed or read a moment ago.
 const MOST_RECENT: u64 = 100_000;
+/// Pushes by tags that are remembered, until the index knows them.
+const MOST_PUSHES: u64 = 50_000;
 /// For longer than any list takes to be fetched.
 const CHANGED_LIFE: Duration = Duration::from_mins(10);
 /// How long an upstream's word counts whether it has the referrers API.
@@ -94,6 +96,8 @@ pub(super) struct State {
     pub(super) has_referrers: Cache<Arc<str>, bool>,
     /// Whoever changes a repository at the upstream in several steps holds its turn.
     changing: Cache<Place, Arc<AsyncMutex<()>>>,
+    /// When manifests were pushed by tags lately: who asks for the tag first may be quicker than the note.
+    pushes: Cache<(Place, Tag, Digest), Timestamp>,
     /// Whoever reads a repository for an answer holds its turn.
     reading: Cache<Place, Arc<AsyncMutex<()>>>,
     /// Upstreams that cannot remove a tag alone.
@@ -124,6 +128,7 @@ impl State {
             new: Mutex::default(),
             has_referrers: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
             changing: Cache::builder().max_capacity(10_000).time_to_idle(CHANGED_LIFE).build(),
+            pushes: Cache::builder().max_capacity(MOST_PUSHES).time_to_live(CHANGED_LIFE).build(),
             reading: Cache::builder().max_capacity(10_000).time_to_idle(CHANGED_LIFE).build(),
             cannot_untag: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
         }
@@ -132,6 +137,11 @@ impl State {
     /// Waits until nobody else changes this repository at the upstream in several steps.
     pub(super) async fn turn(&self, place: &Place) -> OwnedMutexGuard<()> {
         self.changing.get_with_by_ref(place, Arc::default).lock_owned().await
+    }
+
+    /// When `digest` was pushed by the tag, if that was lately.
+    pub(super) fn pushed(&self, place: &Place, tag: &Tag, digest: Option<&Digest>) -> Option<Timestamp> {
+        self.pushes.get(&(place.clone(), tag.clone(), digest?.clone()))
     }
 
     /// Waits until nobody else reads this repository for an answer.
@@ -149,8 +159,11 @@ impl State {
                     return true;
                 }
             }
-            Passed::Pushed { body, .. } => {
+            Passed::Pushed { body, tags, digest, .. } => {
                 self.change(&place);
+                for tag in tags {
+                    self.pushes.insert((place.clone(), tag.clone(), digest.clone()), note.at);
+                }
                 // Not when it was sent: a catalogue that was read meanwhile does not have it.
                 self.appeared(&place, now);
                 let length = body.len();
