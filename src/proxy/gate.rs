@@ -391,7 +391,7 @@ impl ProxyHttp for Gate {
                 "answered without the upstream's body",
             );
         }
-        if let Some(refusal) = locks::bars_answer(forward, response, passage.began_at) {
+        if let Some(refusal) = locks::bars_answer(forward, &passage.leave, response, passage.began_at) {
             passage.failure = Some(refusal);
             return Error::e_explain(ErrorType::HTTPStatus(405), "what the tag is of may not be read");
         }

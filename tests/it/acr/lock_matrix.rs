@@ -293,6 +293,45 @@ fn what_may_not_be_listed_is_in_no_list_and_can_still_be_read() {
     }
 }
 
+/// Distribution 2 converts what a client does not accept, and names the digest of what it made of it.
+#[test]
+fn what_may_not_be_read_is_not_read_in_another_form_either() {
+    const PLAIN: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    const LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    const SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let world = World::start(Distribution::V2);
+    let caller = world.caller(MINE);
+    let held = Held::new(&caller, "mine/converted");
+    let put = |reference: &str, media_type: &str, manifest: &serde_json::Value| {
+        let body = manifest.to_string().into_bytes();
+        let path = format!("/v2/mine/converted/manifests/{reference}");
+        caller.send("PUT", &path, &[("Content-Type", media_type)], &body).expect(201);
+        body
+    };
+    let mut manifest: serde_json::Value = serde_json::from_slice(&held.manifest).unwrap();
+    manifest["mediaType"] = PLAIN.into();
+    manifest["config"]["mediaType"] = "application/vnd.docker.container.image.v1+json".into();
+    for layer in manifest["layers"].as_array_mut().unwrap() {
+        layer["mediaType"] = "application/vnd.docker.image.rootfs.diff.tar.gzip".into();
+    }
+    let body = put("v1", PLAIN, &manifest);
+    let child = json!({ "mediaType": PLAIN, "digest": digest(&body), "size": body.len(),
+        "platform": { "architecture": "amd64", "os": "linux" } });
+    put("list", LIST, &json!({ "schemaVersion": 2, "mediaType": LIST, "manifests": [child] }));
+    let held = Held { digest: digest(&body), ..held };
+    held.set(What::Manifest, "readEnabled", false);
+    for method in ["GET", "HEAD"] {
+        for headers in [&[][..], &[("Accept", SIGNED)], &[("Accept", PLAIN)]] {
+            for (tag, statuses) in [("v1", &[405][..]), ("list", &[405, 503, 400, 404])] {
+                let path = format!("/v2/mine/converted/manifests/{tag}");
+                let answer = caller.send(method, &path, headers, b"");
+                assert!(statuses.contains(&answer.status), "{method} {tag} {headers:?}: {}", answer.status);
+            }
+        }
+    }
+    assert_eq!(held.v2("GET", "manifests/other").status, 200, "others may be read");
+}
+
 /// D23: time-boxed, with a reason, and the audit log knows who.
 #[test]
 fn a_lock_can_be_lifted_for_a_while() {
