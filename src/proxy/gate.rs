@@ -124,9 +124,7 @@ impl Gate {
         }
         let body = if own.has_body() { read_patch(session, time).await? } else { BytesMut::new() };
         let desk = Desk { metadata: &self.shared.metadata, current: &self.shared.current };
-        let (answer, changed) = own.answer(desk, &body).await?;
-        trail.changed = changed;
-        Ok(answer)
+        own.answer(desk, &body, &mut trail.changed).await
     }
 
     /// Writes an answer of ours.
