@@ -54,7 +54,7 @@ impl Noted {
                 }
             }
             Passed::Read { tag, digest } => self.read.push((tag.clone(), digest.clone())),
-            Passed::Gone(reference) => self.gone.push(reference.clone()),
+            Passed::Gone(reference) | Passed::Missing(reference) => self.gone.push(reference.clone()),
         }
     }
 }

@@ -89,8 +89,10 @@ pub enum Passed {
     Pushed { digest: Digest, tags: Vec<Tag>, media_type: String, body: Bytes },
     /// A manifest was read.
     Read { tag: Option<Tag>, digest: Digest },
-    /// The upstream does not have it (any more), after a read or a delete.
+    /// The upstream does not have it (any more), after a delete.
     Gone(Reference),
+    /// It was read, and the upstream does not have it. Whoever may read can say so as often as he likes.
+    Missing(Reference),
 }
 
 /// Why there is no metadata, or why something was not done.

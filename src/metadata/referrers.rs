@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::listings::cut;
 use super::{Listing, Metadata, MetadataError, Part, Referrer, asks, attributes_of};
-use crate::oci::{Digest, ErrorCode, Method, Page, Reference, RepositoryName, Route, Tag};
+use crate::oci::{Digest, Method, Page, Reference, RepositoryName, Route, Tag};
 use crate::policy::Registry;
 use crate::policy::locks::LockTarget;
 use crate::store::index::IndexedManifest;
@@ -66,7 +67,7 @@ impl From<IndexedManifest> for Referrer {
 }
 
 impl Metadata {
-    /// Whether the upstream has the API. Asked once in a while, of a manifest that there is or that there is not.
+    /// Whether the upstream is known to have the API. Asked once in a while, of a manifest that there is or that there is not.
     pub(super) async fn upstream_has_referrers(
         &self,
         registry: &Arc<Registry>,
@@ -106,7 +107,7 @@ impl Metadata {
         Ok(cut(items, part.n.unwrap_or(u32::MAX), |one| one.digest.as_str().to_owned()))
     }
 
-    /// What the upstream's own API says; `None`: it has none.
+    /// What the upstream's own API says; `None`: it has none, or says nothing of this subject.
     async fn ask_referrers(
         &self,
         registry: &Arc<Registry>,
@@ -119,11 +120,12 @@ impl Metadata {
         let answer = self.ask(registry, call).await?;
         let found = match answer.status {
             200 => Some(read(&answer.body)?),
-            404 if says_unknown(&answer) => Some(Vec::new()),
             400 | 404 | 405 | 501 => None,
             status => return Err(MetadataError::Refused { status, what: "the list of referrers" }),
         };
-        self.state.has_referrers.insert(Arc::clone(&registry.name), found.is_some());
+        if let Some(has) = says_of_the_api(&answer) {
+            self.state.has_referrers.insert(Arc::clone(&registry.name), has);
+        }
         if found.is_some() && asks::next_link(&answer.headers).is_some() {
             // Its pages have no common form that could be asked for by our routes.
             return Err(asks::unusable("a list of referrers in pages").into());
@@ -172,18 +174,36 @@ fn read(body: &[u8]) -> Result<Vec<Referrer>, MetadataError> {
     Ok(index.manifests.into_iter().take(MOST).map(Referrer::from).collect())
 }
 
-/// Whether a 404 is about the repository or the manifest, and not about the API.
-fn says_unknown(answer: &Answer) -> bool {
-    #[derive(Deserialize)]
-    struct Body {
-        errors: Vec<Entry>,
+/// Whether an upstream that answers so has the API. An error of a registry's form may be about this repository or manifest
+/// only, which anybody can name: it decides nothing for others.
+fn says_of_the_api(answer: &Answer) -> Option<bool> {
+    match answer.status {
+        200 => Some(true),
+        404 if serde_json::from_slice::<IgnoredAny>(&answer.body).is_err() => Some(false),
+        405 | 501 => Some(false),
+        _ => None,
     }
-    #[derive(Deserialize)]
-    struct Entry {
-        code: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_answer_says_of_the_api() {
+        let unknown = r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#;
+        for (status, body, expected) in [
+            (200, "{}", Some(true)),
+            (404, unknown, None),
+            (404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#, None),
+            (404, "404 page not found\n", Some(false)),
+            (404, "", Some(false)),
+            (405, "", Some(false)),
+            (501, unknown, Some(false)),
+            (400, "", None),
+        ] {
+            let answer = Answer { status, headers: http::HeaderMap::new(), body: body.into() };
+            assert_eq!(says_of_the_api(&answer), expected, "{status} {body}");
+        }
     }
-    let is_unknown = |entry: &Entry| {
-        matches!(ErrorCode::parse(&entry.code), Some(ErrorCode::NameUnknown | ErrorCode::ManifestUnknown))
-    };
-    serde_json::from_slice::<Body>(&answer.body).is_ok_and(|body| body.errors.iter().any(is_unknown))
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard, Semaphore, mps
 use super::asks::turns;
 use super::{MetadataError, Note, Passed, Settings};
 use crate::clock::Timestamp;
-use crate::oci::{Digest, RepositoryName, Tag};
+use crate::oci::{Digest, Reference, RepositoryName, Tag};
 
 /// Notes that wait to be taken in, and the bodies among them, in bytes.
 const MOST_NOTES: usize = 8_192;
@@ -71,7 +71,8 @@ pub(super) struct Waiting {
     pub(super) attempts: u32,
 }
 
-type Read = (Place, Option<Tag>, Digest);
+/// What was read: by this tag or none, and what it was; or a reference that led to nothing.
+type Read = (Place, Result<(Option<Tag>, Digest), Reference>);
 
 /// All of it.
 #[derive(Debug)]
@@ -154,8 +155,12 @@ impl State {
         let place = (Arc::clone(&note.registry), note.repository.clone());
         match &mut note.what {
             Passed::Read { tag, digest } => {
-                let read = (place.clone(), tag.clone(), digest.clone());
-                if !self.recent.entry(read).or_insert(()).is_fresh() {
+                if self.was_read((place.clone(), Ok((tag.clone(), digest.clone())))) {
+                    return true;
+                }
+            }
+            Passed::Missing(reference) => {
+                if self.was_read((place.clone(), Err(reference.clone()))) {
                     return true;
                 }
             }
@@ -176,6 +181,11 @@ impl State {
             Passed::Gone(_) => self.change(&place),
         }
         self.put_back(Waiting { note, attempts: 0 })
+    }
+
+    /// Whether the same was found a moment ago, and need not be looked at.
+    fn was_read(&self, read: Read) -> bool {
+        !self.recent.entry(read).or_insert(()).is_fresh()
     }
 
     /// As [`State::leave`], for one that could not be taken in.

@@ -22,6 +22,17 @@ use crate::policy::{DataEndpoint, Operation, Registry, authorize};
 /// The key of the link in a query.
 const LINK: &str = "link";
 
+/// The data endpoint that serves what is asked for, if that is a blob of a registry with data endpoints.
+pub(crate) fn near<'a>(
+    registry: &'a Registry,
+    request: &Request<'_>,
+    method: Method,
+    target: &Target,
+) -> Option<&'a DataEndpoint> {
+    let Target::Registry(Route::Blob { .. }) = target else { return None };
+    if method == Method::Get { registry.data_endpoint_near(request.region) } else { None }
+}
+
 /// Where the client fetches what it was permitted, if that is a blob of a registry with data endpoints.
 ///
 /// `HEAD` is answered at once: there is nothing to download.
@@ -66,11 +77,11 @@ pub(crate) async fn visit(
     let admitted = door.enter(registry, &caller.principal, trail)?;
     let permit = authorize(registry, &caller, &operation, &admitted, request.now);
     let permit = permit.map_err(|denial| Refusal::Link(LinkRefusal::Denied(denial)))?;
-    house.keeper(registry, request.now).pass(parsed.method, &target).await?;
     // Here and not where the link was given out: a link can be followed more than once.
     let categories = Category::of(parsed.method, operation.class);
     let within = authenticator.rates().spend(registry, &caller.principal, categories, request.ticks);
     within.map_err(Refusal::RateLimited)?;
+    house.keeper(registry, request.now).pass(parsed.method, &target).await?;
     trail.permit = Some(permit.clone());
     let registry = Arc::clone(registry);
     let forward = Forward { permit, registry, method: parsed.method, route, upload_state: None };

@@ -124,9 +124,7 @@ impl Gate {
         }
         let body = if own.has_body() { read_patch(session, time).await? } else { BytesMut::new() };
         let desk = Desk { metadata: &self.shared.metadata, current: &self.shared.current };
-        let (answer, changed) = own.answer(desk, &body).await?;
-        trail.changed = changed;
-        Ok(answer)
+        own.answer(desk, &body, &mut trail.changed).await
     }
 
     /// Writes an answer of ours.
@@ -391,7 +389,7 @@ impl ProxyHttp for Gate {
                 "answered without the upstream's body",
             );
         }
-        if let Some(refusal) = locks::bars_answer(forward, response, passage.began_at) {
+        if let Some(refusal) = locks::bars_answer(forward, &passage.leave, response, passage.began_at) {
             passage.failure = Some(refusal);
             return Error::e_explain(ErrorType::HTTPStatus(405), "what the tag is of may not be read");
         }

@@ -162,6 +162,14 @@ pub(crate) async fn examine(
     trail.caller = Some(caller.clone());
     let admitted = door.enter(registry, &caller.principal, trail)?;
     let (permit, target) = permitted(&desk, &admitted, caller, target, request.now, trail)?;
+    // Locks may cost questions to the upstream: whoever is over his limit causes none. What is not permitted uses up nobody's
+    // limit; nor does a link, since the data endpoint counts what it is followed for.
+    let gets_link = may_get_link && data_endpoint::near(registry, request, method, &target).is_some();
+    if !gets_link {
+        let categories = Category::of(method, operation.class);
+        let within = authenticator.rates().spend(registry, &caller.principal, categories, request.ticks);
+        within.map_err(Refusal::RateLimited)?;
+    }
     let leave = house.keeper(registry, request.now).pass(method, &target).await?;
     let next = if target.is_answered_here(method) || leave.only.is_some() {
         let (registry, principal) = (Arc::clone(registry), caller.principal.clone());
@@ -171,17 +179,13 @@ pub(crate) async fn examine(
         forward(authenticator, (registry, caller), permit.clone(), (method, target), request)
             .map(|forward| Next::Forward(Box::new(forward), leave))?
     };
-    if may_get_link
+    if gets_link
         && let Next::Forward(forward, _) = &next
         && let Some(location) = data_endpoint::redirect(authenticator, request, &sign_in, forward)?
     {
         trail.permit = Some(permit);
         return Ok(Next::Redirect(Secret::new(location)));
     }
-    // What is not permitted uses up nobody's limit.
-    let categories = Category::of(method, operation.class);
-    let within = authenticator.rates().spend(registry, &caller.principal, categories, request.ticks);
-    within.map_err(Refusal::RateLimited)?;
     trail.permit = Some(permit);
     Ok(next)
 }

@@ -69,7 +69,8 @@ impl Learning {
             (Method::Get | Method::Head, StatusCode::OK) => {
                 Passed::Read { tag: reference.tag().cloned(), digest: digest? }
             }
-            (Method::Delete, StatusCode::ACCEPTED) | (_, StatusCode::NOT_FOUND) => Passed::Gone(reference.clone()),
+            (Method::Get | Method::Head, StatusCode::NOT_FOUND) => Passed::Missing(reference.clone()),
+            (Method::Delete, StatusCode::ACCEPTED | StatusCode::NOT_FOUND) => Passed::Gone(reference.clone()),
             // Half of it may be done.
             (Method::Delete, status) if status.is_server_error() => Passed::Gone(reference.clone()),
             _ => return None,

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
 use tokio::sync::{Mutex as Turnstile, OwnedMutexGuard};
 use tokio::time::timeout;
@@ -27,6 +27,8 @@ use crate::policy::locks::{Lock, LockTarget, TagFacts, Touch, Verdict, WRITE_ONC
 const ROUNDS: usize = 4;
 /// For what the upstream says of tags.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// With `json` and `prettyjws` at the end.
+const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+";
 /// How long a push waits for another one of the same write-once tag.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
@@ -46,6 +48,8 @@ pub(crate) struct Leave {
     pub(crate) turns: Vec<Turn>,
     /// The tag exists and is written once only: nothing is in the way if this is the manifest that is pushed.
     pub(crate) only: Option<(Digest, Lock)>,
+    /// What the tag that is read was of, where not every manifest of the repository may be read.
+    pub(crate) leads_to: Option<Digest>,
 }
 
 impl Keeper<'_> {
@@ -60,7 +64,10 @@ impl Keeper<'_> {
         let Some(touch) = touch(method, target) else { return Ok(Leave::default()) };
         let mut leave = Leave::default();
         let mut facts = TagFacts::default();
-        let Err(lock) = self.judge(&touch, &mut facts, &mut leave.turns).await? else { return Ok(leave) };
+        let Err(lock) = self.judge(&touch, &mut facts, &mut leave.turns).await? else {
+            leave.leads_to = self.leads_to(&touch).await?;
+            return Ok(leave);
+        };
         // Which manifest comes is in the body, which nobody has read yet; the one that is there already may come again.
         let Touch::WriteManifest { digest: None, tags, .. } = &touch else { return Err(Refusal::Locked(lock)) };
         if lock.attribute == WRITE_ONCE
@@ -72,6 +79,20 @@ impl Keeper<'_> {
             return Ok(leave);
         }
         Err(Refusal::Locked(lock))
+    }
+
+    /// What a tag leads to, if it may be read. To a client that accepts few media types, Distribution 2 answers with a
+    /// converted manifest and the digest of that: only asked with all of them it says which manifest the tag is of.
+    async fn leads_to(&self, touch: &Touch) -> Result<Option<Digest>, Refusal> {
+        let Touch::ReadManifest { repository, reference: Reference::Tag(tag) } = touch else { return Ok(None) };
+        let locks = self.registry.locks();
+        if !locks.hides_manifests(repository, self.now) {
+            return Ok(None);
+        }
+        let mut facts = TagFacts::default();
+        self.resolve(repository, std::slice::from_ref(tag), &mut facts).await?;
+        let Some(Some(digest)) = facts.tags.remove(tag) else { return Ok(None) };
+        locks.forbids_reading(repository, &digest, self.now).map_or(Ok(Some(digest)), |lock| Err(Refusal::Locked(lock)))
     }
 
     async fn judge(
@@ -133,22 +154,37 @@ fn too_late() -> Refusal {
     Refusal::LocksUnknown("the upstream did not say in time what locked tags are of".to_owned())
 }
 
-/// Why the manifest that a tag led to may not be read: its digest is only known from the answer of the registry behind, so
-/// that no tag can move in between.
-pub(crate) fn bars_answer(forward: &Forward, response: &ResponseHeader, now: Timestamp) -> Option<Refusal> {
+/// Why the manifest that a tag led to may not be read: also by the digest in the answer of the registry behind, so that no
+/// tag can move in between. A conversion to schema 1 may be of any manifest, such as of one in the tag's list.
+pub(crate) fn bars_answer(
+    forward: &Forward,
+    leave: &Leave,
+    response: &ResponseHeader,
+    now: Timestamp,
+) -> Option<Refusal> {
     let Route::Manifest { repository, reference: Reference::Tag(_), .. } = &forward.route else { return None };
     let is_read = matches!(forward.method, Method::Get | Method::Head);
     if !is_read || !(response.status.is_success() || response.status == StatusCode::NOT_MODIFIED) {
         return None;
     }
     let locks = forward.registry.locks();
-    match digest(response) {
-        Some(digest) => locks.forbids_reading(repository, &digest, now).map(Refusal::Locked),
-        None if locks.hides_manifests(repository, now) => Some(Refusal::LocksUnknown(
-            "the upstream does not say which manifest the tag is of, and not every manifest may be read".to_owned(),
-        )),
-        None => None,
+    let unknown = || {
+        locks.hides_manifests(repository, now).then(|| {
+            let why = "the upstream does not say which manifest the tag is of, and not every manifest may be read";
+            Refusal::LocksUnknown(why.to_owned())
+        })
+    };
+    let Some(digest) = digest(response) else { return unknown() };
+    if let Some(lock) = locks.forbids_reading(repository, &digest, now) {
+        return Some(Refusal::Locked(lock));
     }
+    if is_schema_1(response) && leave.leads_to.as_ref() != Some(&digest) { unknown() } else { None }
+}
+
+/// Whether the answer is of the kind that others are converted to, which can be converted to nothing else.
+fn is_schema_1(response: &ResponseHeader) -> bool {
+    let media_type = response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    media_type.is_some_and(|text| text.trim().to_ascii_lowercase().starts_with(SCHEMA_1))
 }
 
 /// What is read from another repository than the one in the path: what is mounted.

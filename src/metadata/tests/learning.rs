@@ -136,7 +136,7 @@ async fn reads_of_what_is_known_ask_nothing() {
     let before = world.fake.lines().len();
     for _ in 0..100 {
         world.metadata.note(world.note("a", Passed::Read { tag: Some(tag("v1")), digest: digest.clone() }));
-        world.metadata.note(world.note("a", Passed::Gone(Reference::Tag(tag("never")))));
+        world.metadata.note(world.note("a", Passed::Missing(Reference::Tag(tag("never")))));
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(world.fake.lines().len(), before);

@@ -53,9 +53,6 @@ pub(crate) struct Desk<'a> {
     pub(crate) current: &'a Current,
 }
 
-/// An answer, and what it has changed, for the audit log.
-pub(crate) type Done = (Answer, Option<String>);
-
 type Answered = Result<Answer, MetadataError>;
 
 impl Own {
@@ -70,21 +67,21 @@ impl Own {
         self.method == Method::Patch
     }
 
-    /// The answer. `body` is that of the request, where it has one.
-    pub(crate) async fn answer(&self, desk: Desk<'_>, body: &[u8]) -> Result<Done, Refusal> {
-        let mut changed = None;
+    /// The answer. `body` is that of the request, where it has one; in `changed` there is at every moment what the audit log
+    /// has to say of it.
+    pub(crate) async fn answer(
+        &self,
+        desk: Desk<'_>,
+        body: &[u8],
+        changed: &mut Option<String>,
+    ) -> Result<Answer, Refusal> {
         let answered = match &self.target {
             Target::Registry(route) => self.of_registry(desk.metadata, route).await,
-            Target::Metadata(route) if self.method == Method::Patch => {
-                self.change(desk, route, body, &mut changed).await
-            }
+            Target::Metadata(route) if self.method == Method::Patch => self.change(desk, route, body, changed).await,
             Target::Metadata(route) if self.method == Method::Delete => self.remove(desk.metadata, route).await,
             Target::Metadata(route) => self.show(desk.metadata, &self.registry, route).await,
         };
-        match answered {
-            Ok(answer) => Ok((answer, changed)),
-            Err(error) => self.failed(error).map(|answer| (answer, changed)),
-        }
+        answered.or_else(|error| self.failed(error))
     }
 
     async fn of_registry(&self, metadata: &Metadata, route: &Route) -> Answered {
@@ -198,8 +195,14 @@ impl Own {
         let change = patch::read(body).map_err(MetadataError::Invalid)?;
         let target = lock_target(route).ok_or(MetadataError::Invalid("a listing has no attributes"))?;
         let by = format!("{} {}", self.principal.kind(), self.principal.name());
-        desk.metadata.set_attributes(&self.registry, &target, &change, &by).await?;
-        *changed = Some(patch::told(&change));
+        let told = patch::told(&change);
+        // Beforehand: it may be stored although it fails, or although the client leaves.
+        *changed = Some(format!("asked for: {told}"));
+        let set = desk.metadata.set_attributes(&self.registry, &target, &change, &by).await;
+        if !set.as_ref().is_err_and(may_be_stored) {
+            *changed = set.is_ok().then_some(told);
+        }
+        set?;
         let policy = desk.current.load();
         let now_in_force = policy.as_ref().and_then(|policy| policy.registry_named(&self.registry.name));
         self.show(desk.metadata, now_in_force.unwrap_or(&self.registry), route).await
@@ -267,6 +270,11 @@ impl Only<'_> {
             .with(header::LOCATION, &format!("/v2/{repository}/manifests/{digest}"))
             .with(HeaderName::from_static("docker-content-digest"), digest.as_str()))
     }
+}
+
+/// Whether a change that ended so may be stored all the same.
+const fn may_be_stored(error: &MetadataError) -> bool {
+    matches!(error, MetadataError::Store(_) | MetadataError::Unfinished { .. })
 }
 
 /// What has the attributes.

@@ -306,6 +306,48 @@ fn a_lock_that_no_list_shows_holds() {
     }
 }
 
+/// Distribution 2 converts what a client does not accept, and names the digest of what it made of it.
+#[test]
+fn what_may_not_be_read_is_not_read_in_another_form_either() {
+    const PLAIN: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    const LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    const SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let world = World::start(Distribution::V2);
+    let caller = world.caller(MINE);
+    let held = Held::new(&caller, "mine/converted");
+    let put = |reference: &str, media_type: &str, manifest: &serde_json::Value| {
+        let body = manifest.to_string().into_bytes();
+        let path = format!("/v2/mine/converted/manifests/{reference}");
+        caller.send("PUT", &path, &[("Content-Type", media_type)], &body).expect(201);
+        body
+    };
+    // Only an image with a history can be converted.
+    let config = json!({ "architecture": "amd64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": [] },
+        "history": [{ "created": "2020-01-01T00:00:00Z", "created_by": "test", "empty_layer": true }] })
+    .to_string();
+    let config = json!({ "mediaType": "application/vnd.docker.container.image.v1+json", "size": config.len(),
+        "digest": caller.push_blob("mine/converted", config.as_bytes()) });
+    let image = json!({ "schemaVersion": 2, "mediaType": PLAIN, "config": config, "layers": [] });
+    let body = put("v1", PLAIN, &image);
+    let child = json!({ "mediaType": PLAIN, "digest": digest(&body), "size": body.len(),
+        "platform": { "architecture": "amd64", "os": "linux" } });
+    put("list", LIST, &json!({ "schemaVersion": 2, "mediaType": LIST, "manifests": [child] }));
+    let converted = caller.get("/v2/mine/converted/manifests/list").expect(200);
+    assert_eq!(converted.header("content-type"), Some(SIGNED), "else there is nothing to test");
+    let held = Held { digest: digest(&body), ..held };
+    held.set(What::Manifest, "readEnabled", false);
+    for method in ["GET", "HEAD"] {
+        for headers in [&[][..], &[("Accept", SIGNED)], &[("Accept", PLAIN)]] {
+            for (tag, statuses) in [("v1", &[405][..]), ("list", &[405, 503])] {
+                let path = format!("/v2/mine/converted/manifests/{tag}");
+                let answer = caller.send(method, &path, headers, b"");
+                assert!(statuses.contains(&answer.status), "{method} {tag} {headers:?}: {}", answer.status);
+            }
+        }
+    }
+    assert_eq!(held.v2("GET", "manifests/other").status, 200, "others may be read");
+}
+
 /// D23: time-boxed, with a reason, and the audit log knows who.
 #[test]
 fn a_lock_can_be_lifted_for_a_while() {
