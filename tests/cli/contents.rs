@@ -232,6 +232,11 @@ fn manifests_and_their_referrers_are_read() {
     told.run(&format!("manifest show {full}:v1 {WHO} --raw"));
     told.run(&format!("manifest show {full}@{own} {WHO}"));
     told.run(&format!("manifest show {full}:v9 {WHO}"));
+    let message = "The operation is disallowed on this registry, repository or image.";
+    let refused = Reply::refusal(405, "REGISTRY_DISALLOWED_OPERATION", message);
+    let refused = refused.header("x-seawall-denial", "0a1b2c3d4e5f").header("x-ms-correlation-request-id", "4711");
+    told.server.on("GET", &format!("{path}/v7"), refused);
+    told.run(&format!("manifest show {full}:v7 {WHO}"));
     told.run(&format!("manifest list-referrers {full}:v1 {WHO} -o table"));
     let by_digest = format!("manifest list-referrers {full}@{}", digest('a'));
     told.run(&format!("{by_digest} --artifact-type application/spdx+json {WHO}"));
