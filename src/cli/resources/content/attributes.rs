@@ -51,3 +51,14 @@ impl Attributes {
         Some(Value::Object(change)).filter(|change| change != &json!({}))
     }
 }
+
+/// What a change did not switch on, in a sentence. A command changes what commands have set; what a file locks stays locked.
+pub(super) fn still_off(change: &Value, answer: &Value) -> Option<String> {
+    let unlocks = change.get("unlock").is_some_and(Value::is_object);
+    let is_wanted = |name: &str| unlocks || change.get(name) == Some(&Value::Bool(true));
+    let of_answer = answer.get("changeableAttributes").and_then(Value::as_object)?;
+    let off = of_answer.iter().filter(|(name, value)| **value == Value::Bool(false) && is_wanted(name));
+    let names = off.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let kept = "a rule in the server's configuration file keeps it so, which no command changes.";
+    (!names.is_empty()).then(|| format!("Still off: {names}; {kept}"))
+}
