@@ -147,6 +147,10 @@ fn repositories_are_changed() {
     told.run(&format!("{of} --repository samples/hello-world --lock-again {WHO} -o none"));
     told.run(&format!("{of} --repository samples/hello-world {WHO} --query tagCount"));
     told.run(&format!("{of} --repository samples/hello-world --unlock-for 30m {WHO}"));
+    for length in ["30", "25h", "0s"] {
+        told.run(&format!("{of} --repository samples/hello-world --unlock-for {length} --reason 'ticket 7' {WHO}"));
+    }
+    told.run(&format!("{of} --repository samples/hello-world --unlock-for 30m --reason ' ' {WHO}"));
     told.run(&format!("repository untag -n myregistry -t samples/hello-world:v1 {WHO}"));
     told.run(&format!("repository untag -n myregistry -t samples/hello-world:v2 {WHO}"));
     told.run(&format!("repository untag -n myregistry -t samples/hello-world@{} {WHO}", digest('a')));
