@@ -55,8 +55,8 @@ pub(super) fn denial(call: &Call) -> Result<Answer, ApiError> {
     let record = serde_json::to_value(&record)?;
     let recorded: Recorded = serde_json::from_value(record.clone())?;
     let snapshot = call.snapshot()?;
-    let again = recorded.question().map_err(str::to_owned);
-    let explanation = again.and_then(|(registry, question)| explained(&snapshot, registry, &question, call.now));
+    let explanation =
+        recorded.explainable().and_then(|(registry, question)| explained(&snapshot, registry, &question, call.now));
     let (explanation, unexplained) = match explanation {
         Ok(explanation) => (Some(explanation), None),
         Err(reason) => (None, Some(reason)),

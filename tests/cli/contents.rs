@@ -142,9 +142,15 @@ fn repositories_are_changed() {
     told.run(&format!("{of} -t samples/hello-world:v1 --read-enabled true --list-enabled FALSE {WHO} -o none"));
     told.run(&format!("{of} -t samples/hello-world@{} --write-enabled false {WHO} -o none", digest('a')));
     told.run(&format!("{of} --repository samples/hello-world --unlock-for 30m --reason 'ticket 7' {WHO} -o none"));
+    // A file keeps it off.
+    told.run(&format!("{of} --repository samples/hello-world --write-enabled true {WHO} -o none"));
     told.run(&format!("{of} --repository samples/hello-world --lock-again {WHO} -o none"));
     told.run(&format!("{of} --repository samples/hello-world {WHO} --query tagCount"));
     told.run(&format!("{of} --repository samples/hello-world --unlock-for 30m {WHO}"));
+    for length in ["30", "25h", "0s"] {
+        told.run(&format!("{of} --repository samples/hello-world --unlock-for {length} --reason 'ticket 7' {WHO}"));
+    }
+    told.run(&format!("{of} --repository samples/hello-world --unlock-for 30m --reason ' ' {WHO}"));
     told.run(&format!("repository untag -n myregistry -t samples/hello-world:v1 {WHO}"));
     told.run(&format!("repository untag -n myregistry -t samples/hello-world:v2 {WHO}"));
     told.run(&format!("repository untag -n myregistry -t samples/hello-world@{} {WHO}", digest('a')));
@@ -232,6 +238,11 @@ fn manifests_and_their_referrers_are_read() {
     told.run(&format!("manifest show {full}:v1 {WHO} --raw"));
     told.run(&format!("manifest show {full}@{own} {WHO}"));
     told.run(&format!("manifest show {full}:v9 {WHO}"));
+    let message = "The operation is disallowed on this registry, repository or image.";
+    let refused = Reply::refusal(405, "REGISTRY_DISALLOWED_OPERATION", message);
+    let refused = refused.header("x-seawall-denial", "0a1b2c3d4e5f");
+    told.server.on("GET", &format!("{path}/v7"), refused);
+    told.run(&format!("manifest show {full}:v7 {WHO}"));
     told.run(&format!("manifest list-referrers {full}:v1 {WHO} -o table"));
     let by_digest = format!("manifest list-referrers {full}@{}", digest('a'));
     told.run(&format!("{by_digest} --artifact-type application/spdx+json {WHO}"));

@@ -107,5 +107,15 @@ fn explain_tells_a_denial_of_the_audit_log() {
     let forgotten = "no denial with the id '0123456789ab' is remembered; the audit log has every one of them";
     told.server.on("GET", "/seawall/v1/denials/0123456789ab", Reply::error(404, "DenialNotFound", forgotten));
     assert_eq!(told.run("explain --denial 0123456789ab").code, 3);
+    // No right opens a lock, so the policy explains nothing.
+    let mut locked = record("manifest_write", "PUT", "203.0.113.66");
+    let other = json!({
+        "denialId": "0123456789ac", "decision": "deny", "reason": "locked",
+        "rule": "`samples/hello:v1` is locked: `writeEnabled` is off (store)",
+    });
+    locked.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
+    fs::write(told.folder.path().join("audit.jsonl"), locked.to_string()).unwrap();
+    let question = "explain --denial 0123456789ac --audit audit.jsonl -o table --config seawall.yaml";
+    assert_eq!(told.run(question).code, 1);
     told.check("denial");
 }

@@ -139,10 +139,9 @@ impl Explain {
         let record = find(file, id)?;
         let recorded: Recorded = serde_json::from_value(record.clone())
             .map_err(|error| Failure::new(format!("the record of denial {id} cannot be read: {error}")))?;
-        let Some(config) = self.common.server.typed_config() else {
-            return Ok(json!({ "record": record, "unexplained": "give --config to have it explained by these files" }));
-        };
-        let again = recorded.question().map_err(str::to_owned).and_then(|(registry, question)| {
+        let again = recorded.explainable().and_then(|(registry, question)| {
+            let config = self.common.server.typed_config();
+            let config = config.ok_or("give --config to have it explained by these files")?;
             let policy = policy_of(config).map_err(|failure| failure.to_string())?;
             explain(&policy, registry, &question, SystemClock.now())
         });

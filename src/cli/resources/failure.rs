@@ -47,6 +47,11 @@ impl Failure {
         Self { exit_code, refusal, ..Self::new(message.to_string()) }
     }
 
+    /// Whether the server answered at all.
+    pub(super) const fn was_answered(&self) -> bool {
+        self.refusal.is_some()
+    }
+
     /// Whether the server answered that it does not do it, so that nothing can have been done.
     pub(super) fn is_clear(&self) -> bool {
         self.refusal.as_ref().is_some_and(|(status, _)| status.is_client_error())

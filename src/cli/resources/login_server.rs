@@ -6,6 +6,10 @@ use super::arguments::Common;
 use super::failure::Failure;
 use super::session::Session;
 
+/// What spares the question.
+const NO_NAME: &str =
+    "A login server in place of the name, such as `-n registry.example.com`, needs no management API.";
+
 /// Whether a text is a login server rather than a name: names have neither dots nor ports.
 pub(super) fn is_one(text: &str) -> bool {
     text.contains(['.', ':']) || text.eq_ignore_ascii_case("localhost")
@@ -15,7 +19,10 @@ pub(super) fn is_one(text: &str) -> bool {
 pub(super) async fn find(name: &str, common: &Common) -> Result<String, Failure> {
     match asked(name, common).await {
         Ok(told) => Ok(told),
-        Err(failure) => common.server.declared_login_server(name).ok_or(failure),
+        Err(failure) => common.server.declared_login_server(name).ok_or_else(|| {
+            // Where the management API answered, it is the name that is wrong.
+            if failure.was_answered() { failure } else { failure.hint(NO_NAME) }
+        }),
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use sha2::{Digest as _, Sha256, Sha512};
 use thiserror::Error;
@@ -22,7 +22,7 @@ pub use self::metadata::{AskError, Order, Question, Refusal, Wanted};
 use super::address::RegistryAddress;
 use super::copy::manifest::{ACCEPTED, Descriptor, LARGEST};
 use super::exchange::{Authorization, Credential, ExchangeError, access_token};
-use super::http::{Answer, Http, HttpError, bounded, causes, is_loopback, place};
+use super::http::{Answer, Http, HttpError, bounded, causes, is_loopback, place, quoted};
 use crate::clock::Clock;
 use crate::oci::{Digest, Reference, RepositoryName, Scope};
 
@@ -37,6 +37,8 @@ const PATIENCE: Duration = Duration::from_mins(20);
 /// How often an upload is looked at.
 const LOOK: Duration = Duration::from_secs(30);
 const DIGEST: &str = "docker-content-digest";
+const CORRELATION: &str = "x-ms-correlation-request-id";
+const DENIAL: &str = "x-seawall-denial";
 const BYTES: &str = "application/octet-stream";
 
 /// Why a registry did not do what it was asked to. No text holds a secret.
@@ -47,10 +49,25 @@ pub enum RegistryError {
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error("{registry} answered {status} to {what}: {message}")]
-    Refused { registry: String, what: String, status: u16, message: String },
+    Refused { registry: String, what: String, status: u16, message: String, ids: Box<Ids> },
     /// What it sent is not what was asked for.
     #[error("{registry} sent something else than {what}: {cause}")]
     Wrong { registry: String, what: String, cause: String },
+}
+
+/// By which the registry's own logs and explanations know an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ids {
+    pub correlation: Option<String>,
+    /// By which `seawall explain` finds out why.
+    pub denial: Option<String>,
+}
+
+impl Ids {
+    fn of(headers: &HeaderMap) -> Self {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(quoted);
+        Self { correlation: header(CORRELATION), denial: header(DENIAL) }
+    }
 }
 
 impl RegistryError {
@@ -176,7 +193,7 @@ impl Registry {
             return Err(self.refused(&format!("putting {what}"), answer).await);
         }
         match header(&answer, DIGEST).filter(|digest| digest != manifest.digest.as_str()) {
-            Some(other) => Err(self.wrong(&what, &format!("it keeps the manifest as {}", super::http::quoted(&other)))),
+            Some(other) => Err(self.wrong(&what, &format!("it keeps the manifest as {}", quoted(&other)))),
             None => Ok(()),
         }
     }
@@ -338,7 +355,8 @@ impl Registry {
         let body = bounded(&mut answer, LARGEST_ERROR).await.ok().flatten().unwrap_or_default();
         let answer = Answer { status: answer.status(), headers: answer.headers().clone(), body };
         let (registry, what, status) = (self.address.to_string(), what.to_owned(), answer.status.as_u16());
-        RegistryError::Refused { registry, what, status, message: answer.message() }
+        let ids = Box::new(Ids::of(&answer.headers));
+        RegistryError::Refused { registry, what, status, message: answer.message(), ids }
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Recorded {
     /// `permit`, `deny` or `error`.
     pub decision: Option<String>,
     pub reason: Option<String>,
+    /// What decided, with its place.
+    pub rule: Option<String>,
 }
 
 /// Who it was.
@@ -63,7 +65,19 @@ impl Recorded {
         let reason = self.reason.filter(|reason| reason == NETWORK_REFUSED);
         // Of a mount it names the other repository.
         let reference = self.reference.filter(|_| self.operation.as_deref() == Some("upload"));
-        Self { time: None, denial_id: None, decision: None, reason, reference, ..self }
+        Self { time: None, denial_id: None, decision: None, reason, reference, rule: None, ..self }
+    }
+
+    /// The question, where the policy's decision is what explains the record.
+    ///
+    /// # Errors
+    /// A sentence that says what refused it instead, or why nobody can ask it again.
+    pub fn explainable(&self) -> Result<(&str, Question), String> {
+        if self.reason.as_deref() == Some(LOCKED) {
+            let rule = self.rule.as_deref().unwrap_or("which one is not in the record");
+            return Err(format!("a lock refused it, which counts for everybody: {rule}"));
+        }
+        self.question().map_err(str::to_owned)
     }
 
     /// Whether the policy permitted it.
@@ -75,7 +89,7 @@ impl Recorded {
             (Some("permit"), _) => Ok(true),
             (Some("deny"), reason) if OF_THE_POLICY.contains(&reason) => Ok(false),
             (Some("deny"), "rate_limited" | "login_locked") => Err("a limit refused it, not the policy"),
-            (Some("deny"), "locked") => {
+            (Some("deny"), LOCKED) => {
                 Err("a lock refused it, which may depend on what the upstream had then, and no right opens it")
             }
             (Some("deny"), "scope_not_granted" | "catalog_not_granted") => {
@@ -175,4 +189,6 @@ const OF_THE_POLICY: [&str; 9] = [
     "password_expired",
 ];
 
+/// The code of what a lock refused.
+const LOCKED: &str = "locked";
 const NO_OPERATION: &str = "it was refused before it was known what was asked for";

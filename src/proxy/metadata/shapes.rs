@@ -26,7 +26,22 @@ struct Lockable<'a> {
     changeable_attributes: Attributes,
     /// seawall's own: only where the lock is open for a while.
     #[serde(skip_serializing_if = "Option::is_none")]
-    unlock: Option<&'a Unlock>,
+    unlock: Option<Unlocked<'a>>,
+}
+
+/// For how long its attributes do not count.
+#[derive(Serialize)]
+struct Unlocked<'a> {
+    #[serde(serialize_with = "ticks")]
+    until: Timestamp,
+    reason: &'a str,
+    by: &'a str,
+}
+
+impl<'a> From<&'a Unlock> for Unlocked<'a> {
+    fn from(Unlock { until, reason, by }: &'a Unlock) -> Self {
+        Self { until: *until, reason, by }
+    }
 }
 
 /// Answers about one registry at one moment.
@@ -44,7 +59,7 @@ impl<'a> Shapes<'a> {
         attributes: Attributes,
     ) -> Lockable<'a> {
         let stored = self.registry.locks().stored(target).and_then(|stored| stored.unlock.as_ref());
-        let unlock = stored.filter(|unlock| self.now < unlock.until);
+        let unlock = stored.filter(|unlock| unlock.is_open(self.now)).map(Unlocked::from);
         Lockable { created_time: created, last_update_time: updated, changeable_attributes: attributes, unlock }
     }
 

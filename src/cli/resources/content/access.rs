@@ -16,7 +16,7 @@ use crate::cli::{output, visible};
 use crate::client::address::RegistryAddress;
 use crate::client::exchange::{Credential, ExchangeError};
 use crate::client::http::{HttpError, quoted};
-use crate::client::registry::{AskError, Manifest, Question, Refusal, Registry, RegistryError, Wanted};
+use crate::client::registry::{AskError, Ids, Manifest, Question, Refusal, Registry, RegistryError, Wanted};
 use crate::oci::{Reference, RepositoryName, Scope};
 use crate::secret::Secret;
 
@@ -192,10 +192,7 @@ impl Content {
                     .hint("Are the user name and the password right, and not expired or disabled?")
             }
             AskError::Registry(RegistryError::Login(error)) => error.into(),
-            AskError::Registry(error) => {
-                let failure = Failure::answered(&error, status_of(&error));
-                if error.is_refusal() { failure.hint(LACKS) } else { failure }
-            }
+            AskError::Registry(error) => other(&error),
         }
     }
 }
@@ -207,16 +204,23 @@ const LACKS: &str = "Whoever this is may not do that there. It takes content/rea
 fn refused(refusal: &Refusal) -> Failure {
     let failure = Failure::answered(refusal, Some(refusal.status));
     let failure = if refusal.status == 401 { failure.hint(LACKS) } else { failure };
-    match &refusal.denial {
-        Some(id) => failure.hint(format!("`seawall explain --denial {id}` says why, on the server.")),
-        None => failure,
-    }
+    explainable(failure, &refusal.ids)
 }
 
-const fn status_of(error: &RegistryError) -> Option<u16> {
-    match error {
-        RegistryError::Refused { status, .. } => Some(*status),
-        _ => None,
+fn other(error: &RegistryError) -> Failure {
+    let RegistryError::Refused { status, ids, .. } = error else { return Failure::new(error.to_string()) };
+    let told = match (&ids.correlation, error.to_string()) {
+        (Some(id), text) => format!("{}. Correlation ID: {id}.", text.trim_end_matches('.')),
+        (None, text) => text,
+    };
+    let failure = Failure::answered(told, Some(*status));
+    explainable(if error.is_refusal() { failure.hint(LACKS) } else { failure }, ids)
+}
+
+fn explainable(failure: Failure, ids: &Ids) -> Failure {
+    match &ids.denial {
+        Some(id) => failure.hint(format!("`seawall explain --denial {id}` says why, on the server.")),
+        None => failure,
     }
 }
 

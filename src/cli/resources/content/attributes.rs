@@ -4,6 +4,9 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::cli::resources::arguments::Switch;
+use crate::clock::{Clock, SystemClock};
+use crate::policy::locks::Unlock;
+use crate::policy::quantity::duration;
 
 /// What is to be changed; what is not given stays.
 #[derive(Debug, Args)]
@@ -21,10 +24,10 @@ pub(super) struct Attributes {
     #[arg(long, value_enum, ignore_case = true, num_args = 0..=1, default_missing_value = "true")]
     write_enabled: Option<Switch>,
     /// Let the attributes set here count as true for this long, at most 24h: 30m, 2h. Then they count again.
-    #[arg(long, value_name = "DURATION", requires = "reason", conflicts_with = "lock_again")]
+    #[arg(long, value_name = "DURATION", requires = "reason", conflicts_with = "lock_again", value_parser = length)]
     unlock_for: Option<String>,
     /// Why it is unlocked, for the audit log.
-    #[arg(long, value_name = "TEXT", requires = "unlock_for")]
+    #[arg(long, value_name = "TEXT", requires = "unlock_for", value_parser = reason)]
     reason: Option<String>,
     /// End at once what --unlock-for began.
     #[arg(long)]
@@ -50,4 +53,27 @@ impl Attributes {
         }
         Some(Value::Object(change)).filter(|change| change != &json!({}))
     }
+}
+
+/// A time that the server takes.
+fn length(text: &str) -> Result<String, String> {
+    let length = duration(text)?;
+    Unlock::begin(length, "any", "", SystemClock.now()).map(|_| text.to_owned()).map_err(str::to_owned)
+}
+
+/// A reason that the server takes.
+fn reason(text: &str) -> Result<String, String> {
+    let unlock = Unlock::begin(Unlock::LONGEST, text, "", SystemClock.now());
+    unlock.map(|unlock| unlock.reason).map_err(str::to_owned)
+}
+
+/// What a change did not switch on, in a sentence. A command changes what commands have set; what a file locks stays locked.
+pub(super) fn still_off(change: &Value, answer: &Value) -> Option<String> {
+    let unlocks = change.get("unlock").is_some_and(Value::is_object);
+    let is_wanted = |name: &str| unlocks || change.get(name) == Some(&Value::Bool(true));
+    let of_answer = answer.get("changeableAttributes").and_then(Value::as_object)?;
+    let off = of_answer.iter().filter(|(name, value)| **value == Value::Bool(false) && is_wanted(name));
+    let names = off.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let kept = "a rule in the server's configuration file keeps it so, which no command changes.";
+    (!names.is_empty()).then(|| format!("Still off: {names}; {kept}"))
 }

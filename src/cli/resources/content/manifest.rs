@@ -168,7 +168,7 @@ impl UpdateMetadata {
         let (registry, repository, reference) = self.of.read()?;
         let content = Content::open(&self.access, &registry, &self.common).await?;
         let thing = Thing { repository, reference: Some(reference) };
-        Ok(thing.metadata(&content, self.attributes.change().as_ref()).await?.into())
+        Ok(thing.update(&content, &self.attributes).await?.into())
     }
 }
 

@@ -16,6 +16,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use self::access::Content;
+use self::attributes::{Attributes, still_off};
 use super::failure::Failure;
 use crate::client::registry;
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
@@ -86,6 +87,16 @@ impl Thing {
             Some(Reference::Tag(_)) => Some("tag"),
             Some(Reference::Digest(_)) => Some("manifest"),
         }
+    }
+
+    /// Its metadata after a change. It is said when that did not do what was asked.
+    async fn update(&self, content: &Content, attributes: &Attributes) -> Result<Value, Failure> {
+        let change = attributes.change();
+        let answer = self.metadata(content, change.as_ref()).await?;
+        if let Some(off) = change.and_then(|change| still_off(&change, &answer)) {
+            content.warn(&off);
+        }
+        Ok(answer)
     }
 
     /// Its metadata, after `change` where there is one.

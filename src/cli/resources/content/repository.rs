@@ -187,7 +187,7 @@ impl Update {
     async fn run(&self) -> Result<Outcome, Failure> {
         let thing = self.of.thing()?;
         let content = self.place.open(&self.common).await?;
-        Ok(thing.metadata(&content, self.attributes.change().as_ref()).await?.into())
+        Ok(thing.update(&content, &self.attributes).await?.into())
     }
 }
 

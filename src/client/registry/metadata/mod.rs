@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{Registry, RegistryError};
+use super::{Ids, Registry, RegistryError};
 use crate::client::http::{bounded, quoted};
 use crate::oci::Scope;
 
@@ -19,8 +19,6 @@ const PAGE: usize = 100;
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 /// For one answer, as in `az`: a repository goes manifest by manifest.
 const TIMEOUT: Duration = Duration::from_mins(5);
-const CORRELATION: &str = "x-ms-correlation-request-id";
-const DENIAL: &str = "x-seawall-denial";
 
 /// Why a question has no answer. No text holds a secret.
 #[derive(Debug, Error)]
@@ -39,9 +37,7 @@ pub struct Refusal {
     /// The first error's.
     message: Option<String>,
     detail: Option<String>,
-    correlation: Option<String>,
-    /// By which `seawall explain` finds out why.
-    pub denial: Option<String>,
+    pub ids: Ids,
 }
 
 /// A request for something small.
@@ -189,14 +185,12 @@ impl Registry {
 
 fn refusal(method: Method, status: StatusCode, headers: &HeaderMap, body: &Value) -> Refusal {
     let of = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(quoted);
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(quoted);
     Refusal {
         status: status.as_u16(),
         method,
         message: of("/errors/0/message"),
         detail: of("/errors/0/detail"),
-        correlation: header(CORRELATION),
-        denial: header(DENIAL),
+        ids: Ids::of(headers),
     }
 }
 
@@ -213,7 +207,7 @@ impl fmt::Display for Refusal {
             (None, ..) => format!("Could not {} the requested data.", self.method.as_str().to_ascii_lowercase()),
         };
         write!(f, "{text}{}", if text.ends_with('.') { "" } else { "." })?;
-        self.correlation.iter().try_for_each(|id| write!(f, " Correlation ID: {id}."))
+        self.ids.correlation.iter().try_for_each(|id| write!(f, " Correlation ID: {id}."))
     }
 }
 

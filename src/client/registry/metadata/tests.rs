@@ -134,6 +134,6 @@ async fn a_refusal_is_told_in_the_words_of_az() {
         let refused = registry.ask(&Question::new(Method::DELETE, "/acr/v1/a", &scope())).await.unwrap_err();
         assert_eq!(refused.to_string(), expected);
         let AskError::Refused(refusal) = refused else { panic!("{refused}") };
-        assert_eq!((refusal.status, refusal.denial.as_deref()), (status, Some("0a1b")));
+        assert_eq!((refusal.status, refusal.ids.denial.as_deref()), (status, Some("0a1b")));
     }
 }
