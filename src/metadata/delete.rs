@@ -43,7 +43,7 @@ impl Metadata {
                 self.drop_plan(&plan.id).await;
                 Ok(Deleted { manifests: digests, tags })
             }
-            Err((0, error)) | Err((_, error @ MetadataError::Locked(_))) if is_final(&error) => {
+            Err((0, error) | (_, error @ MetadataError::Locked(_))) if is_final(&error) => {
                 self.drop_plan(&plan.id).await;
                 Err(error)
             }
