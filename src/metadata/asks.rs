@@ -169,7 +169,7 @@ impl Metadata {
 
     /// Asks, when it is our turn.
     pub(super) async fn ask(&self, registry: &Registry, call: Call<'_>) -> Result<Answer, MetadataError> {
-        let turns = self.state.turns(&registry.name);
+        let turns = self.state.turns(&registry.name, self.errand);
         // Nobody closes the semaphore.
         let _turn = turns.acquire().await;
         let answered = self.parts.calls.send(registry, call).await;

@@ -201,13 +201,26 @@ pub type MayList = Arc<dyn Fn(&RepositoryName) -> bool + Send + Sync>;
 pub struct Metadata {
     parts: Arc<Parts>,
     state: Arc<State>,
+    errand: Errand,
+}
+
+/// For what the upstream is asked. Each has turns of its own, so that no listing holds up what locks must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Errand {
+    Listing,
+    Locks,
 }
 
 impl Metadata {
     /// Nothing is read yet.
     pub fn new(parts: Parts) -> Self {
         let state = Arc::new(State::new(parts.settings));
-        Self { parts: Arc::new(parts), state }
+        Self { parts: Arc::new(parts), state, errand: Errand::Listing }
+    }
+
+    /// The same, asking for locks.
+    fn for_locks(&self) -> Self {
+        Self { errand: Errand::Locks, ..self.clone() }
     }
 
     /// Learns, sweeps and finishes what was begun, for ever.
@@ -270,7 +283,7 @@ impl Metadata {
         repository: &RepositoryName,
     ) -> Result<Vec<Tag>, MetadataError> {
         let (registry, repository) = (Arc::clone(registry), repository.clone());
-        self.work(|this| async move { this.every_tag(&registry, &repository).await }).await
+        self.for_locks().work(|this| async move { this.every_tag(&registry, &repository).await }).await
     }
 
     pub async fn repository(
@@ -352,7 +365,7 @@ impl Metadata {
         tags: &[Tag],
     ) -> Result<Vec<(Tag, Option<Digest>)>, MetadataError> {
         let (registry, repository, tags) = (Arc::clone(registry), repository.clone(), tags.to_vec());
-        self.work(|this| async move { this.resolve_tags(&registry, &repository, tags).await }).await
+        self.for_locks().work(|this| async move { this.resolve_tags(&registry, &repository, tags).await }).await
     }
 
     /// Does it on our own runtime, to its end also when the caller leaves.

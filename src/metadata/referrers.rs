@@ -155,6 +155,10 @@ impl Metadata {
         subject: &Digest,
     ) -> Result<Vec<Referrer>, MetadataError> {
         let Some(tag) = fallback_tag(subject) else { return Ok(Vec::new()) };
+        let (now, target) = (self.parts.clock.now(), LockTarget::Tag(repository.clone(), tag.clone()));
+        if !registry.locks().effective(&target, now).read_enabled {
+            return Ok(Vec::new());
+        }
         let Some(fetched) = self.fetch(registry, repository, Reference::Tag(tag)).await? else {
             return Ok(Vec::new());
         };

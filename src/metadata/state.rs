@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard, Semaphore, mpsc};
 
 use super::asks::turns;
-use super::{MetadataError, Note, Passed, Settings};
+use super::{Errand, MetadataError, Note, Passed, Settings};
 use crate::clock::Timestamp;
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
 
@@ -34,6 +34,9 @@ const REFERRERS_LIFE: Duration = Duration::from_mins(10);
 const MOST_MISSED: usize = 10_000;
 /// Names that were pushed since a catalogue was read, of one registry.
 const MOST_NEW: usize = 10_000;
+
+/// Requests of one kind to the upstream of one registry wait in one line.
+type Line = (Arc<str>, Errand);
 
 /// A repository of a registry.
 pub(super) type Place = (Arc<str>, RepositoryName);
@@ -85,7 +88,7 @@ pub(super) struct State {
     recent: Cache<Read, ()>,
     /// Repositories about which something was missed.
     missed: Mutex<HashSet<Place>>,
-    turns: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
+    turns: Mutex<HashMap<Line, Arc<Semaphore>>>,
     /// Counts what we changed ourselves; a list of tags is of one such moment.
     changes: AtomicU64,
     changed: Cache<Place, u64>,
@@ -227,8 +230,8 @@ impl State {
     }
 
     /// The turns of the requests to the upstream of a registry.
-    pub(super) fn turns(&self, registry: &Arc<str>) -> Arc<Semaphore> {
-        Arc::clone(lock(&self.turns).entry(Arc::clone(registry)).or_insert_with(turns))
+    pub(super) fn turns(&self, registry: &Arc<str>, errand: Errand) -> Arc<Semaphore> {
+        Arc::clone(lock(&self.turns).entry((Arc::clone(registry), errand)).or_insert_with(turns))
     }
 
     /// The list of tags, fetched where none is good; once for all who wait.

@@ -4,6 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::caller::Caller;
+use crate::harness::client::Client;
+use crate::harness::daemons::Docker;
 use crate::harness::image::{Layout, MANIFEST};
 use crate::harness::operator::{Said, run, seawall};
 use crate::harness::registry::{Distribution, Registry};
@@ -62,6 +64,25 @@ impl Contents {
 
 fn strings(value: &Value) -> Vec<&str> {
     value.as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect()
+}
+
+/// S3-62, S3-63: by Docker's login and by ours.
+#[test]
+fn content_read_or_content_write_is_enough_to_log_in() {
+    in_front_of_each(|contents| {
+        let server = contents.server.place().login_server();
+        let mut docker = Docker::new();
+        for (name, action) in [("Reader", "content/read"), ("Writer", "content/write")] {
+            let account = contents.token(name, action);
+            docker.log_in(&server, &account).expect_success();
+            docker.docker(&["logout", &server]).expect_success();
+            let config = contents.server.place().path().join("seawall.yaml").display().to_string();
+            let who = ["--username", &account.user, "--password", &account.password, "--config", &config];
+            let ours = [&["login", "--name", "myregistry"], &who[..]].concat();
+            let said = docker.home().run(env!("CARGO_BIN_EXE_seawall"), &ours).expect_success();
+            assert!(said.stdout.contains("Login Succeeded"), "{said:?}");
+        }
+    });
 }
 
 /// S3-64, S3-80 to S3-82, S4-28.
