@@ -11,7 +11,7 @@ use crate::harness::image::MANIFEST;
 use crate::harness::registry::Distribution;
 use crate::harness::seawall::{Place, Seawall};
 use crate::harness::wait_until;
-use crate::harness::wall::{MINE, REGISTRY, Setup, World};
+use crate::harness::wall::{MINE, NO_SWEEP, REGISTRY, Setup, World};
 
 const REPOSITORIES: [&str; 3] = ["mine/one", "mine/two", "mine/three"];
 const CLIENTS: usize = 8;
@@ -21,7 +21,7 @@ const TURNS: usize = 25;
 fn watchful(upstream: &str) -> Seawall {
     let place = Place::new();
     let document = Setup::new(upstream).document(&place);
-    place.start(&format!("metadata: {{ maximumAge: 1s }}\n{document}"))
+    place.start(&document.replace(NO_SWEEP, "metadata: {maximumAge: 1s}"))
 }
 
 /// Tags with their digests as the upstream itself has them.

@@ -91,7 +91,8 @@ fn an_upload_goes_up_as_bytes_and_a_manifest_as_its_own_media_type() {
     mine.send("PUT", "/v2/mine/app/manifests/v1", &spoofed("application/vnd.oci.image.manifest.v1+json"), b"{}");
     mine.send("PUT", "/v2/mine/app/manifests/v1", &spoofed("application/x-www-form-urlencoded"), b"{}");
     mine.send("PUT", "/v2/mine/app/manifests/v1", &spoofed("multipart/form-data; boundary=x"), b"{}");
-    mine.send("DELETE", "/v2/mine/app/manifests/v1", &spoofed("application/x-www-form-urlencoded"), b"from=x");
+    let manifest = format!("/v2/mine/app/manifests/{}", digest(b"{}"));
+    mine.send("DELETE", &manifest, &spoofed("application/x-www-form-urlencoded"), b"from=x");
     let mount = format!("/v2/mine/app/blobs/uploads/?mount={}&from=mine/other", digest(b"content"));
     mine.send("POST", &mount, &spoofed("application/x-www-form-urlencoded"), b"from=secret/app");
 

@@ -117,9 +117,11 @@ impl Fake {
         self.address
     }
 
-    /// The requests so far.
+    /// The requests so far, without those by which seawall itself learns what became of others.
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        let own = |(name, value): &(String, String)| name.eq_ignore_ascii_case("user-agent") && value == "seawall";
+        let all = self.seen.lock().unwrap();
+        all.iter().filter(|request| !request.headers.iter().any(own)).cloned().collect()
     }
 
     /// The request lines so far.

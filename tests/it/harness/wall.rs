@@ -12,6 +12,9 @@ use super::session::Account;
 
 pub(crate) const REGISTRY: &str = "myregistry";
 
+/// Upstreams of these tests are asked by clients only, and for what clients did.
+pub(crate) const NO_SWEEP: &str = "metadata: {sweepEvery: never}";
+
 /// Everything under `mine`, and what is public to read.
 pub(crate) const MINE: &str = "mine-owner";
 /// Another token with exactly the same rights.
@@ -101,6 +104,7 @@ impl Setup {
         let text = place.document(&format!(
             "limits: {{{limits}}}
 {threads}
+{NO_SWEEP}
 registries:
   {REGISTRY}:
     loginServer: \"{login}\"
