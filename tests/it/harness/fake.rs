@@ -117,8 +117,13 @@ impl Fake {
         self.address
     }
 
-    /// The requests so far, without those by which seawall itself learns what became of others.
+    /// The requests so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Those that clients made: not those by which seawall itself learns what became of others.
+    pub(crate) fn of_clients(&self) -> Vec<Seen> {
         let own = |(name, value): &(String, String)| name.eq_ignore_ascii_case("user-agent") && value == "seawall";
         let all = self.seen.lock().unwrap();
         all.iter().filter(|request| !request.headers.iter().any(own)).cloned().collect()

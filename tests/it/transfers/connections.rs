@@ -72,15 +72,16 @@ fn a_write_is_never_sent_twice() {
     for (method, path, body) in [
         ("POST", START, &b"content"[..]),
         ("PUT", "/v2/mine/app/manifests/v1", b"{}"),
-        ("DELETE", "/v2/mine/app/manifests/v1", b""),
+        ("DELETE", &format!("/v2/mine/app/manifests/{}", digest(b"{}")), b""),
     ] {
         let fake = forgetful();
         let seawall = Setup::new(&fake.url()).one_thread().start();
         let mine = Caller::of(&seawall, MINE);
         mine.get("/v2/mine/app/manifests/v1").expect(200);
         mine.send(method, path, &[("Content-Type", MANIFEST)], body).expect(502);
-        assert_eq!(fake.lines().len(), 2, "{method}: {:?}", fake.lines());
-        assert_eq!(fake.seen()[1].connection, 0, "{method}: it met the first one's connection");
+        let seen = fake.of_clients();
+        assert_eq!(seen.len(), 2, "{method}: {:?}", fake.lines());
+        assert_eq!(seen[1].connection, 0, "{method}: it met the first one's connection");
     }
     // A session's PATCH and PUT, whose location only an upstream can make.
     for (method, suffix) in [("PATCH", ""), ("PUT", put.split_once('?').unwrap().1)] {

@@ -227,5 +227,5 @@ async fn a_denied_upload_over_http_2_hears_its_401() {
     let authorization = authorization();
     let got = client.send("GET", "/v2/mine/app/manifests/v1", &[("authorization", &authorization)], b"").await;
     assert_eq!(got.status(), 200);
-    assert_eq!(fake.seen().len(), 1);
+    assert_eq!(fake.of_clients().len(), 1);
 }
