@@ -136,6 +136,7 @@ impl From<&CallError> for UpstreamFailure {
     fn from(error: &CallError) -> Self {
         match error {
             CallError::Unreachable(_) => Self::Unreachable,
+            CallError::NoToken => Self::NoToken,
             CallError::TimedOut => Self::TimedOut,
             CallError::Unauthorized => Self::Unauthorized,
             CallError::TooLarge(_) | CallError::Unusable(_) => Self::Unusable,

@@ -32,6 +32,8 @@ const UPLOAD_ANSWER: usize = 64 * 1024;
 pub enum CallError {
     #[error("the upstream cannot be reached: {0}")]
     Unreachable(String),
+    #[error("there is no access token for the upstream: seawall's log says why")]
+    NoToken,
     #[error("the upstream did not answer in time")]
     TimedOut,
     /// No credential, or one that the upstream does not accept.
@@ -234,7 +236,7 @@ const fn http_method(method: Method) -> reqwest::Method {
 fn no_credential(failure: NoCredential) -> CallError {
     match failure {
         NoCredential::Unauthorized => CallError::Unauthorized,
-        NoCredential::NoToken => CallError::Unreachable("there is no access token for it".to_owned()),
+        NoCredential::NoToken => CallError::NoToken,
         NoCredential::Busy => CallError::Unreachable("too many access tokens are being signed".to_owned()),
     }
 }
