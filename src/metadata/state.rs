@@ -210,12 +210,16 @@ impl State {
         match self.waiting.try_send(waiting) {
             Ok(()) => true,
             Err(error) => {
-                let Waiting { note, .. } = error.into_inner();
-                self.release(&note);
-                self.miss((Arc::clone(&note.registry), note.repository));
+                self.lose(error.into_inner().note);
                 false
             }
         }
+    }
+
+    /// A note is not taken in any more: its repository is read anew instead.
+    pub(super) fn lose(&self, note: Note) {
+        self.release(&note);
+        self.miss((note.registry, note.repository));
     }
 
     /// A note is done with.
