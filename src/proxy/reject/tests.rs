@@ -32,6 +32,13 @@ fn every_refusal_has_its_one_answer() {
     let unsupported = body("UNSUPPORTED", "The operation is unsupported.");
     let unavailable = body("UNAVAILABLE", "service unavailable");
     let unknown = body("UNKNOWN", "unknown error");
+    let detailed = |answer: &str, detail: &str| answer.replace("\"}]}", &format!("\",\"detail\":\"{detail}\"}}]}}"));
+    let down = |detail: &str| detailed(&unavailable, &format!("the registry behind seawall {detail}"));
+    let trouble = |detail: &str| detailed(&unknown, &format!("the registry behind seawall {detail}"));
+    let login = "seawall cannot log in to the registry behind it";
+    let storage = "the storage of the registry behind seawall cannot be used";
+    let contents = "what seawall knows of the contents is not available now, or the work is not done yet";
+    let locks = "it cannot be found out now whether a lock is in the way";
     let network = Refusal::Network {
         source_address: "::ffff:203.0.113.9".parse().unwrap(),
         reason: "a rule with a private name".to_owned(),
@@ -39,7 +46,9 @@ fn every_refusal_has_its_one_answer() {
     let address = "client with IP \\u0027203.0.113.9\\u0027 is not allowed access. \
                    Refer https://aka.ms/acr/firewall to grant access.";
     let too_large = Refusal::BadRequest { code: ErrorCode::ManifestInvalid, status: 413, reason: "secret" };
+    let no_order = body("UNSUPPORTED", "orderby must be timeasc, timedesc or none");
     let table = [
+        (routed("GET", "/acr/v1/a/_tags?orderby=name"), "malformed", true, format!("400\n{no_order}")),
         (network, "network_refused", true, format!("403\n{}", body("DENIED", address))),
         (
             Refusal::Link(LinkRefusal::Expired),
@@ -72,33 +81,33 @@ fn every_refusal_has_its_one_answer() {
             format!("503\n{}", retry(&unavailable)),
         ),
         (Refusal::NotReady, "not_ready", false, format!("503\n{}", retry(&unavailable))),
-        (Refusal::Upstream(UpstreamFailure::Unreachable), "upstream_unreachable", false, format!("502\n{unavailable}")),
-        (Refusal::Upstream(UpstreamFailure::TimedOut), "upstream_timeout", false, format!("504\n{unavailable}")),
-        (Refusal::Upstream(UpstreamFailure::Broken), "upstream_broken", false, format!("502\n{unknown}")),
-        (Refusal::Upstream(UpstreamFailure::RefusedUs), "upstream_refused_us", false, format!("502\n{unknown}")),
-        (Refusal::Upstream(UpstreamFailure::Unauthorized), "upstream_unauthorized", false, format!("502\n{unknown}")),
-        (Refusal::Upstream(UpstreamFailure::NoToken), "upstream_no_token", false, format!("502\n{unavailable}")),
-        (Refusal::Upstream(UpstreamFailure::Redirected), "upstream_redirected", false, format!("502\n{unknown}")),
+        (Refusal::Upstream(UpstreamFailure::Unreachable), "upstream_unreachable", false, format!("502\n{}", down("cannot be reached"))),
+        (Refusal::Upstream(UpstreamFailure::TimedOut), "upstream_timeout", false, format!("504\n{}", down("did not answer in time"))),
+        (Refusal::Upstream(UpstreamFailure::Broken), "upstream_broken", false, format!("502\n{}", trouble("broke off"))),
+        (Refusal::Upstream(UpstreamFailure::RefusedUs), "upstream_refused_us", false, format!("502\n{}", trouble("forbids this to seawall"))),
+        (Refusal::Upstream(UpstreamFailure::Unauthorized), "upstream_unauthorized", false, format!("502\n{}", detailed(&unknown, login))),
+        (Refusal::Upstream(UpstreamFailure::NoToken), "upstream_no_token", false, format!("502\n{}", detailed(&unavailable, login))),
+        (Refusal::Upstream(UpstreamFailure::Redirected), "upstream_redirected", false, format!("502\n{}", detailed(&unknown, storage))),
         (
             Refusal::Redirect(RedirectRefusal::Unlisted("secret".to_owned())),
             "upstream_redirected",
             false,
-            format!("502\n{unknown}"),
+            format!("502\n{}", detailed(&unknown, storage)),
         ),
-        (Refusal::Upstream(UpstreamFailure::Storage), "upstream_storage", false, format!("502\n{unknown}")),
-        (Refusal::Upstream(UpstreamFailure::Unusable), "upstream_unusable", false, format!("502\n{unknown}")),
-        (Refusal::LocksUnknown("secret".to_owned()), "locks_unknown", false, format!("503\n{}", retry(&unavailable))),
+        (Refusal::Upstream(UpstreamFailure::Storage), "upstream_storage", false, format!("502\n{}", detailed(&unknown, storage))),
+        (Refusal::Upstream(UpstreamFailure::Unusable), "upstream_unusable", false, format!("502\n{}", trouble("answered with something that cannot be used"))),
+        (Refusal::LocksUnknown("secret".to_owned()), "locks_unknown", false, format!("503\n{}", retry(&detailed(&unavailable, locks)))),
         (
             Refusal::Metadata { status: 503, cause: "secret".to_owned() },
             "metadata_unavailable",
             false,
-            format!("503\n{}", retry(&unavailable)),
+            format!("503\n{}", retry(&detailed(&unavailable, contents))),
         ),
         (
             Refusal::Metadata { status: 502, cause: "secret".to_owned() },
             "metadata_unavailable",
             false,
-            format!("502\n{unknown}"),
+            format!("502\n{}", trouble("does not do this")),
         ),
         (Refusal::ClientLeft, "client_left", false, format!("400\n{unsupported}")),
         (Refusal::CutOff, "cut_off", false, format!("500\n{unknown}")),
