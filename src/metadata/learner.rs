@@ -74,13 +74,13 @@ struct Lines {
 
 impl Lines {
     /// Gives it back when too many of its registry wait.
-    fn put(&mut self, waiting: Waiting) -> Result<(), Waiting> {
+    fn put(&mut self, waiting: Waiting) -> Option<Note> {
         let line = self.waiting.entry(Arc::clone(&waiting.note.registry)).or_default();
         if line.len() >= LONGEST_LINE {
-            return Err(waiting);
+            return Some(waiting.note);
         }
         line.push_back(waiting);
-        Ok(())
+        None
     }
 
     /// Starts what can be started.
@@ -118,7 +118,7 @@ impl Metadata {
                         return;
                     }
                     for waiting in arrived.drain(..) {
-                        if let Err(Waiting { note, .. }) = lines.put(waiting) {
+                        if let Some(note) = lines.put(waiting) {
                             self.state.lose(note);
                             self.count_note(false);
                         }

@@ -80,7 +80,8 @@ impl Metadata {
     /// All tags that the upstream lists now, also those that no listing shows.
     async fn names_for_locks(&self, inquiry: &Inquiry<'_>) -> Result<Vec<Tag>, MetadataError> {
         let (registry, repository) = (Arc::clone(inquiry.registry), inquiry.touch.repository().clone());
-        let names = self.for_locks().work(|this| async move { this.every_tag(&registry, &repository).await });
+        let this = self.for_locks();
+        let names = this.work(|this| async move { this.every_tag(&registry, &repository).await });
         timeout(inquiry.patience, names).await.unwrap_or_else(|_| Err(too_late()))
     }
 

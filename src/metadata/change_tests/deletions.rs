@@ -1,6 +1,7 @@
 //! Tags and repositories go.
 
 use super::*;
+use crate::metadata::Part;
 
 #[tokio::test]
 async fn a_tag_goes_and_its_manifest_stays() {
@@ -30,7 +31,7 @@ async fn a_manifest_that_went_with_its_tag_comes_back() {
     let house = House::new().await;
     house.world().tag_deletion = 0;
     let digest = house.world().push(&["v1", "v2"], &image(1));
-    house.metadata.tags(&house.registry(), &repository(), &super::Part::default(), None).await.unwrap();
+    house.metadata.tags(&house.registry(), &repository(), &Part::default(), None).await.unwrap();
     house.untag("v1").await.unwrap();
     house.has(&["v2"], &[&digest]);
 }

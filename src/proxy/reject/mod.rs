@@ -107,7 +107,8 @@ impl LinkRefusal {
 pub(crate) const CLIENT_LEFT: &str = "client_left";
 
 /// What clients are told where what seawall knows itself is missing.
-const METADATA_UNAVAILABLE: &str = "what seawall knows of the contents is not available now, or the work is not done yet";
+const METADATA_UNAVAILABLE: &str =
+    "what seawall knows of the contents is not available now, or the work is not done yet";
 const METADATA_REFUSED: &str = "the registry behind seawall does not do this";
 const LOCKS_UNKNOWN: &str = "it cannot be found out now whether a lock is in the way";
 
