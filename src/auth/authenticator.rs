@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::CacheOutcome;
-use super::access_token::{Access, AccessClaims, AccessTokens, VerifiedAccess};
+use super::access_token::{Access, AccessClaims, AccessTokens, scopes};
 use super::asserted::{SignIn, subject_id};
 use super::keys::Keyring;
 use super::limits::{Logins, Rates};
@@ -19,7 +19,7 @@ use crate::policy::identity::{Assertion, Identity};
 use crate::policy::limits::{Locked, LoginLimits};
 use crate::policy::principal::{NotAccepted, Password};
 use crate::policy::upstream_credential::MintedAccess;
-use crate::policy::{self, AccessList, Caller, Denial, Granted, Identities, Principal, Registry};
+use crate::policy::{self, Caller, Denial, Granted, Identities, Principal, Registry};
 use crate::secret::{HashKey, Secret};
 use crate::telemetry::Cache;
 use crate::telemetry::metrics::Metrics;
@@ -205,7 +205,7 @@ impl Authenticator {
         };
         let principal =
             self.principal(registry, verified.principal, verified.credential, verified.identity.as_deref())?;
-        let granted = Granted::Access(Arc::new(AccessList::from_scopes(&scopes(&verified))));
+        let granted = Granted::Access(Arc::clone(&verified.granted));
         let caller = Caller { principal, credential: verified.credential, granted };
         Ok(SignIn { caller, assertion: verified.identity.clone() })
     }
@@ -370,7 +370,7 @@ impl Authenticator {
         // Clients add the two, so the time that remains counts from now.
         let expires_in = u32::try_from(remaining).unwrap_or(0);
         let minted = Minted { token: presented.clone(), issued_at: now, expires_in };
-        Ok((caller, OwnToken { minted, scopes: scopes(&verified) }))
+        Ok((caller, OwnToken { minted, scopes: scopes(&verified.access) }))
     }
 
     /// An access token for `granted`, for 75 minutes.
@@ -507,9 +507,4 @@ fn access(scopes: &[Scope]) -> Vec<Access> {
     let access =
         |scope: &Scope| Access { kind: scope.kind.clone(), name: scope.name.clone(), actions: scope.actions.clone() };
     scopes.iter().map(access).collect()
-}
-
-fn scopes(verified: &VerifiedAccess) -> Vec<Scope> {
-    let scope = |access: &Access| Scope::new(&access.kind, &access.name, &access.actions);
-    verified.access.iter().map(scope).collect()
 }

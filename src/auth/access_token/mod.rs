@@ -19,6 +19,8 @@ use super::signed_token::{
     InvalidToken, Kind, MintError, Minted, Payload, SignedTokens, Standing, Subject, TokenRejection, Validity,
     check_size,
 };
+use crate::oci::Scope;
+use crate::policy::AccessList;
 use crate::policy::credential::{CredentialId, PrincipalId};
 use crate::policy::identity::Assertion;
 use crate::secret::{HashKey, KeyedDigest, Secret};
@@ -55,6 +57,8 @@ pub struct VerifiedAccess {
     pub principal: PrincipalId,
     pub credential: Option<CredentialId>,
     pub access: Vec<Access>,
+    /// What `access` grants, read once.
+    pub granted: Arc<AccessList>,
     pub identity: Option<Arc<Assertion>>,
     pub validity: Validity,
 }
@@ -144,17 +148,25 @@ impl AccessTokens {
     }
 }
 
+/// What an `access` claim says, in the grammar of scopes.
+pub(super) fn scopes(access: &[Access]) -> Vec<Scope> {
+    access.iter().map(|access| Scope::new(&access.kind, &access.name, &access.actions)).collect()
+}
+
 impl TryFrom<Payload> for VerifiedAccess {
     type Error = InvalidToken;
 
     fn try_from(payload: Payload) -> Result<Self, InvalidToken> {
         let validity = payload.validity();
+        let access = payload.access.ok_or(InvalidToken::Malformed)?;
+        let granted = Arc::new(AccessList::from_scopes(&scopes(&access)));
         Ok(Self {
             id: payload.jti,
             subject: payload.sub,
             principal: payload.pid,
             credential: payload.cid,
-            access: payload.access.ok_or(InvalidToken::Malformed)?,
+            access,
+            granted,
             identity: payload.identity.map(|said| Arc::new(said.into())),
             validity,
         })

@@ -137,6 +137,11 @@ impl Bounded {
 
     /// The beginning of `bytes`; what is not UTF-8 is replaced.
     pub fn new(bytes: &[u8]) -> Self {
+        if bytes.len() <= Self::MAX_CHARACTERS
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            return Self(text.to_owned());
+        }
         let beginning = bytes.get(..Self::MAX_BYTES).unwrap_or(bytes);
         Self(String::from_utf8_lossy(beginning).chars().take(Self::MAX_CHARACTERS).collect())
     }
