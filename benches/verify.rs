@@ -62,8 +62,8 @@ impl Desk {
     }
 
     fn log_in(&self, user: &str) -> SignIn {
-        let password = Secret::new(PASSWORD);
-        let log_in = self.authenticator.by_password(&self.registry, user, &password, self.now, &mut None);
+        let (password, mut recognised) = (Secret::new(PASSWORD), None);
+        let log_in = self.authenticator.by_password(&self.registry, user, &password, self.now, &mut recognised);
         self.runtime.block_on(log_in).unwrap()
     }
 
