@@ -53,7 +53,7 @@ while read -r bench name argument iterations things only; do
     [ -x "$path" ] || { echo "instructions.sh: no program for $bench" >&2; exit 1; }
     full=$bench::$name
     [ "$argument" = - ] || full=$full::$argument
-    "$path" --bench --exact "$full" --sample-count 1 --sample-size 1 | grep '│' > /dev/null || { echo "instructions.sh: no $full" >&2; exit 1; }
+    "$path" --bench --exact "$full" --sample-count 1 --sample-size 1 2> /dev/null | grep '│' > /dev/null || { echo "instructions.sh: no $full" >&2; exit 1; }
     few=$(collected "$path" "$full" "$iterations" "$only")
     many=$(collected "$path" "$full" $((iterations * 3)) "$only")
     printf '%-10s %-34s %d\n' "$bench" "${full#*::}" $(((many - few) / (2 * iterations * things)))
