@@ -51,9 +51,10 @@ while read -r bench name argument iterations things only; do
     [ -n "$bench" ] && [ "${1:-$bench}" = "$bench" ] || continue
     [ "$built" = "$bench" ] || { path=$(program "$bench"); built=$bench; }
     [ -x "$path" ] || { echo "instructions.sh: no program for $bench" >&2; exit 1; }
-    full=$bench.$name
-    [ "$argument" = - ] || full=$full.$argument
+    full=$bench::$name
+    [ "$argument" = - ] || full=$full::$argument
+    "$path" --bench --exact "$full" --sample-count 1 --sample-size 1 2> /dev/null | grep '│' > /dev/null || { echo "instructions.sh: no $full" >&2; exit 1; }
     few=$(collected "$path" "$full" "$iterations" "$only")
     many=$(collected "$path" "$full" $((iterations * 3)) "$only")
-    printf '%-10s %-34s %d\n' "$bench" "${full#*.}" $(((many - few) / (2 * iterations * things)))
+    printf '%-10s %-34s %d\n' "$bench" "${full#*::}" $(((many - few) / (2 * iterations * things)))
 done <<< "$TABLE"
