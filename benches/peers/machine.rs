@@ -44,5 +44,6 @@ fn version(name: &str, program: &str, option: &str) -> String {
     let text = [said.stdout, said.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     let number = |word: &&str| word.contains('.') && word.contains(|one: char| one.is_ascii_digit());
-    format!("{name} {}", text.split_whitespace().find(number).unwrap_or("of an unknown version"))
+    let word = text.split_whitespace().find(number).unwrap_or("of an unknown version");
+    format!("{name} {}", word.rsplit('/').next().unwrap_or(word))
 }

@@ -23,6 +23,7 @@ mod handshakes;
 )]
 mod harness;
 mod http2;
+mod idle;
 mod load;
 mod machine;
 mod peers;
@@ -33,6 +34,7 @@ mod rounds;
 mod settings;
 mod small;
 mod spread;
+mod storm;
 mod tokens;
 mod upstream;
 mod usage;
@@ -44,17 +46,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use report::Part;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use settings::Settings;
 
 type Run = fn(&Settings) -> Part;
 
 /// The parts by their names, in the order in which they run.
-const PARTS: [(&str, Run); 5] = [
+const PARTS: [(&str, Run); 7] = [
     (small::NAME, small::run),
     (blob::NAME, blob::run),
     (handshakes::NAME, handshakes::run),
     (registry::NAME, registry::run),
     (http2::NAME, http2::run),
+    (idle::NAME, idle::run),
+    (storm::NAME, storm::run),
 ];
 
 fn main() -> ExitCode {
@@ -64,6 +69,7 @@ fn main() -> ExitCode {
     let settings = Settings::read();
     settings.expect_names(&PARTS.map(|(name, _)| name));
     settings::catch_signals();
+    allow_many_files();
     let parts: Vec<Part> =
         PARTS.iter().filter(|(name, _)| settings.wants(name)).map(|(_, run)| run(&settings)).collect();
     let text = report::markdown(&machine::line(settings.rounds, settings.seconds), &parts);
@@ -77,6 +83,12 @@ fn main() -> ExitCode {
     let missed = parts.iter().flat_map(|part| &part.verdicts).filter(|verdict| !verdict.held()).count();
     println!("{missed} targets missed");
     if missed > 0 && settings.check { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// For thousands of connections, here and in everything that is started here.
+fn allow_many_files() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
 }
 
 /// Builds it, and becomes the same program that measures it.

@@ -146,10 +146,26 @@ fn pass(upstream: &str) -> String {
 
 /// HAProxy; `rules` are those of its only frontend.
 pub(crate) fn haproxy(upstream: SocketAddr, rules: &str) -> Peer {
+    haproxy_that(upstream, rules, None)
+}
+
+/// The same over TLS, by this certificate and key.
+pub(crate) fn haproxy_tls(upstream: SocketAddr, files: &[PathBuf; 2]) -> Peer {
+    haproxy_that(upstream, "", Some(files))
+}
+
+fn haproxy_that(upstream: SocketAddr, rules: &str, files: Option<&[PathBuf; 2]>) -> Peer {
     Peer::start("haproxy", |directory, address| {
+        let mut tls = String::new();
+        if let Some(files) = files {
+            let both = files.each_ref().map(|file| fs::read_to_string(file).unwrap()).concat();
+            let file = directory.join("server.pem");
+            fs::write(&file, both).unwrap();
+            tls = format!("ssl crt {}", file.display());
+        }
         let text = format!(
             "global\n  nbthread 2\n  maxconn 8192\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 75s\n  \
-             timeout server 75s\n  timeout http-keep-alive 75s\nfrontend clients\n  bind {address} backlog 4096\n{rules}  \
+             timeout server 75s\n  timeout http-keep-alive 75s\nfrontend clients\n  bind {address} {tls} backlog 4096\n{rules}  \
              default_backend registry\nbackend registry\n  http-reuse always\n  server one {upstream} pool-max-conn 256\n"
         );
         let file = directory.join("haproxy.cfg");

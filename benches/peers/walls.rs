@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
+use crate::harness::nearby::{listener, with_listeners};
 use crate::harness::seawall::{NO_LOGIN_LIMITS, Place, Seawall, program};
 use crate::harness::session::{Account, Session};
 use crate::harness::tls::listener_tls;
@@ -113,8 +114,8 @@ impl Wall {
         }
         let mut document = place.document(&text).replace(&format!("{NO_LOGIN_LIMITS}\n"), "");
         if let Some(files) = files {
-            let second = format!("}}, {{name: encrypted, address: \"{tls}\", {}}}]", listener_tls(&[files]));
-            document = document.replace("}]\nmetrics", &format!("{second}\nmetrics"));
+            let both = [listener("public", place.public(), ""), listener("encrypted", tls, &listener_tls(&[files]))];
+            document = with_listeners(&document, &both.join(", "));
         }
         let mut seawall = place.start(&document);
         if files.is_some() {
