@@ -52,8 +52,8 @@ impl Server {
             3 => peer(Nginx::proxy(upstream).tls(files).start()),
             4 => peer(haproxy_tls(upstream, files)),
             _ => {
-                let mut wall = Wall::encrypted(&[Registry::keeping("idle", upstream)], files);
-                let headers = format!("Host: {}\r\nAuthorization: Bearer {}\r\n", host("idle"), wall.puller("idle"));
+                let mut wall = Wall::encrypted(&[Registry::keeping("quiet", upstream)], files);
+                let headers = format!("Host: {}\r\nAuthorization: Bearer {}\r\n", host("quiet"), wall.puller("quiet"));
                 let address = if at == 2 { wall.seawall.address() } else { wall.tls() };
                 Self { id: wall.id(), address, headers, _running: Box::new(wall) }
             }

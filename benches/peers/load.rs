@@ -1,10 +1,10 @@
 //! Requests by programs from elsewhere: wrk, h2load and curl. What they say is read strictly, and a wrong answer ends the run.
 
-use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
+use std::{fmt, fs};
 
 use tempfile::TempDir;
 
@@ -21,7 +21,7 @@ end
 "#;
 
 /// A request, and the answer that it must get.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Ask {
     pub(crate) url: String,
     /// `Name: value`.
@@ -29,6 +29,12 @@ pub(crate) struct Ask {
     pub(crate) status: u16,
     /// The body that must come; nothing when any will do.
     pub(crate) body: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "GET {} → {}", self.url, self.status)
+    }
 }
 
 impl Ask {
@@ -97,7 +103,7 @@ pub(crate) fn run(command: &mut Command) -> String {
     };
     let (output, errors) = (output.join().unwrap(), errors.join().unwrap());
     assert!(!interrupted(), "interrupted");
-    assert!(status.success(), "{command:?}: {status}\n{output}{errors}");
+    assert!(status.success(), "{:?}: {status}\n{output}{errors}", command.get_program());
     output
 }
 
@@ -239,7 +245,10 @@ pub(crate) fn h2load(ask: &Ask, protocol: Protocol, count: u32, length: u64) -> 
         Protocol::Http2 => (&["-c16", "-m4"], "h2"),
     };
     command.args(options);
-    ask.add_headers(&mut command);
+    for header in &ask.headers {
+        // It would send a second `Host`.
+        command.args(["-H", &header.replace("Host:", ":authority:")]);
+    }
     let said = run(command.arg(&ask.url));
     let line = |start: &str| {
         let found = said.lines().find_map(|line| line.strip_prefix(start));
