@@ -17,8 +17,6 @@ use crate::walls::{Registry, Wall};
 pub(crate) const NAME: &str = "blob";
 
 const GIB: u32 = 1 << 30;
-/// In a round each is downloaded so often: a single download of a second would be too short for the clock.
-const TIMES: u32 = 2;
 const NGINX: &str = "nginx";
 const NGINX_TLS: &str = "nginx, TLS";
 const SEAWALL: &str = "seawall";
@@ -70,14 +68,12 @@ fn measure(settings: &Settings, targets: &[Target], upstream: u32) -> Vec<Row> {
     let mut rows: Vec<Row> = targets.iter().map(|_| Row::default()).collect();
     // Once for all: the file comes into memory.
     download(&targets[0].ask, GIB.into());
-    in_turns(settings, NAME, &names, 3, |at| {
+    in_turns(settings, NAME, &names, 2, |at| {
         let Target { ask, proxy, .. } = &targets[at];
         let proxy: Vec<u32> = proxy.iter().copied().collect();
         let before = (cpu(&proxy), cpu(&[upstream]));
-        let seconds: f64 = (0..TIMES).map(|_| download(ask, GIB.into())).sum();
-        let times = f64::from(TIMES);
-        let (own, theirs) = ((cpu(&proxy) - before.0) / times, (cpu(&[upstream]) - before.1) / times);
-        let rate = times * f64::from(GIB) / 1e9 / seconds;
+        let rate = f64::from(GIB) / 1e9 / download(ask, GIB.into());
+        let (own, theirs) = (cpu(&proxy) - before.0, cpu(&[upstream]) - before.1);
         rows[at].rate.push(rate);
         rows[at].cpu.push(own);
         rows[at].upstream.push(theirs);

@@ -103,7 +103,7 @@ pub(crate) fn run(command: &mut Command) -> String {
     };
     let (output, errors) = (output.join().unwrap(), errors.join().unwrap());
     assert!(!interrupted(), "interrupted");
-    assert!(status.success(), "{:?}: {status}\n{output}{errors}", command.get_program());
+    assert!(status.success(), "{}: {status}\n{output}{errors}", command.get_program().display());
     output
 }
 

@@ -36,6 +36,7 @@ mod small;
 mod spread;
 mod storm;
 mod tokens;
+mod trust;
 mod upstream;
 mod usage;
 mod walls;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
     settings.expect_names(&PARTS.map(|(name, _)| name));
     settings::catch_signals();
     allow_many_files();
+    trust::check();
     let parts: Vec<Part> =
         PARTS.iter().filter(|(name, _)| settings.wants(name)).map(|(_, run)| run(&settings)).collect();
     let text = report::markdown(&machine::line(settings.rounds, settings.seconds), &parts);

@@ -85,6 +85,12 @@ impl Nginx {
         writeln!(self.http, "upstream {name} {{ server {address}; {kept} }}").unwrap();
     }
 
+    /// With more lines around the server.
+    pub(crate) fn http(mut self, lines: &str) -> Self {
+        self.http.push_str(lines);
+        self
+    }
+
     /// With the log that it has by default, a line for each request.
     pub(crate) fn logged(mut self) -> Self {
         self.log = true;
@@ -92,9 +98,8 @@ impl Nginx {
     }
 
     /// With room for 1 MiB of an answer instead of 32 KiB.
-    pub(crate) fn large_buffers(mut self) -> Self {
-        self.http.push_str("proxy_buffers 4 256k; proxy_buffer_size 16k; proxy_busy_buffers_size 512k;\n");
-        self
+    pub(crate) fn large_buffers(self) -> Self {
+        self.http("proxy_buffers 4 256k; proxy_buffer_size 16k; proxy_busy_buffers_size 512k;\n")
     }
 
     /// Over TLS 1.3 without resumption; HTTP/2 is offered too.

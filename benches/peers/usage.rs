@@ -45,23 +45,19 @@ pub(crate) fn cpu(roots: &[u32]) -> f64 {
     ticks.sum::<f64>() / TICKS
 }
 
-/// What a line of `/proc/ID/status` says, without its unit; summed over the processes and those they have started.
-fn status(roots: &[u32], name: &str) -> f64 {
-    let ids = roots.iter().flat_map(|&root| family(root));
-    ids.map(|id| {
-        let text = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
-        line.split_whitespace().next().unwrap().parse::<f64>().unwrap()
-    })
-    .sum()
+/// What a line of `/proc/ID/status` says, without its unit.
+fn status(id: u32, name: &str) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// Resident memory in kB (1,024 bytes). What processes share is counted in each of them.
-pub(crate) fn memory(roots: &[u32]) -> f64 {
-    status(roots, "VmRSS")
+/// Resident memory in units of 1,024 bytes, of a process and those it has started. What they share is counted in each.
+pub(crate) fn memory(root: u32) -> f64 {
+    family(root).iter().map(|&id| status(id, "VmRSS")).sum()
 }
 
-/// How many threads there are.
-pub(crate) fn threads(roots: &[u32]) -> f64 {
-    status(roots, "Threads")
+/// Resident memory in units of 1,024 bytes, and how many threads there are, of one process.
+pub(crate) fn memory_and_threads(id: u32) -> (f64, f64) {
+    (status(id, "VmRSS"), status(id, "Threads"))
 }
