@@ -25,7 +25,7 @@ pub(crate) const NAME: &str = "idle";
 const CONNECTIONS: u16 = 2_000;
 const NAMES: [&str; 6] = ["nginx", "HAProxy", "seawall", "nginx, TLS", "HAProxy, TLS", "seawall, TLS"];
 /// Until what was asked of the system for a while is given back, or not.
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_millis(500);
 
 trait Stream: Read + Write {}
 impl<S: Read + Write> Stream for S {}
