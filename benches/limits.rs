@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a measurement may stop")]
 
+#[path = "support/published.rs"]
+mod published;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +13,14 @@ use std::time::Duration;
 use divan::{Bencher, black_box};
 use seawall::auth::limits::{Claim, Logins, Rates};
 use seawall::clock::{Clock, SystemClock};
-use seawall::current::Current;
 use seawall::oci::{Endpoint, parse};
-use seawall::policy::document::{PolicyDocument, RegistryDocuments};
 use seawall::policy::limits::{Category, LoginLimits};
 use seawall::policy::network::{Admitted, Source, SourceAddress};
-use seawall::policy::problem::Problems;
 use seawall::policy::{Caller, Operation, Registry, authorize};
-use seawall::provider::{Described, PolicyProvider, reader, yaml};
 use seawall::secret::HashKey;
 use seawall::telemetry::metrics::Metrics;
+
+use self::published::published;
 
 const FILE: &str = "myregistry:
   loginServer: registry.example.com
@@ -46,17 +47,7 @@ struct Desk {
 impl Desk {
     fn new(rates: &str) -> Self {
         let text = FILE.replace("RATES", rates);
-        let read = move || {
-            let mut problems = Problems::new();
-            let tree = yaml::parse("policy.yaml", &text, &mut problems).unwrap();
-            let registries = reader::draft::<RegistryDocuments>(tree, &mut problems).unwrap().whole().unwrap();
-            let document = PolicyDocument { registries, ..PolicyDocument::default() };
-            Ok(Described { document, files: Vec::new() })
-        };
-        let current = Arc::new(Current::new());
-        let clock = Arc::new(SystemClock);
-        let provider = PolicyProvider::new(Box::new(read), HashKey::from_bytes([7; 32]), Arc::clone(&current), clock);
-        provider.reload().unwrap();
+        let (_, current) = published(text, &HashKey::from_bytes([7; 32]));
         let registry = Arc::clone(current.load().unwrap().registry_named("myregistry").unwrap());
         let parsed = parse("GET", "/v2/samples/app/manifests/v1").unwrap();
         let Endpoint::Registry(route) = parsed.endpoint else { unreachable!("it is for a registry") };

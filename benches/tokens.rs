@@ -12,6 +12,9 @@
     reason = "a measurement may stop, and prints what it measured"
 )]
 
+#[path = "support/published.rs"]
+mod published;
+
 use std::fs;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,16 +25,17 @@ use seawall::clock::{Clock, SystemClock, Timestamp};
 use seawall::current::Current;
 use seawall::oci::{Endpoint, parse};
 use seawall::policy::credential::{CredentialId, PrincipalId, Verifier};
-use seawall::policy::document::{PolicyDocument, RegistryDocuments, TokenStatus};
+use seawall::policy::document::TokenStatus;
 use seawall::policy::network::Source;
-use seawall::policy::problem::Problems;
 use seawall::policy::stored::{StoredNetworks, StoredPassword, StoredScopeMap, StoredToken};
 use seawall::policy::{Caller, Granted, Operation, authorize};
-use seawall::provider::{Described, PolicyProvider, reader, yaml};
+use seawall::provider::PolicyProvider;
 use seawall::secret::{HashKey, Secret};
 use seawall::store::{
     self, Change, Changes, Expected, Kind, Object, ObjectKey, Position, Revision, Settings, Store, StoreUrl, Write,
 };
+
+use self::published::published;
 
 const TOKENS: u64 = 50_000;
 const SCOPE_MAPS: u64 = 50_000;
@@ -133,17 +137,8 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let (current, hash_key) = (Arc::new(Current::new()), HashKey::from_bytes([7; 32]));
-        let read = || {
-            let mut problems = Problems::new();
-            let tree = yaml::parse("policy.yaml", FILE, &mut problems).unwrap();
-            let draft = reader::draft::<RegistryDocuments>(tree, &mut problems).unwrap();
-            let document = PolicyDocument { registries: draft.whole().unwrap(), ..PolicyDocument::default() };
-            Ok(Described { document, files: Vec::new() })
-        };
-        let clock = Arc::new(SystemClock);
-        let provider = PolicyProvider::new(Box::new(read), hash_key.clone(), Arc::clone(&current), clock);
-        provider.reload().unwrap();
+        let hash_key = HashKey::from_bytes([7; 32]);
+        let (provider, current) = published(FILE, &hash_key);
         Self { current, provider, hash_key }
     }
 

@@ -57,12 +57,17 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// What an error says, as registries and as OAuth's endpoints write it, on one line.
+    /// What an error says, as registries and as OAuth's endpoints write it, on one line; with its detail where that is in
+    /// words.
     pub fn message(&self) -> String {
         let body = self.json();
-        let pointers = ["/errors/0/message", "/error_description", "/error"];
-        let found = pointers.iter().find_map(|pointer| body.pointer(pointer).and_then(Value::as_str));
-        quoted(found.unwrap_or("it does not say why"))
+        let text = |pointer: &&str| body.pointer(pointer).and_then(Value::as_str);
+        let found = ["/errors/0/message", "/error_description", "/error"].iter().find_map(text);
+        let found = found.unwrap_or("it does not say why");
+        quoted(&match text(&"/errors/0/detail") {
+            Some(detail) => format!("{found}: {detail}"),
+            None => found.to_owned(),
+        })
     }
 }
 
@@ -240,6 +245,8 @@ mod tests {
             Answer { status, headers, body: body.into() }.message()
         };
         assert_eq!(said(r#"{"errors":[{"code":"DENIED","message":"not\nyou"}]}"#), "notyou");
+        assert_eq!(said(r#"{"errors":[{"message":"no","detail":"not now"}]}"#), "no: not now");
+        assert_eq!(said(r#"{"errors":[{"message":"no","detail":[{"Action":"pull"}]}]}"#), "no");
         assert_eq!(said(r#"{"error":"invalid_grant","error_description":"too old"}"#), "too old");
         assert_eq!(said(r#"{"error":"invalid_grant"}"#), "invalid_grant");
         assert_eq!(said("<html>"), "it does not say why");

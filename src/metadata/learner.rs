@@ -1,11 +1,13 @@
 //! Takes in what passed by. Notes are hints: what they say is asked of the upstream afterwards, so that their order does
 //! not matter, and of several about one tag only one question is left.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::task::{self, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::asks::{at_once, ended};
@@ -19,7 +21,9 @@ use crate::store::index::{IndexedManifest, TagObservation};
 
 /// Notes that are taken in together.
 const BATCH: usize = 256;
-/// For what is noted of one repository. Its upstream may be away, and others wait.
+/// Notes of one registry that wait while others of it are taken in.
+const LONGEST_LINE: usize = 4_096;
+/// For what is noted of one repository. Its upstream may be away, and others of the same registry wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Before notes are tried again, and how often: then the repository is read anew instead.
 const BREATH: Duration = Duration::from_secs(1);
@@ -59,27 +63,86 @@ impl Noted {
     }
 }
 
+/// The notes of each registry, in their order. Of each registry one batch at a time is taken in.
+#[derive(Debug, Default)]
+struct Lines {
+    waiting: HashMap<Arc<str>, VecDeque<Waiting>>,
+    work: JoinSet<()>,
+    /// Of which registry each of `work` is.
+    busy: HashMap<task::Id, Arc<str>>,
+}
+
+impl Lines {
+    /// Gives it back when too many of its registry wait.
+    fn put(&mut self, waiting: Waiting) -> Option<Note> {
+        let line = self.waiting.entry(Arc::clone(&waiting.note.registry)).or_default();
+        if line.len() >= LONGEST_LINE {
+            return Some(waiting.note);
+        }
+        line.push_back(waiting);
+        None
+    }
+
+    /// Starts what can be started.
+    fn go_on(&mut self, metadata: &Metadata) {
+        let Self { waiting, work, busy } = self;
+        waiting.retain(|registry, line| {
+            if !busy.values().any(|name| name == registry) {
+                let batch: Vec<_> = line.drain(..line.len().min(BATCH)).collect();
+                let metadata = metadata.clone();
+                let id = work.spawn(async move { metadata.take_in_batch(batch).await }).id();
+                busy.insert(id, Arc::clone(registry));
+            }
+            !line.is_empty()
+        });
+    }
+
+    /// For ever, where nothing goes on.
+    async fn one_is_done(&mut self) {
+        match self.work.join_next_with_id().await {
+            Some(done) => drop(self.busy.remove(&done.map_or_else(|defect| defect.id(), |(id, ())| id))),
+            None => pending().await,
+        }
+    }
+}
+
 impl Metadata {
-    /// Takes in notes for ever.
+    /// Takes in notes for ever, those of each registry in a line of their own: its upstream may be away.
     pub(super) async fn learn_from_notes(&self) {
         let mut queue = self.state.queue.lock().await;
+        let (mut arrived, mut lines) = (Vec::with_capacity(BATCH), Lines::default());
         loop {
-            let mut batch = Vec::new();
-            if queue.recv_many(&mut batch, BATCH).await == 0 {
-                return;
+            tokio::select! {
+                count = queue.recv_many(&mut arrived, BATCH) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for waiting in arrived.drain(..) {
+                        if let Some(note) = lines.put(waiting) {
+                            self.state.lose(note);
+                            self.count_note(false);
+                        }
+                    }
+                }
+                () = lines.one_is_done() => {}
             }
-            let mut places: HashMap<Place, Vec<Waiting>> = HashMap::new();
-            for waiting in batch {
-                let place = (Arc::clone(&waiting.note.registry), waiting.note.repository.clone());
-                places.entry(place).or_default().push(waiting);
-            }
-            let work = at_once(places, |(place, all)| {
-                let this = self.clone();
-                async move { this.take_in_notes(&place, all).await }
-            });
-            if work.await.is_err() {
-                tracing::error!("some notes about manifests were lost in a defect");
-            }
+            lines.go_on(self);
+        }
+    }
+
+    /// Takes in notes about one registry.
+    async fn take_in_batch(&self, batch: Vec<Waiting>) {
+        let mut places: HashMap<Place, Vec<Waiting>> = HashMap::new();
+        for waiting in batch {
+            let place = (Arc::clone(&waiting.note.registry), waiting.note.repository.clone());
+            places.entry(place).or_default().push(waiting);
+        }
+        let work = at_once(places, |(place, all)| {
+            let this = self.clone();
+            async move { this.take_in_notes(&place, all).await }
+        });
+        if work.await.is_err() {
+            tracing::error!("some notes about manifests were lost in a defect");
         }
     }
 
@@ -96,7 +159,7 @@ impl Metadata {
             Ok(()) => self.release(&all),
             Err(error) => {
                 tracing::debug!(registry = &*place.0, repository = %place.1, %error, "notes are tried again");
-                self.try_again(place, all);
+                self.try_again(all);
             }
         }
     }
@@ -107,11 +170,10 @@ impl Metadata {
         }
     }
 
-    fn try_again(&self, place: &Place, all: Vec<Waiting>) {
+    fn try_again(&self, all: Vec<Waiting>) {
         let (again, given_up): (Vec<_>, Vec<_>) = all.into_iter().partition(|waiting| waiting.attempts < MOST_ATTEMPTS);
         for Waiting { note, .. } in given_up {
-            self.state.release(&note);
-            self.state.miss(place.clone());
+            self.state.lose(note);
         }
         let this = self.clone();
         self.parts.runtime.spawn(async move {

@@ -1,18 +1,92 @@
-//! Whether a lock forbids what is about to be gone on with: it may have been set since it was begun.
+//! What locks forbid: the policy judges, and what it has to know of tags is asked of the upstream here.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::{Metadata, MetadataError};
-use crate::oci::{RepositoryName, Tag};
+use crate::clock::Timestamp;
+use crate::oci::{Digest, RepositoryName, Tag};
 use crate::policy::Registry;
 use crate::policy::locks::{Lock, TagFacts, Touch, Verdict};
 
-/// How often locks may ask for more: for names, and for what their tags are of.
+/// How often locks may ask for more: for names, and for what their tags are of, each once.
 const ROUNDS: usize = 4;
 
+/// A question about locks.
+#[derive(Debug, Clone, Copy)]
+pub struct Inquiry<'a> {
+    pub registry: &'a Arc<Registry>,
+    /// What is about to be done.
+    pub touch: &'a Touch,
+    pub now: Timestamp,
+    /// For each thing that the upstream has to say.
+    pub patience: Duration,
+}
+
+/// Who is told which tags matter before the upstream is asked what they are of: so that nobody pushes them meanwhile.
+pub trait BeforeTags: Send {
+    /// # Errors
+    /// When it takes too long; then the locks are not judged.
+    fn hold(&mut self, tags: &[Tag]) -> impl Future<Output = Result<(), MetadataError>> + Send;
+}
+
+/// Nobody pushes.
+impl BeforeTags for () {
+    async fn hold(&mut self, _: &[Tag]) -> Result<(), MetadataError> {
+        Ok(())
+    }
+}
+
 impl Metadata {
-    /// All tags that the upstream lists now, also those that no listing shows; none where there is no such repository.
-    pub(super) async fn every_tag(
+    /// Whether a lock is in the way. What was found out for it is in `facts` then.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    pub async fn judge(
+        &self,
+        inquiry: &Inquiry<'_>,
+        facts: &mut TagFacts,
+        before: &mut impl BeforeTags,
+    ) -> Result<Result<(), Lock>, MetadataError> {
+        for _ in 0..ROUNDS {
+            match inquiry.registry.locks().judge(inquiry.touch, facts, inquiry.now) {
+                Verdict::Free => return Ok(Ok(())),
+                Verdict::Locked(lock) => return Ok(Err(lock)),
+                Verdict::NeedsNames => facts.names = Some(self.names_for_locks(inquiry).await?),
+                Verdict::NeedsTags(tags) => {
+                    before.hold(&tags).await?;
+                    facts.tags.extend(self.tags_for_locks(inquiry, &tags).await?);
+                }
+            }
+        }
+        Err(MetadataError::LocksUnknown("they cannot be judged by what the upstream says".to_owned()))
+    }
+
+    /// What these tags are of now; `None`: there is no such tag.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    pub async fn tags_for_locks(
+        &self,
+        inquiry: &Inquiry<'_>,
+        tags: &[Tag],
+    ) -> Result<Vec<(Tag, Option<Digest>)>, MetadataError> {
+        let resolved = self.resolve(inquiry.registry, inquiry.touch.repository(), tags);
+        timeout(inquiry.patience, resolved).await.unwrap_or_else(|_| Err(too_late()))
+    }
+
+    /// All tags that the upstream lists now, also those that no listing shows.
+    async fn names_for_locks(&self, inquiry: &Inquiry<'_>) -> Result<Vec<Tag>, MetadataError> {
+        let (registry, repository) = (Arc::clone(inquiry.registry), inquiry.touch.repository().clone());
+        let this = self.for_locks();
+        let names = this.work(|this| async move { this.every_tag(&registry, &repository).await });
+        timeout(inquiry.patience, names).await.unwrap_or_else(|_| Err(too_late()))
+    }
+
+    /// None where there is no such repository.
+    async fn every_tag(
         &self,
         registry: &Arc<Registry>,
         repository: &RepositoryName,
@@ -24,26 +98,15 @@ impl Metadata {
         }
     }
 
-    /// The lock in force now, by the policy of this moment and by what the upstream says of its tags.
-    pub(super) async fn lock_on(&self, registry: &Registry, touch: &Touch) -> Result<Option<Lock>, MetadataError> {
-        // The policy may be another one than when the work began.
-        let Some(registry) = self.registry(&registry.name) else { return Ok(None) };
-        let mut facts = TagFacts::default();
-        for _ in 0..ROUNDS {
-            match registry.locks().judge(touch, &facts, self.parts.clock.now()) {
-                Verdict::Free => return Ok(None),
-                Verdict::Locked(lock) => return Ok(Some(lock)),
-                Verdict::NeedsNames => facts.names = Some(self.every_tag(&registry, touch.repository()).await?),
-                Verdict::NeedsTags(tags) => {
-                    facts.tags.extend(self.resolve_tags(&registry, touch.repository(), tags).await?);
-                }
-            }
-        }
-        Err(MetadataError::Store("the locks cannot be judged by what the upstream says".to_owned()))
-    }
-
-    /// The same, as a refusal.
+    /// What is about to be gone on with must be free now: a lock may have been set since it was begun.
     pub(super) async fn must_be_free(&self, registry: &Registry, touch: &Touch) -> Result<(), MetadataError> {
-        self.lock_on(registry, touch).await?.map_or(Ok(()), |lock| Err(MetadataError::Locked(lock)))
+        // The policy may be another one than when the work began.
+        let Some(registry) = self.registry(&registry.name) else { return Ok(()) };
+        let inquiry = Inquiry { registry: &registry, touch, now: self.parts.clock.now(), patience: Duration::MAX };
+        self.judge(&inquiry, &mut TagFacts::default(), &mut ()).await?.map_err(MetadataError::Locked)
     }
+}
+
+fn too_late() -> MetadataError {
+    MetadataError::LocksUnknown("the upstream did not say in time what locked tags are of".to_owned())
 }

@@ -21,6 +21,7 @@ mod state;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod turnstile;
 mod untag;
 
 use std::sync::Arc;
@@ -41,7 +42,9 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::Noted;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{CallError, Calls};
+pub use locked::{BeforeTags, Inquiry};
 use state::State;
+pub use turnstile::Turnstiles;
 
 /// How the index is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +106,8 @@ pub enum MetadataError {
     Unknown(ErrorCode),
     #[error("{0}")]
     Locked(Lock),
+    #[error("it cannot be found out whether a lock is in the way: {0}")]
+    LocksUnknown(String),
     #[error("{0}")]
     Upstream(#[from] CallError),
     /// The upstream answered with this status to what needs another one.
@@ -274,16 +279,6 @@ impl Metadata {
     ) -> Result<Listing<Tag>, MetadataError> {
         let (registry, repository, part) = (Arc::clone(registry), repository.clone(), part.clone());
         self.work(|this| async move { this.list_tag_names(&registry, &repository, &part).await }).await
-    }
-
-    /// All tags that the upstream lists now, for locks to be judged: also those that no listing shows.
-    pub async fn all_tags(
-        &self,
-        registry: &Arc<Registry>,
-        repository: &RepositoryName,
-    ) -> Result<Vec<Tag>, MetadataError> {
-        let (registry, repository) = (Arc::clone(registry), repository.clone());
-        self.for_locks().work(|this| async move { this.every_tag(&registry, &repository).await }).await
     }
 
     pub async fn repository(

@@ -44,7 +44,7 @@ impl Metadata {
         repository: &RepositoryName,
     ) -> Result<Arc<Names>, MetadataError> {
         let fetch = self.fetch_names(registry, repository);
-        self.state.names_now(&place(registry, repository), fetch).await
+        self.state.names_now(&place(registry, repository), self.errand, fetch).await
     }
 
     async fn fetch_names(

@@ -11,6 +11,7 @@ use moka::sync::Cache;
 use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard, Semaphore, mpsc};
 
 use super::asks::turns;
+use super::turnstile::Turnstiles;
 use super::{Errand, MetadataError, Note, Passed, Settings};
 use crate::clock::Timestamp;
 use crate::oci::{Digest, Reference, RepositoryName, Tag};
@@ -58,6 +59,13 @@ impl Names {
     }
 }
 
+/// What came when the tags were asked for, for all who had asked before.
+#[derive(Debug)]
+struct Fetched {
+    begun: u64,
+    names: Result<Arc<Names>, MetadataError>,
+}
+
 /// The repositories as the upstream gave them.
 #[derive(Debug)]
 pub(super) struct Catalogue {
@@ -99,11 +107,15 @@ pub(super) struct State {
     /// Whether an upstream has the referrers API.
     pub(super) has_referrers: Cache<Arc<str>, bool>,
     /// Whoever changes a repository at the upstream in several steps holds its turn.
-    changing: Cache<Place, Arc<AsyncMutex<()>>>,
+    changing: Turnstiles<Place>,
     /// When manifests were pushed by tags lately: who asks for the tag first may be quicker than the note.
     pushes: Cache<(Place, Tag, Digest), Timestamp>,
     /// Whoever reads a repository for an answer holds its turn.
-    reading: Cache<Place, Arc<AsyncMutex<()>>>,
+    reading: Turnstiles<Place>,
+    /// Whoever fetches a list of tags as of now holds it; whoever waited for it finds what came.
+    fetching: Turnstiles<(Place, Errand), Option<Fetched>>,
+    /// Counts who asks for a list of tags as of now, and who fetches one.
+    moments: AtomicU64,
     /// Upstreams that cannot remove a tag alone.
     pub(super) cannot_untag: Cache<Arc<str>, ()>,
 }
@@ -131,16 +143,18 @@ impl State {
             catalogues: future::Cache::builder().max_capacity(1_000).time_to_live(age).build(),
             new: Mutex::default(),
             has_referrers: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
-            changing: Cache::builder().max_capacity(10_000).time_to_idle(CHANGED_LIFE).build(),
+            changing: Turnstiles::default(),
             pushes: Cache::builder().max_capacity(MOST_PUSHES).time_to_live(CHANGED_LIFE).build(),
-            reading: Cache::builder().max_capacity(10_000).time_to_idle(CHANGED_LIFE).build(),
+            reading: Turnstiles::default(),
+            fetching: Turnstiles::default(),
+            moments: AtomicU64::new(0),
             cannot_untag: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
         }
     }
 
     /// Waits until nobody else changes this repository at the upstream in several steps.
     pub(super) async fn turn(&self, place: &Place) -> OwnedMutexGuard<()> {
-        self.changing.get_with_by_ref(place, Arc::default).lock_owned().await
+        self.changing.take(place.clone()).await
     }
 
     /// When `digest` was pushed by the tag, if that was lately.
@@ -150,7 +164,7 @@ impl State {
 
     /// Waits until nobody else reads this repository for an answer.
     pub(super) async fn reading(&self, place: &Place) -> OwnedMutexGuard<()> {
-        self.reading.get_with_by_ref(place, Arc::default).lock_owned().await
+        self.reading.take(place.clone()).await
     }
 
     /// Takes a note, after whatever it is about has happened; `false`: it is lost, and its repository is to be read anew.
@@ -196,12 +210,16 @@ impl State {
         match self.waiting.try_send(waiting) {
             Ok(()) => true,
             Err(error) => {
-                let Waiting { note, .. } = error.into_inner();
-                self.release(&note);
-                self.miss((Arc::clone(&note.registry), note.repository));
+                self.lose(error.into_inner().note);
                 false
             }
         }
+    }
+
+    /// A note is not taken in any more: its repository is read anew instead.
+    pub(super) fn lose(&self, note: Note) {
+        self.release(&note);
+        self.miss((note.registry, note.repository));
     }
 
     /// A note is done with.
@@ -243,15 +261,32 @@ impl State {
         self.names.try_get_with(key, fetch).await.map_err(|error| MetadataError::clone(&error))
     }
 
-    /// A list of tags as of now, whatever is kept; it is kept for others.
-    pub(super) async fn names_now<F>(&self, place: &Place, fetch: F) -> Result<Arc<Names>, MetadataError>
+    /// A list of tags as of now, whatever is kept; it is kept for others. Whoever asks while one is being fetched waits, and
+    /// gets the next one with all others who wait: the one on its way may have been read before they asked.
+    pub(super) async fn names_now<F>(
+        &self,
+        place: &Place,
+        errand: Errand,
+        fetch: F,
+    ) -> Result<Arc<Names>, MetadataError>
     where
         F: Future<Output = Result<Arc<Names>, MetadataError>>,
     {
+        let asked = self.moments.fetch_add(1, Ordering::SeqCst);
+        let mut latest = self.fetching.take((place.clone(), errand)).await;
+        if let Some(Fetched { begun, names }) = &*latest
+            && *begun > asked
+        {
+            return names.clone();
+        }
+        let begun = self.moments.fetch_add(1, Ordering::SeqCst);
         let key = (place.clone(), self.changed.get(place).unwrap_or_default());
-        let names = fetch.await?;
-        self.names.insert(key, Arc::clone(&names)).await;
-        Ok(names)
+        let names = fetch.await;
+        if let Ok(names) = &names {
+            self.names.insert(key, Arc::clone(names)).await;
+        }
+        *latest = Some(Fetched { begun, names: names.clone() });
+        names
     }
 
     /// The catalogue of a registry, fetched where none is good; once for all who wait.

@@ -117,31 +117,39 @@ impl ErrorCode {
 
 /// Why a request is outside the protocol's grammar, and what it is answered with.
 ///
-/// The reason is for the log and the audit record; it never quotes the request.
+/// The reason is for the log and the audit record; it never quotes the request. The client gets it only where nothing else
+/// tells what is meant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("{reason}")]
 pub struct RouteError {
     code: ErrorCode,
     status: u16,
     reason: &'static str,
+    /// Whether the client gets the reason instead of the code's text.
+    is_told: bool,
     allow: Option<&'static str>,
 }
 
 impl RouteError {
     /// Answered with 400 and `code`.
     pub(super) const fn malformed(code: ErrorCode, reason: &'static str) -> Self {
-        Self { code, status: 400, reason, allow: None }
+        Self { code, status: 400, reason, is_told: false, allow: None }
+    }
+
+    /// Answered with 400, `code` and the reason.
+    pub(super) const fn told(code: ErrorCode, reason: &'static str) -> Self {
+        Self { is_told: true, ..Self::malformed(code, reason) }
     }
 
     /// Answered with 404 and `code`.
     pub(super) const fn not_found(code: ErrorCode, reason: &'static str) -> Self {
-        Self { code, status: 404, reason, allow: None }
+        Self { status: 404, ..Self::malformed(code, reason) }
     }
 
     /// Answered with 405: the path is known, but only with the methods in `allow`.
     pub(super) const fn method(allow: &'static str) -> Self {
         let reason = "the path is not served with this method";
-        Self { code: ErrorCode::Unsupported, status: 405, reason, allow: Some(allow) }
+        Self { status: 405, allow: Some(allow), ..Self::malformed(ErrorCode::Unsupported, reason) }
     }
 
     /// The code of the body.
@@ -211,6 +219,12 @@ impl ErrorBody {
         Self::with_message(ErrorCode::Denied, message)
     }
 
+    /// The same with what else is to be said, in words.
+    #[must_use]
+    pub fn with_detail(self, detail: &str) -> Self {
+        Self { detail: quoted(detail), ..self }
+    }
+
     /// NAME_UNKNOWN with ACR's detail.
     pub fn name_unknown(repository: &RepositoryName) -> Self {
         let detail = format!(r#"{{"name":{}}}"#, quoted(repository.as_str()));
@@ -245,7 +259,7 @@ impl ErrorBody {
 
 impl From<&RouteError> for ErrorBody {
     fn from(error: &RouteError) -> Self {
-        Self::new(error.code)
+        if error.is_told { Self::with_message(error.code, error.reason) } else { Self::new(error.code) }
     }
 }
 

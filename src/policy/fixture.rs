@@ -1,6 +1,5 @@
 //! A policy for tests of what stands behind a registry: one registry, with nothing but an upstream.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::document::{PolicyDocument, RegistryDocument};
@@ -38,10 +37,18 @@ pub(crate) fn upstream(url: &str) -> String {
 
 /// What a file declares whose registry has this `upstream`, in JSON whose values are [`written`].
 pub(crate) fn declared(upstream: &str) -> DeclaredPolicy {
-    let registry = format!(r#"{{"loginServer":{},"upstream":{upstream}}}"#, written(r#""registry.example.com""#));
-    let registry: RegistryDocument = serde_json::from_str(&registry).unwrap();
-    let registries = BTreeMap::from([(At::new(REGISTRY.to_owned(), Origin::built_in()), registry)]);
-    let document = PolicyDocument { registries, ..PolicyDocument::default() };
+    declared_all(&[(REGISTRY, upstream)])
+}
+
+/// The same of several registries, each with its name and its upstream.
+pub(crate) fn declared_all(registries: &[(&str, &str)]) -> DeclaredPolicy {
+    let registries = registries.iter().enumerate().map(|(place, (name, upstream))| {
+        let server = if place == 0 { "registry.example.com".to_owned() } else { format!("{name}.example.com") };
+        let registry = format!(r#"{{"loginServer":{},"upstream":{upstream}}}"#, written(&format!("{server:?}")));
+        let registry: RegistryDocument = serde_json::from_str(&registry).unwrap();
+        (At::new((*name).to_owned(), Origin::built_in()), registry)
+    });
+    let document = PolicyDocument { registries: registries.collect(), ..PolicyDocument::default() };
     let hash_key = HashKey::from_bytes([0; 32]);
     let (declared, problems) =
         compile(&document, Compiler { hash_key: &hash_key, references: &Same, now: Timestamp::UNIX_EPOCH });

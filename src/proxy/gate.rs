@@ -43,19 +43,19 @@ use crate::upstream::{Credentials, NoCredential, Presented};
 /// By which an operator finds out why: `seawall explain --denial ID`.
 const DENIAL: &str = "x-seawall-denial";
 
-/// The `ProxyHttp` of every listener.
-#[derive(Debug)]
+/// The `ProxyHttp` of every listener. Clones are of the same house.
+#[derive(Debug, Clone)]
 pub struct Gate {
     pub(super) shared: Arc<Shared>,
-    peers: Peers,
+    peers: Arc<Peers>,
     credentials: Arc<Credentials>,
-    turns: Turns,
+    turns: Arc<Turns>,
 }
 
 impl Gate {
     /// A gate for all listeners, which presents these credentials to upstreams.
     pub fn new(shared: Shared, credentials: Arc<Credentials>) -> Self {
-        Self { shared: Arc::new(shared), peers: Peers::default(), credentials, turns: Turns::default() }
+        Self { shared: Arc::new(shared), peers: Arc::default(), credentials, turns: Arc::default() }
     }
 
     /// Steps 2 to 8, and the answer when it is ours to give. `None`: go on to the upstream.

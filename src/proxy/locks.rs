@@ -1,16 +1,16 @@
 //! Step 8, locks: what nobody may do now, whatever his rights are (requirements B.8).
 //!
-//! `policy::locks` judges; here it gets to know what it asks for. What is only known to the registry behind, such as which
-//! manifest a tag is of, is asked of it at that moment. What cannot be found out is not done: 503.
+//! `policy::locks` judges, by what `metadata` asks the registry behind at that moment, such as which manifest a tag is of.
+//! Here is what a request is about to do, and that pushes of one write-once tag wait for each other. What cannot be found out
+//! is not done: 503.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
-use tokio::sync::{Mutex as Turnstile, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 use super::forward::Forward;
@@ -18,14 +18,12 @@ use super::learn::digest;
 use super::reject::Refusal;
 use super::target::Target;
 use crate::clock::Timestamp;
-use crate::metadata::{Metadata, MetadataError};
+use crate::metadata::{BeforeTags, Inquiry, Metadata, MetadataError, Turnstiles};
 use crate::oci::{Digest, MetadataRoute, Method, Reference, RepositoryName, Route, Tag};
 use crate::policy::Registry;
-use crate::policy::locks::{Lock, LockTarget, TagFacts, Touch, Verdict, WRITE_ONCE};
+use crate::policy::locks::{Lock, LockTarget, TagFacts, Touch, WRITE_ONCE};
 
-/// How often locks may ask for more: for names, and for what their tags are of, each once.
-const ROUNDS: usize = 4;
-/// For what the upstream says of tags.
+/// For each thing that the upstream has to say of tags.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// With `json` and `prettyjws` at the end.
 const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+";
@@ -89,9 +87,8 @@ impl Keeper<'_> {
         if !locks.hides_manifests(repository, self.now) {
             return Ok(None);
         }
-        let mut facts = TagFacts::default();
-        self.resolve(repository, std::slice::from_ref(tag), &mut facts).await?;
-        let Some(Some(digest)) = facts.tags.remove(tag) else { return Ok(None) };
+        let resolved = self.metadata.tags_for_locks(&self.inquiry(touch), std::slice::from_ref(tag)).await;
+        let Some((_, Some(digest))) = resolved.map_err(undecided)?.pop() else { return Ok(None) };
         locks.forbids_reading(repository, &digest, self.now).map_or(Ok(Some(digest)), |lock| Err(Refusal::Locked(lock)))
     }
 
@@ -99,59 +96,53 @@ impl Keeper<'_> {
         &self,
         touch: &Touch,
         facts: &mut TagFacts,
-        turns: &mut Vec<Turn>,
+        taken: &mut Vec<Turn>,
     ) -> Result<Result<(), Lock>, Refusal> {
-        for _ in 0..ROUNDS {
-            match self.registry.locks().judge(touch, facts, self.now) {
-                Verdict::Free => return Ok(Ok(())),
-                Verdict::Locked(lock) => return Ok(Err(lock)),
-                Verdict::NeedsNames => facts.names = Some(self.names(touch.repository()).await?),
-                Verdict::NeedsTags(tags) => {
-                    if matches!(touch, Touch::WriteManifest { .. }) && turns.is_empty() {
-                        *turns = self.take_turns(touch.repository(), &tags).await?;
-                    }
-                    self.resolve(touch.repository(), &tags, facts).await?;
-                }
-            }
-        }
-        Err(Refusal::LocksUnknown("the locks cannot be judged by what the upstream says".to_owned()))
+        let is_push = matches!(touch, Touch::WriteManifest { .. });
+        let (turns, registry, repository) = (self.turns, &self.registry.name, touch.repository());
+        let mut queue = Queue { turns, registry, repository, is_push, taken };
+        self.metadata.judge(&self.inquiry(touch), facts, &mut queue).await.map_err(undecided)
     }
 
-    async fn names(&self, repository: &RepositoryName) -> Result<Vec<Tag>, Refusal> {
-        let names = timeout(PATIENCE, self.metadata.all_tags(self.registry, repository)).await;
-        names.map_err(|_| too_late())?.map_err(|error| Refusal::LocksUnknown(error.to_string()))
-    }
-
-    async fn resolve(&self, repository: &RepositoryName, tags: &[Tag], facts: &mut TagFacts) -> Result<(), Refusal> {
-        let resolved = timeout(PATIENCE, self.metadata.resolve(self.registry, repository, tags)).await;
-        match resolved.map_err(|_| too_late())? {
-            Ok(resolved) => facts.tags.extend(resolved),
-            Err(MetadataError::Unknown(_)) => facts.tags.extend(tags.iter().map(|tag| (tag.clone(), None))),
-            Err(error) => return Err(Refusal::LocksUnknown(error.to_string())),
-        }
-        Ok(())
-    }
-
-    /// In one order, so that no two requests wait for each other.
-    async fn take_turns(&self, repository: &RepositoryName, tags: &[Tag]) -> Result<Vec<Turn>, Refusal> {
-        let mut tags = tags.to_vec();
-        tags.sort();
-        tags.dedup();
-        let mut taken = Vec::with_capacity(tags.len());
-        for tag in tags {
-            let target = LockTarget::Tag(repository.clone(), tag);
-            let turn = self.turns.take(&self.registry.name, target);
-            let turn = timeout(LONGEST_WAIT, turn).await;
-            let busy =
-                |_| Refusal::LocksUnknown("another push of the same write-once tag goes on for too long".to_owned());
-            taken.push(turn.map_err(busy)?);
-        }
-        Ok(taken)
+    const fn inquiry<'a>(&'a self, touch: &'a Touch) -> Inquiry<'a> {
+        Inquiry { registry: self.registry, touch, now: self.now, patience: PATIENCE }
     }
 }
 
-fn too_late() -> Refusal {
-    Refusal::LocksUnknown("the upstream did not say in time what locked tags are of".to_owned())
+fn undecided(error: MetadataError) -> Refusal {
+    Refusal::LocksUnknown(match error {
+        MetadataError::LocksUnknown(why) => why,
+        error => error.to_string(),
+    })
+}
+
+/// Where pushes of write-once tags wait for each other.
+struct Queue<'a> {
+    turns: &'a Turns,
+    registry: &'a Arc<str>,
+    repository: &'a RepositoryName,
+    is_push: bool,
+    taken: &'a mut Vec<Turn>,
+}
+
+impl BeforeTags for Queue<'_> {
+    /// In one order, so that no two requests wait for each other.
+    async fn hold(&mut self, tags: &[Tag]) -> Result<(), MetadataError> {
+        if !self.is_push || !self.taken.is_empty() {
+            return Ok(());
+        }
+        let tags: BTreeSet<&Tag> = tags.iter().collect();
+        for tag in tags {
+            let target = LockTarget::Tag(self.repository.clone(), tag.clone());
+            let turn = timeout(LONGEST_WAIT, self.turns.take((Arc::clone(self.registry), target))).await;
+            let busy = |_| {
+                let why = "another push of the same write-once tag goes on for too long";
+                MetadataError::LocksUnknown(why.to_owned())
+            };
+            self.taken.push(turn.map_err(busy)?);
+        }
+        Ok(())
+    }
 }
 
 /// Why the manifest that a tag led to may not be read: also by the digest in the answer of the registry behind, so that no
@@ -242,43 +233,10 @@ fn touch_of(method: Method, route: &Route) -> Option<Touch> {
 
 /// Who pushes a write-once tag now, in this process: between the look whether the tag exists and the end of the push nobody
 /// else does.
-#[derive(Default)]
-pub(crate) struct Turns {
-    /// As many as there are requests that hold or await one, and some that are over.
-    tags: Mutex<HashMap<TagOf, Weak<Turnstile<()>>>>,
-}
-
-/// A registry and a tag.
-type TagOf = (Arc<str>, LockTarget);
+pub(crate) type Turns = Turnstiles<(Arc<str>, LockTarget)>;
 
 /// Ends with the request.
 pub(crate) type Turn = OwnedMutexGuard<()>;
-
-impl Turns {
-    async fn take(&self, registry: &Arc<str>, target: LockTarget) -> Turn {
-        self.turnstile(registry, target).lock_owned().await
-    }
-
-    fn turnstile(&self, registry: &Arc<str>, target: LockTarget) -> Arc<Turnstile<()>> {
-        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-        if tags.len() == tags.capacity() {
-            // Before it grows: so it is at most twice as large as it must be.
-            tags.retain(|_, turnstile| turnstile.strong_count() > 0);
-        }
-        let slot = tags.entry((Arc::clone(registry), target)).or_default();
-        slot.upgrade().unwrap_or_else(|| {
-            let turnstile = Arc::new(Turnstile::new(()));
-            *slot = Arc::downgrade(&turnstile);
-            turnstile
-        })
-    }
-}
-
-impl fmt::Debug for Turns {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turns").finish_non_exhaustive()
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -350,27 +308,5 @@ mod tests {
         }
         let (_, mount) = target("POST /v2/a/blobs/uploads/?mount=SHA&from=b/c");
         assert_eq!(source(&mount).unwrap().repository().as_str(), "b/c");
-    }
-
-    #[tokio::test]
-    async fn pushes_of_one_tag_take_turns_and_others_do_not_wait() {
-        let (turns, registry): (_, Arc<str>) = (Turns::default(), "r".into());
-        let tag = |text: &str| LockTarget::parse(text).unwrap();
-        let first = turns.take(&registry, tag("a:v1")).await;
-        let _other = turns.take(&registry, tag("a:v2")).await;
-        let _elsewhere = turns.take(&"s".into(), tag("a:v1")).await;
-        let second = turns.take(&registry, tag("a:v1"));
-        assert!(tokio::time::timeout(Duration::from_millis(20), second).await.is_err());
-        drop(first);
-        drop(turns.take(&registry, tag("a:v1")).await);
-    }
-
-    #[tokio::test]
-    async fn tags_that_nobody_pushes_any_more_are_forgotten() {
-        let (turns, registry): (_, Arc<str>) = (Turns::default(), "r".into());
-        for number in 0..1000 {
-            drop(turns.take(&registry, LockTarget::parse(&format!("a:v{number}")).unwrap()).await);
-        }
-        assert!(turns.tags.lock().unwrap().len() < 32);
     }
 }

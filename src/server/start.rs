@@ -117,8 +117,8 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
         maximum_policy_age: config.store.maximum_age,
         region: config.region.clone(),
     };
-    let mut server = Server::new_with_opt_and_conf(None, server_configuration(threads));
-    for service in services(&server.configuration, Gate::new(shared, credentials), listeners, &serving)? {
+    let mut server = Server::new_with_opt_and_conf(None, server_configuration());
+    for service in services(&server.configuration, &Gate::new(shared, credentials), listeners, &serving)? {
         server.add_boxed_service(service);
     }
     let provider = Arc::clone(plane.provider());

@@ -121,6 +121,21 @@ fn the_catalogue_is_listed() {
     told.check("repository-list");
 }
 
+/// Not only that the service is unavailable: who it is that is away, and by which id the audit log knows the request.
+#[test]
+fn what_is_wrong_behind_the_registry_is_told() {
+    let mut told = told();
+    let detail = "the registry behind seawall cannot be reached";
+    let error = json!({ "errors": [{ "code": "UNAVAILABLE", "message": "service unavailable", "detail": detail }] });
+    let away = || Reply::json(502, error.clone()).header("x-ms-correlation-request-id", "7");
+    let server = &told.server;
+    server.on("GET", &format!("{HELLO}/_tags?n=100"), away());
+    server.on("GET", "/v2/samples/hello-world/manifests/v1", away());
+    told.run(&format!("repository show-tags -n myregistry --repository samples/hello-world {WHO}"));
+    told.run(&format!("manifest show -r myregistry -n samples/hello-world:v1 {WHO}"));
+    told.check("repository-away");
+}
+
 /// S3-65, B.8-2; unlocking for a while is seawall's own.
 #[test]
 fn repositories_are_changed() {

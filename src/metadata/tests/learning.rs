@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::world::{INDEX, World, image, name, part, tag};
-use crate::metadata::{MetadataError, Passed};
+use crate::metadata::{MetadataError, Note, Passed};
 use crate::oci::{Digest, ErrorCode, Reference};
+use crate::policy::fixture::{REGISTRY, declared_all, upstream};
+use crate::policy::{PolicySnapshot, StoredPolicy};
 use crate::store::index::Order;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,6 +153,26 @@ async fn what_could_not_be_taken_in_is_tried_again() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(world.indexed("a").await.0.len(), 0);
     world.content().away = false;
+    world.settled("a").await;
+}
+
+/// Its connections are accepted, and then nothing comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_silent_holds_up_no_other_registry() {
+    let world = World::new().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (of_world, of_silent) = (upstream(&world.fake.url), format!("http://{}", silent.local_addr().unwrap()));
+    let declared = declared_all(&[(REGISTRY, &of_world), ("silent", &upstream(&of_silent))]);
+    let policy = PolicySnapshot::assemble(2, &declared, &StoredPolicy::default(), None);
+    world.metadata.parts.current.publish(policy);
+    world.learning();
+    for number in 0..20 {
+        let about = world.pushed(&format!("r{number}"), Some("v1"), &image(1));
+        world.metadata.note(Note { registry: "silent".into(), ..about });
+    }
+    let connected = tokio::time::timeout(Duration::from_secs(10), silent.accept()).await;
+    connected.expect("it is asked").unwrap();
+    world.push("a", Some("v1"), &image(2));
     world.settled("a").await;
 }
 

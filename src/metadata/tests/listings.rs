@@ -124,6 +124,36 @@ async fn callers_that_leave_break_nothing_for_those_who_wait() {
     assert_eq!(world.asked("GET /v2/a/tags/list"), 1, "one list for both");
 }
 
+/// The list that is on its way when they ask may be older than their question: they share the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_who_ask_for_every_name_share_one_list_that_is_not_older_than_their_question() {
+    let world = World::new().await;
+    world.content().put("a", Some("v1"), &image(1));
+    world.content().slow = Duration::from_millis(200);
+    let list = || {
+        let (metadata, registry) = (world.metadata.clone(), std::sync::Arc::clone(&world.registry));
+        tokio::spawn(async move { metadata.tag_names(&registry, &name("a"), &Part::default()).await })
+    };
+    let first = list();
+    while world.asked("GET /v2/a/tags/list") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.content().put("a", Some("v2"), &image(2));
+    let others: Vec<_> = (0..20).map(|_| list()).collect();
+    first.await.unwrap().unwrap();
+    for other in others {
+        assert_eq!(other.await.unwrap().unwrap().items, [tag("v1"), tag("v2")]);
+    }
+    assert_eq!(world.asked("GET /v2/a/tags/list"), 2);
+    world.content().away = true;
+    let failed: Vec<_> = (0..20).map(|_| list()).collect();
+    for one in failed {
+        assert!(one.await.unwrap().is_err());
+    }
+    let retries = 4;
+    assert!(world.asked("GET /v2/a/tags/list") <= 2 + retries, "the failure is shared too");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tag_is_of_is_asked_each_time() {
     let world = World::new().await;

@@ -70,7 +70,7 @@ impl PageOrder {
             None | Some("none") => Ok(Self::Name),
             Some("timeasc") => Ok(Self::OldestFirst),
             Some("timedesc") => Ok(Self::NewestFirst),
-            Some(_) => Err(RouteError::malformed(ErrorCode::Unsupported, "the order is not known")),
+            Some(_) => Err(RouteError::told(ErrorCode::Unsupported, "orderby must be timeasc, timedesc or none")),
         }
     }
 }

@@ -1,4 +1,9 @@
-//! Bound sockets and one `ProxyHttp` become pingora services.
+//! Bound sockets and a `ProxyHttp` become pingora services.
+//!
+//! Every worker is a service of its own, with one thread, its own duplicate of the socket and its own pool of connections to
+//! the upstreams. So a request stays on the thread that accepted its connection: pingora gives every task of a service with
+//! several threads, such as the one that watches an idle connection, to any of them, and then each request wakes another
+//! thread and is woken by it.
 //!
 //! pingora binds inside a task of the service and panics there when it cannot, which nobody sees. So the sockets are
 //! bound here first, where an error can still stop the start, and handed over. The services also follow our own stop
@@ -29,7 +34,7 @@ use super::{InFlight, Listener, SourceMode};
 const READ_BUFFER: usize = 8 * 1024;
 const WRITE_BUFFER: usize = 16 * 1024;
 
-/// Idle connections kept to the registries behind us, per worker thread.
+/// Idle connections that each worker keeps to the registries behind us.
 const UPSTREAM_POOL: usize = 512;
 
 /// Attempts for one request: three to reach the upstream, where only what pingora knows to be safe is tried again, one with
@@ -77,16 +82,23 @@ impl Bound {
         });
         match bound {
             Ok((socket, address)) => Ok(Self { listener: Arc::new(listener), socket, address }),
-            Err(source) => {
-                Err(ListenError::Bind { address: listener.address, name: listener.name.to_string(), source })
-            }
+            Err(source) => Err(cannot_listen(&listener, listener.address, source)),
         }
+    }
+
+    /// The port once more, for one more worker: whichever of them is free first takes the next connection.
+    fn socket(&self) -> Result<TcpListener, ListenError> {
+        self.socket.try_clone().map_err(|source| cannot_listen(&self.listener, self.address, source))
     }
 
     /// Where it listens, with the port that the system chose if the configuration said 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+fn cannot_listen(listener: &Listener, address: SocketAddr, source: io::Error) -> ListenError {
+    ListenError::Bind { name: listener.name.to_string(), address, source }
 }
 
 /// What the services share with the rest of the process.
@@ -96,16 +108,17 @@ pub struct Serving {
     pub in_flight: InFlight,
     /// Turns true when the listeners shall close.
     pub stop: ShutdownWatch,
-    /// Worker threads of each listener.
+    /// Workers of each listener.
     pub threads: usize,
     /// How long an open connection may be without a request. HTTP/1 counts in whole seconds, at least one.
     pub idle_timeout: Duration,
 }
 
 /// The settings of the pingora server that runs the services.
-pub fn server_configuration(threads: usize) -> ServerConf {
+pub fn server_configuration() -> ServerConf {
     ServerConf {
-        threads,
+        // Of each worker.
+        threads: 1,
         work_stealing: false,
         upstream_keepalive_pool_size: UPSTREAM_POOL,
         max_retries: UPSTREAM_ATTEMPTS,
@@ -116,16 +129,34 @@ pub fn server_configuration(threads: usize) -> ServerConf {
     }
 }
 
-/// One service per listener, all in front of the same `gate` and the same upstream connection pool.
+/// A service for each worker of each listener, all in front of clones of `gate`, which share what it has.
 ///
 /// HTTP/2 is offered on TLS listeners only. On plain ones pingora would have to wait for the 24 bytes of a preface before
 /// every HTTP/1 request, and no registry client speaks HTTP/2 without TLS.
 pub fn services<G>(
     configuration: &Arc<ServerConf>,
-    gate: G,
+    gate: &G,
     listeners: Vec<Bound>,
     serving: &Serving,
 ) -> Result<Vec<Box<dyn ServiceWithDependents>>, ListenError>
+where
+    G: ProxyHttp + Clone + Send + Sync + 'static,
+    G::CTX: Send + Sync,
+{
+    let mut services = Vec::new();
+    for worker in 0..serving.threads.max(1) {
+        let app = Arc::new(application(configuration, gate.clone(), serving));
+        for bound in &listeners {
+            services.push(service(bound, worker, &app, serving)?);
+        }
+    }
+    // Only the workers' sockets stay, which close when they stop.
+    drop(listeners);
+    Ok(services)
+}
+
+/// What one worker does with connections, whichever listener they come from.
+fn application<G>(configuration: &Arc<ServerConf>, gate: G, serving: &Serving) -> Turns<HttpProxy<G>>
 where
     G: ProxyHttp + Send + Sync + 'static,
     G::CTX: Send + Sync,
@@ -134,34 +165,39 @@ where
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(serving.idle_timeout);
     http.server_options = Some(options);
-    let app = Arc::new(Turns {
+    Turns {
         http: Arc::new(http),
         in_flight: serving.in_flight.clone(),
         // 0 would mean for ever.
         idle_seconds: serving.idle_timeout.as_secs().max(1),
-    });
-    listeners.into_iter().map(|bound| service(bound, &app, serving)).collect()
+    }
 }
 
-fn service<A>(bound: Bound, app: &Arc<A>, serving: &Serving) -> Result<Box<dyn ServiceWithDependents>, ListenError>
+fn service<A>(
+    bound: &Bound,
+    worker: usize,
+    app: &Arc<A>,
+    serving: &Serving,
+) -> Result<Box<dyn ServiceWithDependents>, ListenError>
 where
     A: ServerApp + Send + Sync + 'static,
 {
-    let Bound { listener, socket, address } = bound;
-    let key = address.to_string();
+    let Bound { listener, address, .. } = bound;
+    let socket = bound.socket()?;
+    let key = format!("{address} of worker {worker}");
     let mut endpoint = ListenerConfig::tcp(key.as_str()).l4_buffer(L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER));
     if let Some(certificates) = &listener.tls {
         endpoint = endpoint.tls(
             certificates
-                .settings(&listener)
+                .settings(listener)
                 .map_err(|error| ListenError::Tls { name: listener.name.to_string(), reason: error.to_string() })?,
         );
     }
-    let accept = Accept { listener: Arc::clone(&listener), app: Arc::clone(app), in_flight: serving.in_flight.clone() };
+    let accept = Accept { listener: Arc::clone(listener), app: Arc::clone(app), in_flight: serving.in_flight.clone() };
     let mut service = Service::new(format!("listener {}", listener.name), accept);
-    service.threads = Some(serving.threads.max(1));
+    service.threads = Some(1);
     if matches!(listener.source, SourceMode::ProxyProtocol { .. }) {
-        service.endpoints().set_pre_tls_callback(Arc::new(BeforeTls(listener)));
+        service.endpoints().set_pre_tls_callback(Arc::new(BeforeTls(Arc::clone(listener))));
     }
     service.add_listener(endpoint);
     Ok(Box::new(Endpoint { service, key, socket: Some(socket), stop: serving.stop.clone() }))

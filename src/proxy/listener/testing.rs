@@ -22,6 +22,7 @@ use crate::clock::Timestamp;
 use crate::proxy::source::Header;
 
 /// Answers `/who`, `/body` (with what it received) and `/slow` (half at once, half when released).
+#[derive(Clone)]
 pub(crate) struct EchoGate {
     released: watch::Receiver<bool>,
 }
@@ -116,12 +117,12 @@ pub(crate) fn listener(source: SourceMode) -> (Listener, Arc<Mutex<Vec<Refusal>>
 pub(crate) fn server(listeners: Vec<Listener>, serving: &Serving) -> (Server, Vec<SocketAddr>, watch::Sender<bool>) {
     // pingora's runtimes without work stealing remember their threads by an id that the next thread gets when one ends, so only
     // the first of them in a process works: several servers in one test process need the other kind.
-    let configuration = ServerConf { work_stealing: true, ..server_configuration(serving.threads) };
+    let configuration = ServerConf { work_stealing: true, ..server_configuration() };
     let mut server = Server::new_with_opt_and_conf(None, configuration);
     let bound: Vec<_> = listeners.into_iter().map(|listener| Bound::bind(listener).unwrap()).collect();
     let addresses = bound.iter().map(Bound::address).collect();
     let (gate, release) = EchoGate::new();
-    server.add_services(services(&Arc::clone(&server.configuration), gate, bound, serving).unwrap());
+    server.add_services(services(&Arc::clone(&server.configuration), &gate, bound, serving).unwrap());
     (server, addresses, release)
 }
 

@@ -239,6 +239,7 @@ impl Own {
                 Ok(told(StatusCode::BAD_REQUEST, &ErrorBody::with_message(ErrorCode::Unsupported, text)))
             }
             MetadataError::Locked(lock) => Err(Refusal::Locked(lock)),
+            MetadataError::LocksUnknown(why) => Err(Refusal::LocksUnknown(why)),
             MetadataError::Upstream(error) => Err(Refusal::Upstream((&error).into())),
             refused @ MetadataError::Refused { .. } => {
                 Err(Refusal::Metadata { status: 502, cause: refused.to_string() })

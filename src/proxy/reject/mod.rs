@@ -106,6 +106,12 @@ impl LinkRefusal {
 /// The code of [`Refusal::ClientLeft`].
 pub(crate) const CLIENT_LEFT: &str = "client_left";
 
+/// What clients are told where what seawall knows itself is missing.
+const METADATA_UNAVAILABLE: &str =
+    "what seawall knows of the contents is not available now, or the work is not done yet";
+const METADATA_REFUSED: &str = "the registry behind seawall does not do this";
+const LOCKS_UNKNOWN: &str = "it cannot be found out now whether a lock is in the way";
+
 /// What an upstream did instead of answering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum UpstreamFailure {
@@ -130,6 +136,21 @@ pub(crate) enum UpstreamFailure {
     Storage,
     #[error("the upstream answered with something that may not be passed on")]
     Unusable,
+}
+
+impl UpstreamFailure {
+    /// What a client is told, who may do what he asked for: enough to know whom to ask.
+    const fn told(self) -> &'static str {
+        match self {
+            Self::Unreachable => "the registry behind seawall cannot be reached",
+            Self::TimedOut => "the registry behind seawall did not answer in time",
+            Self::Broken => "the registry behind seawall broke off",
+            Self::Unauthorized | Self::NoToken => "seawall cannot log in to the registry behind it",
+            Self::RefusedUs => "the registry behind seawall forbids this to seawall",
+            Self::Redirected | Self::Storage => "the storage of the registry behind seawall cannot be used",
+            Self::Unusable => "the registry behind seawall answered with something that cannot be used",
+        }
+    }
 }
 
 impl From<&CallError> for UpstreamFailure {
@@ -244,13 +265,17 @@ impl Refusal {
             }
             Self::ClientCertificate | Self::NoSource | Self::Link(_) => error(403, &ErrorBody::new(ErrorCode::Denied)),
             Self::Locked(_) => error(405, &ErrorBody::new(ErrorCode::RegistryDisallowedOperation)),
-            Self::Metadata { status: 503, .. }
-            | Self::LocksUnknown(_)
-            | Self::Busy
-            | Self::ProviderUnavailable(_)
-            | Self::NotReady
-            | Self::Outdated => error(503, &ErrorBody::new(ErrorCode::Unavailable)).with(header::RETRY_AFTER, "1"),
-            Self::Metadata { status, .. } => error(*status, &ErrorBody::new(ErrorCode::Unknown)),
+            Self::Metadata { status: 503, .. } => {
+                unavailable(&ErrorBody::new(ErrorCode::Unavailable).with_detail(METADATA_UNAVAILABLE))
+            }
+            Self::LocksUnknown(_) => unavailable(&ErrorBody::new(ErrorCode::Unavailable).with_detail(LOCKS_UNKNOWN)),
+            // Whoever gets these has proved nothing yet.
+            Self::Busy | Self::ProviderUnavailable(_) | Self::NotReady | Self::Outdated => {
+                unavailable(&ErrorBody::new(ErrorCode::Unavailable))
+            }
+            Self::Metadata { status, .. } => {
+                error(*status, &ErrorBody::new(ErrorCode::Unknown).with_detail(METADATA_REFUSED))
+            }
             Self::RateLimited(exhausted) => too_many(exhausted.retry_after),
             Self::LoginLocked(locked) => too_many(locked.retry_after),
             Self::Upstream(failure) => upstream(*failure),
@@ -303,7 +328,11 @@ fn upstream(failure: UpstreamFailure) -> Answer {
         | UpstreamFailure::Storage
         | UpstreamFailure::Unusable => (502, ErrorCode::Unknown),
     };
-    error(status, &ErrorBody::new(code))
+    error(status, &ErrorBody::new(code).with_detail(failure.told()))
+}
+
+fn unavailable(body: &ErrorBody) -> Answer {
+    error(503, body).with(header::RETRY_AFTER, "1")
 }
 
 fn error(status: u16, body: &ErrorBody) -> Answer {

@@ -39,7 +39,9 @@ fn every_refusal_has_its_one_answer() {
     let address = "client with IP \\u0027203.0.113.9\\u0027 is not allowed access. \
                    Refer https://aka.ms/acr/firewall to grant access.";
     let too_large = Refusal::BadRequest { code: ErrorCode::ManifestInvalid, status: 413, reason: "secret" };
+    let no_order = body("UNSUPPORTED", "orderby must be timeasc, timedesc or none");
     let table = [
+        (routed("GET", "/acr/v1/a/_tags?orderby=name"), "malformed", true, format!("400\n{no_order}")),
         (network, "network_refused", true, format!("403\n{}", body("DENIED", address))),
         (
             Refusal::Link(LinkRefusal::Expired),
@@ -72,34 +74,6 @@ fn every_refusal_has_its_one_answer() {
             format!("503\n{}", retry(&unavailable)),
         ),
         (Refusal::NotReady, "not_ready", false, format!("503\n{}", retry(&unavailable))),
-        (Refusal::Upstream(UpstreamFailure::Unreachable), "upstream_unreachable", false, format!("502\n{unavailable}")),
-        (Refusal::Upstream(UpstreamFailure::TimedOut), "upstream_timeout", false, format!("504\n{unavailable}")),
-        (Refusal::Upstream(UpstreamFailure::Broken), "upstream_broken", false, format!("502\n{unknown}")),
-        (Refusal::Upstream(UpstreamFailure::RefusedUs), "upstream_refused_us", false, format!("502\n{unknown}")),
-        (Refusal::Upstream(UpstreamFailure::Unauthorized), "upstream_unauthorized", false, format!("502\n{unknown}")),
-        (Refusal::Upstream(UpstreamFailure::NoToken), "upstream_no_token", false, format!("502\n{unavailable}")),
-        (Refusal::Upstream(UpstreamFailure::Redirected), "upstream_redirected", false, format!("502\n{unknown}")),
-        (
-            Refusal::Redirect(RedirectRefusal::Unlisted("secret".to_owned())),
-            "upstream_redirected",
-            false,
-            format!("502\n{unknown}"),
-        ),
-        (Refusal::Upstream(UpstreamFailure::Storage), "upstream_storage", false, format!("502\n{unknown}")),
-        (Refusal::Upstream(UpstreamFailure::Unusable), "upstream_unusable", false, format!("502\n{unknown}")),
-        (Refusal::LocksUnknown("secret".to_owned()), "locks_unknown", false, format!("503\n{}", retry(&unavailable))),
-        (
-            Refusal::Metadata { status: 503, cause: "secret".to_owned() },
-            "metadata_unavailable",
-            false,
-            format!("503\n{}", retry(&unavailable)),
-        ),
-        (
-            Refusal::Metadata { status: 502, cause: "secret".to_owned() },
-            "metadata_unavailable",
-            false,
-            format!("502\n{unknown}"),
-        ),
         (Refusal::ClientLeft, "client_left", false, format!("400\n{unsupported}")),
         (Refusal::CutOff, "cut_off", false, format!("500\n{unknown}")),
         (Refusal::Internal("secret"), "internal", false, format!("500\n{unknown}")),
@@ -120,6 +94,42 @@ fn every_refusal_has_its_one_answer() {
         for private in ["secret", "private", "www-authenticate"] {
             assert!(!seen(&refusal).contains(private), "{refusal:?} tells {private}");
         }
+    }
+}
+
+/// Whoever may do what he asked for is told in words what is away or in trouble, and nothing of how it is set up.
+#[test]
+fn what_is_wrong_behind_seawall_is_told() {
+    let upstream = Refusal::Upstream;
+    let (unavailable, unknown) = (("UNAVAILABLE", "service unavailable"), ("UNKNOWN", "unknown error"));
+    let login = "seawall cannot log in to the registry behind it";
+    let storage = "the storage of the registry behind seawall cannot be used";
+    let contents = "what seawall knows of the contents is not available now, or the work is not done yet";
+    let unusable = "the registry behind seawall answered with something that cannot be used";
+    let unlisted = RedirectRefusal::Unlisted("secret".to_owned());
+    let metadata = |status| Refusal::Metadata { status, cause: "secret".to_owned() };
+    let (locks, locks_told) = ("secret".to_owned(), "it cannot be found out now whether a lock is in the way");
+    #[rustfmt::skip]
+    let table = [
+        (upstream(UpstreamFailure::Unreachable), "upstream_unreachable", 502, unavailable, "the registry behind seawall cannot be reached"),
+        (upstream(UpstreamFailure::TimedOut), "upstream_timeout", 504, unavailable, "the registry behind seawall did not answer in time"),
+        (upstream(UpstreamFailure::Broken), "upstream_broken", 502, unknown, "the registry behind seawall broke off"),
+        (upstream(UpstreamFailure::RefusedUs), "upstream_refused_us", 502, unknown, "the registry behind seawall forbids this to seawall"),
+        (upstream(UpstreamFailure::Unauthorized), "upstream_unauthorized", 502, unknown, login),
+        (upstream(UpstreamFailure::NoToken), "upstream_no_token", 502, unavailable, login),
+        (upstream(UpstreamFailure::Redirected), "upstream_redirected", 502, unknown, storage),
+        (Refusal::Redirect(unlisted), "upstream_redirected", 502, unknown, storage),
+        (upstream(UpstreamFailure::Storage), "upstream_storage", 502, unknown, storage),
+        (upstream(UpstreamFailure::Unusable), "upstream_unusable", 502, unknown, unusable),
+        (Refusal::LocksUnknown(locks), "locks_unknown", 503, unavailable, locks_told),
+        (metadata(503), "metadata_unavailable", 503, unavailable, contents),
+        (metadata(502), "metadata_unavailable", 502, unknown, "the registry behind seawall does not do this"),
+    ];
+    for (refusal, code, status, (error, message), detail) in table {
+        let detailed = body(error, message).replace("\"}]}", &format!("\",\"detail\":\"{detail}\"}}]}}"));
+        let retry = if status == 503 { "utf-8\nretry-after: 1\n" } else { "utf-8\n" };
+        assert_eq!(seen(&refusal), format!("{status}\n{}", detailed.replacen("utf-8\n", retry, 1)));
+        assert_eq!((refusal.code(), refusal.is_denial(), refusal.drains_body()), (code, false, false));
     }
 }
 

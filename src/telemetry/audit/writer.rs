@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -10,6 +12,10 @@ use crate::telemetry::metrics::Metrics;
 
 /// A write is made when this many bytes have come together, though more records wait.
 const BATCH_BYTES: usize = 256 * 1024;
+
+/// How long records are let come together after the first. A thread that is not waiting for the queue need not be woken: under
+/// load that spares every request a call of the system, and every record a write of its own.
+const GATHERING: Duration = Duration::from_millis(10);
 
 pub(super) enum Entry {
     Line(Box<dyn Line>),
@@ -46,13 +52,17 @@ impl Writer {
     /// Until the log is closed.
     pub(super) fn run(mut self, queued: &Receiver<Entry>) {
         while let Ok(first) = queued.recv() {
+            thread::sleep(GATHERING);
             let mut next = Some(first);
             while let Some(entry) = next {
                 match entry {
                     Entry::Line(line) => self.add(line.as_ref()),
                     Entry::Close => return self.write(),
                 }
-                next = if self.lines.len() < BATCH_BYTES { queued.try_recv().ok() } else { None };
+                if self.lines.len() >= BATCH_BYTES {
+                    self.write();
+                }
+                next = queued.try_recv().ok();
             }
             self.write();
         }

@@ -83,7 +83,9 @@ fn an_encoded_tag_is_the_tag_it_means() {
         let stored = mine.send("GET", "/v2/mine/app/manifests/v1", &[("Accept", MANIFEST)], b"");
         assert_eq!(stored.expect(200).body, manifest, "{version:?}");
         let named = || -> Vec<String> {
-            let audit = world.seawall.audit();
+            let mut audit = world.seawall.audit();
+            // Two workers may write their records in another order than they answered.
+            audit.sort_by_key(|record| record["time"].to_string());
             let writes = audit.iter().filter(|record| record["operation"] == "manifest_write");
             writes.map(|record| record["reference"].as_str().unwrap().to_owned()).collect()
         };
