@@ -84,7 +84,11 @@ impl Verdict {
     pub(crate) fn cells(&self) -> Vec<String> {
         let Self { work, measured: Ratio { median, least, most }, unit, .. } = self;
         let sign = if self.wanted == Wanted::AtMost { '≤' } else { '≥' };
-        let decimals = if *median < 20.0 { 2 } else { 1 };
+        let decimals = match *unit {
+            "failed" => 0,
+            _ if *median < 20.0 => 2,
+            _ => 1,
+        };
         let held = match (self.held(), self.keeps(self.goal)) {
             (false, _) => "**no**",
             (true, false) => "yes",
