@@ -1,7 +1,7 @@
 # What people and CI run here; `make` lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint bench soak deps
+.PHONY: help quickstart test lint bench microbench soak deps
 
 help: ## lists these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -25,8 +25,13 @@ lint: ## format, clippy, docs, licences, advisories
 	scripts/deny.sh
 	@! grep -rnE '^[[:space:]]*#\[ignore' src tests benches 2>/dev/null || { echo 'an ignored test proves nothing' >&2; exit 1; }
 
-bench: ## the benchmarks
-	cargo bench --locked --benches
+# What measures need not be optimised, what is measured is: see benches/peers/main.rs. bash would count SECONDS up.
+bench: ## seawall beside nginx, HAProxy and Distribution (ROUNDS, SECONDS, ONLY=part, CHECK=1)
+	@scripts/install-deps.sh bench
+	@env $(if $(ROUNDS),ROUNDS=$(ROUNDS)) $(if $(SECONDS),SECONDS=$(SECONDS),-u SECONDS) cargo bench --locked --profile dev --bench peers
+
+microbench: ## what single steps take
+	cargo bench --locked $(patsubst %,--bench %,$(filter-out peers,$(shell sed -n '/^\[\[bench/{n;s/name = "\(.*\)"/\1/p}' Cargo.toml)))
 
 soak: ## a 5 GiB blob, 1,000 reloads under pulls, 10,000 writes with kills, a minute without the database (long)
 	@scripts/install-deps.sh test

@@ -4,6 +4,7 @@
 #   scripts/install-deps.sh build       a C compiler and cmake
 #   scripts/install-deps.sh quickstart  the above, a registry to stand behind seawall, skopeo, parts of a tiny image
 #   scripts/install-deps.sh lint        build, and cargo-deny
+#   scripts/install-deps.sh bench       build, the peers that seawall is measured beside, and what puts load on them
 #   scripts/install-deps.sh test        everything the tests start: registries, clients, proxies, PostgreSQL
 #
 # Nothing that is installed gets started. Tools that no distribution packages go to target/tools.
@@ -21,6 +22,8 @@ readonly not_checked=$tools/not-checked
 readonly build_parts="cc:gcc cc:libc6-dev cmake:cmake make:make git:git"
 readonly quickstart_parts="docker-registry:docker-registry skopeo:skopeo
   busybox:busybox-static curl:curl jq:jq"
+readonly bench_parts="docker-registry:docker-registry nginx:nginx-light haproxy:haproxy htpasswd:apache2-utils
+  curl:curl wrk:wrk h2load:nghttp2-client"
 readonly test_parts="htpasswd:apache2-utils podman:podman crun:crun conmon:conmon buildah:buildah
   containerd:containerd ctr:containerd dockerd:docker.io umoci:umoci
   haproxy:haproxy nginx:nginx-light ip:iproute2 initdb:postgresql python3:python3 node:nodejs npm:npm"
@@ -170,7 +173,8 @@ case "${1:-}" in
   build) packages $build_parts ;;
   quickstart) packages $build_parts $quickstart_parts ;;
   lint) packages $build_parts; deny ;;
+  bench) packages $build_parts $bench_parts ;;
   test) packages $build_parts $quickstart_parts $test_parts; optional_packages $optional_parts; distribution; go_programs; microsoft_clients; identity_provider ;;
-  all) "$0" test; "$0" lint ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  all) "$0" test; "$0" bench; "$0" lint ;;
+  *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -96,7 +96,7 @@ impl Proxy {
 }
 
 /// Debian keeps these where users have no path to.
-fn system(program: &str) -> String {
+pub(crate) fn system(program: &str) -> String {
     let installed = format!("/usr/sbin/{program}");
     if Path::new(&installed).exists() { installed } else { program.to_owned() }
 }

@@ -1,5 +1,6 @@
 //! The real seawall: started with the file that a test gives, reloaded by editing that file, ended with the test.
 
+use std::env;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -126,10 +127,15 @@ impl Place {
     }
 
     fn command(&self, file: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
+        let mut command = Command::new(program());
         command.arg("serve").arg("--config").arg(self.path().join(file)).current_dir(self.path());
         command
     }
+}
+
+/// The seawall that is built with the tests; measurements name an optimised one by `SEAWALL_BINARY`.
+pub(crate) fn program() -> PathBuf {
+    env::var_os("SEAWALL_BINARY").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_seawall")), PathBuf::from)
 }
 
 /// By rename, as editors and configuration managers do: no reader ever sees half a file.
