@@ -38,7 +38,13 @@ pub(crate) fn upstream(url: &str) -> String {
 
 /// What a file declares whose registry has this `upstream`, in JSON whose values are [`written`].
 pub(crate) fn declared(upstream: &str) -> DeclaredPolicy {
-    let registry = format!(r#"{{"loginServer":{},"upstream":{upstream}}}"#, written(r#""registry.example.com""#));
+    declared_with(upstream, r#""tokens":{}"#)
+}
+
+/// The same with `more` of the registry.
+pub(crate) fn declared_with(upstream: &str, more: &str) -> DeclaredPolicy {
+    let registry =
+        format!(r#"{{"loginServer":{},"upstream":{upstream},{more}}}"#, written(r#""registry.example.com""#));
     let registry: RegistryDocument = serde_json::from_str(&registry).unwrap();
     let registries = BTreeMap::from([(At::new(REGISTRY.to_owned(), Origin::built_in()), registry)]);
     let document = PolicyDocument { registries, ..PolicyDocument::default() };

@@ -21,6 +21,7 @@ use super::door::Door;
 use super::form::OAuthRequest;
 use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
 use super::journey::{self, House, Next, Request, examine, too_large};
+use super::kept::NOT_FOR_OTHERS;
 use super::listener::Connection;
 use super::locks::{self, Turns};
 use super::metadata::{Desk, Own};
@@ -270,7 +271,7 @@ impl ProxyHttp for Gate {
         match self.respond(session, passage).await {
             Ok(answer) => {
                 self.observe_use(passage);
-                let Some(answer) = answer else { return Ok(false) };
+                let Some(answer) = answer else { return self.answer_from_kept(session, passage).await };
                 self.write(session, passage, &answer).await?;
             }
             Err(refusal) => {
@@ -408,11 +409,11 @@ impl ProxyHttp for Gate {
         if response.status.is_informational() {
             return Ok(());
         }
+        passage.keeping.answered(forward, &session.req_header().headers, response);
         passage.learning.answered(&self.shared.metadata, forward, response).await;
         passage.status = response.status.as_u16();
         if !session.req_header().headers.contains_key(http::header::AUTHORIZATION) {
-            // By a link or a certificate: caches take only `Authorization` as a reason not to keep it (RFC 9111 3.5).
-            response.insert_header(http::header::CACHE_CONTROL, "private, no-store")?;
+            response.insert_header(http::header::CACHE_CONTROL, NOT_FOR_OTHERS)?;
         }
         for (name, value) in common_headers(&passage.id, passage.tls) {
             response.insert_header(name, value)?;
@@ -447,6 +448,8 @@ impl ProxyHttp for Gate {
         if let (Body::Replace { status, read }, Some(forward)) = (&mut passage.body, &passage.forward) {
             Body::take(read, body.as_deref().unwrap_or_default());
             *body = end.then(|| Bytes::from(Body::replacement(&forward.route, *status, read)));
+        } else if let Some(piece) = body {
+            passage.keeping.take(piece);
         }
         passage.record.passed_on(body.as_ref().map_or(0, Bytes::len));
         Ok(None)
