@@ -10,6 +10,9 @@ use super::entry::{Body, DIGEST, Head, Kept, Key, Kind, Seen};
 use super::stock::{Reserved, Stock};
 use crate::oci::{Digest, RepositoryName, Tag, Verification};
 
+/// With `json` and `prettyjws` at the end.
+const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+";
+
 /// Begun before the upstream is asked. Nobody waits for it, and whatever is unusual ends it without a word.
 #[derive(Debug)]
 pub struct Fill {
@@ -78,8 +81,7 @@ impl Fill {
             (Some(asked), _) => asked.clone(),
             (None, named) => named?,
         };
-        // Without a media type nobody knows to whom a manifest may be given.
-        if self.kind == Kind::Manifest && !headers.contains_key(header::CONTENT_TYPE) {
+        if self.kind == Kind::Manifest && !is_of_its_digest(headers) {
             return None;
         }
         let (head, verification) = (Head::of(headers, length), digest.verification());
@@ -127,6 +129,13 @@ impl Fill {
             self.stock.reject(&key);
         }
     }
+}
+
+/// Whether it has a media type, without which nobody knows to whom it may be given, and one whose digest is that of the bytes:
+/// that of schema 1, to which Distribution 2 converts others, is of what its signatures are about.
+fn is_of_its_digest(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    media_type.is_some_and(|text| !text.trim().to_ascii_lowercase().starts_with(SCHEMA_1))
 }
 
 /// The length of the body, if it is said in one way.

@@ -164,6 +164,19 @@ fn what_is_not_what_it_should_be_is_not_kept() {
     assert!(matches!(world.stock().find(&key, world.clock.ticks()), Found::Nothing));
 }
 
+/// Its digest is that of the part that is signed: it is neither kept nor wrong.
+#[test]
+fn a_manifest_of_schema_1_is_let_pass() {
+    let world = World::new(&[]);
+    let (mut fill, digest) = (world.fill(Kind::Manifest, "a"), Digest::sha256(b"what is signed"));
+    let media_type = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    answer(&mut fill, None, 4, &[(header::CONTENT_TYPE, media_type), (entry::DIGEST, digest.as_str())]);
+    fill.take(&Bytes::from_static(b"{  }"));
+    assert!(
+        world.metrics.render().unwrap().contains("seawall_content_cache_rejected_total{registry=\"myregistry\"} 0")
+    );
+}
+
 #[test]
 fn a_retried_request_begins_anew() {
     let world = World::new(&[]);

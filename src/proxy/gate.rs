@@ -365,6 +365,7 @@ impl ProxyHttp for Gate {
         let Some(forward) = &passage.forward else {
             return Error::e_explain(ErrorType::InternalError, "an answer without a permit");
         };
+        passage.keeping.over(forward, Some(response.status));
         let now = self.shared.clock.ticks();
         passage.upstream_took = passage.sent_upstream.map(|sent| now.saturating_sub(sent));
         let bodyless = session.as_downstream_mut().is_body_empty();
@@ -481,6 +482,9 @@ impl ProxyHttp for Gate {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
         if passage.answered {
             return FailToProxy { error_code: passage.status, can_reuse_downstream: false };
+        }
+        if let Some(forward) = &passage.forward {
+            passage.keeping.over(forward, None);
         }
         let reached = passage.sent_upstream.is_some();
         let refusal = passage.failure.take().unwrap_or_else(|| failure(error, reached));

@@ -52,6 +52,8 @@ pub(super) struct Keeping {
     stock: Option<Arc<Stock>>,
     /// Of a request whose answer may be kept.
     fill: Option<Fill>,
+    /// Whether a 404 means that it is gone: Distribution 2 says so, too, to a client that does not name the media type.
+    looked_for: bool,
     /// Of one that may change what is kept.
     change: Option<Change>,
 }
@@ -151,8 +153,12 @@ impl Gate {
                 stock.count(result);
                 return Some(kept);
             }
-            Err(result) if by_digest => stock.count(result),
-            Err(_) => {}
+            Err(result) => {
+                passage.keeping.looked_for = result != ContentResult::Bypass;
+                if by_digest {
+                    stock.count(result);
+                }
+            }
         }
         if !is_special {
             // Before the upstream is asked, so that whatever changes from here on counts.
@@ -342,31 +348,38 @@ fn change(forward: &Forward) -> Option<(&RepositoryName, bool)> {
 }
 
 impl Keeping {
-    /// The upstream has answered with these headers, which the client gets, to a request with those of `client`.
-    pub(super) fn answered(&mut self, forward: &Forward, client: &HeaderMap, response: &ResponseHeader) {
+    /// There is an answer, or there will be none: before anybody is told, what may have changed counts.
+    pub(super) fn over(&mut self, forward: &Forward, status: Option<StatusCode>) {
         if let Some(change) = &self.change {
             change.again();
         }
-        let Some((stock, wanted)) = self.stock.as_ref().zip(Wanted::of(forward)) else { return };
-        match (response.status, wanted.name) {
-            (StatusCode::NOT_FOUND, Name::Digest(digest)) => {
-                self.fill = None;
-                stock.forget(&wanted.key(digest.clone()));
-            }
-            (StatusCode::OK, name) => {
-                let Some(fill) = &mut self.fill else { return };
-                if let (Name::Tag(tag), Some(digest)) = (name, digest(response)) {
+        if status == Some(StatusCode::NOT_FOUND)
+            && self.looked_for
+            && let Some((stock, wanted)) = self.stock.as_ref().zip(Wanted::of(forward))
+            && let Name::Digest(digest) = wanted.name
+        {
+            stock.forget(&wanted.key(digest.clone()));
+        }
+    }
+
+    /// The upstream has answered with these headers, which the client gets, to a request with those of `client`.
+    pub(super) fn answered(&mut self, forward: &Forward, client: &HeaderMap, response: &ResponseHeader) {
+        let Some((fill, wanted)) = self.fill.as_mut().zip(Wanted::of(forward)) else { return };
+        if response.status != StatusCode::OK {
+            self.fill = None;
+            return;
+        }
+        let named = match wanted.name {
+            Name::Digest(digest) => Some(digest),
+            Name::Tag(tag) => {
+                if let Some(digest) = digest(response) {
                     fill.leads_to(tag, client, digest);
                 }
-                if forward.method == Method::Get {
-                    let digest = match name {
-                        Name::Digest(digest) => Some(digest),
-                        Name::Tag(_) => None,
-                    };
-                    fill.answered(Answered { digest, headers: &response.headers });
-                }
+                None
             }
-            _ => self.fill = None,
+        };
+        if forward.method == Method::Get {
+            fill.answered(Answered { digest: named, headers: &response.headers });
         }
     }
 

@@ -146,8 +146,8 @@ fn what_is_deleted_through_seawall_is_gone_at_once() {
 fn registries_do_not_share_what_they_keep() {
     let (one, two) = (Registry::start(Distribution::V2), Registry::start(Distribution::V2));
     let place = Place::new();
-    let first = nearby::registry(&place, "one", &place.login_server(), &format!("url: \"{}\"", one.url()), &[]);
-    let second = nearby::registry(&place, "two", "two.test", &format!("url: \"{}\"", two.url()), &[]);
+    let first = nearby::registry(&place, "firstreg", &place.login_server(), &format!("url: \"{}\"", one.url()), &[]);
+    let second = nearby::registry(&place, "secondreg", "two.test", &format!("url: \"{}\"", two.url()), &[]);
     let document = place.document(&format!("registries:\n{first}{second}"));
     let seawall = place.start(&document);
     let caller = Caller { address: seawall.address(), authorization: Some(nearby::worker().basic()) };

@@ -141,11 +141,11 @@ async fn a_blob_of_many_pieces_is_given_out_over_http_2() {
     let blob = Caller::anonymous(registry.address()).push_blob("mine/app", &content);
     let mut client = Http2::connect(seawall.address()).await;
     let (authorization, path) = (account(MINE).basic(), blob_path("mine/app", &blob));
-    for age in [None, Some("0")] {
+    for is_kept in [false, true] {
         let got = client.send("GET", &path, &[("authorization", &authorization)], b"").await;
         assert_eq!(got.status(), 200);
         assert!(*got.body() == content, "other bytes");
-        assert_eq!(got.headers().get("age").map(|age| age.to_str().unwrap()), age);
+        assert_eq!(got.headers().contains_key("age"), is_kept);
         assert_eq!(got.headers()["docker-content-digest"], blob.as_str());
     }
     let head = client.send("HEAD", &path, &[("authorization", &authorization)], b"").await;
