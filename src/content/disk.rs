@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -31,7 +31,7 @@ const OF_THE_DISK: &str = "lost+found";
 const MOST_WRITERS: usize = 16;
 /// Pieces of a blob that wait to be written. Then the disk is too slow, and the blob is not kept.
 const WAITING_PIECES: usize = 256;
-/// How often and for how long it is tried to get the directory from who had it before.
+/// How often it is tried to get the directory from who had it before, and when that is told.
 const TRIES: u32 = 300;
 const PAUSE: Duration = Duration::from_millis(200);
 /// The part of the disk that blobs on their way in may take.
@@ -277,7 +277,7 @@ impl Work {
 
 /// Makes the directory ours, and removes what is forgotten until nothing can be any more.
 fn keep_house(directory: &Path, path: &Path, registry: &str, ready: &AtomicBool, going: &Receiver<PathBuf>) {
-    let lock = match make_ours(directory, path, registry) {
+    let lock = match make_ours(directory, path, registry, going) {
         Ok(lock) => lock,
         Err(error) => {
             let directory = directory.display();
@@ -296,7 +296,7 @@ fn keep_house(directory: &Path, path: &Path, registry: &str, ready: &AtomicBool,
 }
 
 /// An empty directory for one registry, and the lock that keeps other processes out of it.
-fn make_ours(directory: &Path, path: &Path, registry: &str) -> io::Result<File> {
+fn make_ours(directory: &Path, path: &Path, registry: &str, going: &Receiver<PathBuf>) -> io::Result<File> {
     let make = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
     make(directory)?;
     for entry in fs::read_dir(directory)? {
@@ -319,12 +319,16 @@ fn make_ours(directory: &Path, path: &Path, registry: &str) -> io::Result<File> 
     loop {
         match lock.try_lock() {
             Ok(()) => break,
-            // Requests that began before a reload may still read there.
-            Err(TryLockError::WouldBlock) if tries < TRIES => thread::sleep(PAUSE),
-            Err(TryLockError::WouldBlock) => return Err(io::Error::other("another process uses it")),
+            Err(TryLockError::WouldBlock) => tries += 1,
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        tries += 1;
+        if tries == TRIES {
+            tracing::warn!(registry, "the content cache waits for its directory, which somebody else uses");
+        }
+        // Requests that began before a reload may still read there. Nothing comes this way before there is anything to remove.
+        if going.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected) {
+            return Err(io::Error::other("its directory was not free for as long as it was needed"));
+        }
     }
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
