@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::{World, blob_path, count, expect_kept, expect_upstream, manifest, manifest_path, wait_until};
+use super::{World, blob_path, count, expect_kept, expect_upstream, manifest, manifest_path, number, wait_until};
 use crate::harness::caller::{Caller, digest};
 use crate::harness::fake::Fake;
 use crate::harness::image::MANIFEST;
@@ -29,7 +29,7 @@ fn what_was_deleted_behind_our_back_is_gone_after_its_age() {
         thread::sleep(PAST);
         expect_upstream(&world.seawall, &manifest(&mine, "mine/app", &named), 404);
         expect_upstream(&world.seawall, &mine.get(&blob_path("mine/app", &blob)), 404);
-        assert_eq!(count(&world.seawall, "stale"), 2.0);
+        assert_eq!(count(&world.seawall, "stale"), 2);
     }
 }
 
@@ -45,7 +45,7 @@ fn what_is_still_there_is_confirmed_and_given_out() {
         let named = digest(&pushed);
         manifest(&mine, "mine/app", &named).expect(200);
         thread::sleep(PAST);
-        let calls = || seawall.metric("seawall_upstream_calls_total{result=\"ok\"}");
+        let calls = || number(&seawall, "seawall_upstream_calls_total{result=\"ok\"}");
         let before = calls();
         thread::scope(|scope| {
             for user in [MINE, READER, MINE, READER, MINE, READER] {
@@ -58,8 +58,8 @@ fn what_is_still_there_is_confirmed_and_given_out() {
                 });
             }
         });
-        assert_eq!(calls() - before, 1.0);
-        assert_eq!(count(&seawall, "hit") + count(&seawall, "stale"), 6.0);
+        assert_eq!(calls() - before, 1);
+        assert_eq!(count(&seawall, "hit") + count(&seawall, "stale"), 6);
         let again = manifest(&mine, "mine/app", &named);
         expect_kept(&seawall, &again);
     }

@@ -55,14 +55,19 @@ impl World {
         Caller::anonymous(self.registry.address())
     }
 
-    fn hits(&self) -> f64 {
+    fn hits(&self) -> u64 {
         count(&self.seawall, "hit")
     }
 }
 
+/// The value of a counter.
+fn number(seawall: &Seawall, metric: &str) -> u64 {
+    seawall.metric(metric).to_string().parse().unwrap()
+}
+
 /// How many requests had this result.
-fn count(seawall: &Seawall, result: &str) -> f64 {
-    seawall.metric(&format!("seawall_content_cache_requests_total{{registry=\"{REGISTRY}\",result=\"{result}\"}}"))
+fn count(seawall: &Seawall, result: &str) -> u64 {
+    number(seawall, &format!("seawall_content_cache_requests_total{{registry=\"{REGISTRY}\",result=\"{result}\"}}"))
 }
 
 fn manifest_path(repository: &str, reference: &str) -> String {

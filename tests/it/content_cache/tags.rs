@@ -20,7 +20,7 @@ fn a_moved_tag_is_seen_at_once() {
                 assert_eq!(answer.body, pushed);
             }
         }
-        assert_eq!(world.hits(), 0.0);
+        assert_eq!(world.hits(), 0);
     }
 }
 

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use super::{World, blob_path, count, expect_kept, expect_upstream, manifest, manifest_path, start, start_with};
+use super::{
+    World, blob_path, count, expect_kept, expect_upstream, manifest, manifest_path, number, start, start_with,
+};
 use crate::harness::caller::{Caller, digest};
 use crate::harness::fake::{Fake, Then, answer};
 use crate::harness::http::Response;
@@ -51,7 +53,7 @@ fn what_was_read_is_given_out_again_as_it_came() {
             expect_kept(&world.seawall, &kept_head);
             expect_same(&head, &kept_head);
         }
-        assert_eq!((world.hits(), count(&world.seawall, "miss")), (4.0, 4.0));
+        assert_eq!((world.hits(), count(&world.seawall, "miss")), (4, 4));
         let bytes = world.seawall.metric("seawall_content_cache_bytes{place=\"memory\",registry=\"myregistry\"}");
         assert!((500.0..5_000.0).contains(&bytes), "{bytes}");
     }
@@ -83,7 +85,7 @@ fn special_requests_go_to_the_upstream() {
             expect_upstream(&world.seawall, &answer, direct.status);
         }
         expect_kept(&world.seawall, &mine.send("GET", &path, &[("Accept", "text/plain"), named], b""));
-        assert_eq!(count(&world.seawall, "bypass"), 7.0);
+        assert_eq!(count(&world.seawall, "bypass"), 7);
     }
 }
 
@@ -109,8 +111,8 @@ fn what_the_upstream_corrupts_is_not_kept() {
             connection.answer("GET");
         }
         assert_eq!(fake.of_clients().len(), 3, "{body}");
-        let rejected = seawall.metric("seawall_content_cache_rejected_total{registry=\"myregistry\"}");
-        assert_eq!(rejected, if body == "too few" { 0.0 } else { 3.0 });
+        let rejected = number(&seawall, "seawall_content_cache_rejected_total{registry=\"myregistry\"}");
+        assert_eq!(rejected, if body == "too few" { 0 } else { 3 });
     }
 }
 
@@ -150,7 +152,7 @@ async fn a_blob_of_many_pieces_is_given_out_over_http_2() {
     }
     let head = client.send("HEAD", &path, &[("authorization", &authorization)], b"").await;
     assert_eq!((head.headers()["content-length"].to_str().unwrap(), head.body().len()), ("1000000", 0));
-    assert_eq!(count(&seawall, "hit"), 2.0);
+    assert_eq!(count(&seawall, "hit"), 2);
 }
 
 /// The connection goes on after a kept answer.
@@ -169,5 +171,5 @@ fn a_connection_carries_kept_answers_and_others() {
             assert_eq!(answer.body, if method == "GET" { pushed.clone() } else { Vec::new() });
         }
     }
-    assert_eq!(world.hits(), 6.0);
+    assert_eq!(world.hits(), 6);
 }
