@@ -105,6 +105,7 @@ fn record(number: u32, repositories: u32) -> AuditRecord {
         response_bytes: 1_203,
         duration_ms: 1.25,
         upstream_ms: Some(0.5),
+        served_from: None,
         user_agent: Some(Bounded::new(b"docker/28.5.2 go/go1.24 git-commit/abc os/linux arch/amd64")),
         denial_id: None,
     }

@@ -22,6 +22,7 @@ pub mod management;
 pub mod provider;
 pub mod upstream;
 
+pub mod content;
 pub mod metadata;
 
 pub mod proxy;

@@ -21,8 +21,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["policy", "oci"]),
     ("provider", &["policy", "oci", "current", "store", "telemetry"]),
     ("upstream", &["policy", "oci", "telemetry"]),
-    ("metadata", &["policy", "oci", "current", "store", "upstream", "telemetry"]),
-    ("proxy", &["policy", "oci", "current", "auth", "upstream", "metadata", "observed", "telemetry"]),
+    ("content", &["policy", "oci", "telemetry"]),
+    ("metadata", &["policy", "oci", "current", "store", "upstream", "content", "telemetry"]),
+    ("proxy", &["policy", "oci", "current", "auth", "upstream", "metadata", "content", "observed", "telemetry"]),
     ("management", &["policy", "oci", "current", "auth", "client", "store", "metadata", "telemetry"]),
     ("sync", &["policy", "oci", "store", "upstream", "metadata", "telemetry"]),
     (
@@ -33,7 +34,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", &["server", "config", "management", "policy", "client", "oci"]),
 ];
 
-const ALL_BUT_CLI: [&str; 15] = [
+const ALL_BUT_CLI: [&str; 16] = [
     "oci",
     "client",
     "policy",
@@ -44,6 +45,7 @@ const ALL_BUT_CLI: [&str; 15] = [
     "store",
     "provider",
     "upstream",
+    "content",
     "metadata",
     "proxy",
     "management",

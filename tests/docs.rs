@@ -180,6 +180,7 @@ fn the_page_on_operating_names_every_metric_and_no_other() {
     rendered.private_endpoint_unknown("myregistry");
     rendered.shadow_decided("myregistry", "deny");
     rendered.rate_limited(None, "login", "source");
+    rendered.content("myregistry").asked(seawall::telemetry::ContentResult::Hit);
     rendered.request_finished(&seawall::telemetry::metrics::FinishedRequest {
         registry: None,
         operation: seawall::telemetry::OperationClass::Base,

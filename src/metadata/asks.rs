@@ -167,11 +167,20 @@ impl Metadata {
         Err(unusable("pages without end").into())
     }
 
+    /// The headers of the answer to `HEAD`; `None`: there is no such thing.
+    pub(super) async fn head_of(&self, registry: &Registry, route: &Route) -> Result<Option<HeaderMap>, MetadataError> {
+        let answer = self.ask(registry, manifest_call(Method::Head, route)).await?;
+        Ok(found(answer, "HEAD of what is kept")?.map(|answer| answer.headers))
+    }
+
     /// Asks, when it is our turn.
     pub(super) async fn ask(&self, registry: &Registry, call: Call<'_>) -> Result<Answer, MetadataError> {
         let turns = self.state.turns(&registry.name, self.errand);
         // Nobody closes the semaphore.
         let _turn = turns.acquire().await;
+        let is_read = matches!(call.method, Method::Get | Method::Head);
+        let touched = call.route.repository().filter(|_| !is_read);
+        let _change = touched.map(|repository| self.parts.content.change(&registry.name, repository));
         let answered = self.parts.calls.send(registry, call).await;
         self.parts.metrics.upstream_called(match &answered {
             Ok(answer) if answer.status < 400 => UpstreamCall::Ok,

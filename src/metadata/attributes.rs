@@ -28,6 +28,7 @@ impl Metadata {
         by: &str,
     ) -> Result<(), MetadataError> {
         let key = key(&registry.name, target.to_string());
+        let _change = self.parts.content.change(&registry.name, target.repository());
         for attempt in 0..ATTEMPTS {
             let now = self.parts.clock.now();
             let (before, expected) = self.stored_attributes(&key).await?;

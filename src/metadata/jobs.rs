@@ -107,7 +107,8 @@ impl Metadata {
                 tracing::debug!(job = job.id, "a job that this version does not know");
                 continue;
             };
-            if let Err(error) = self.go_on(&registry, &plan).await {
+            // Boxed: what it may have to ask makes it large.
+            if let Err(error) = Box::pin(self.go_on(&registry, &plan)).await {
                 tracing::debug!(registry = &*registry.name, repository = plan.repository, %error, "tried again later");
             }
         }

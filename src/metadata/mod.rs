@@ -28,12 +28,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use thiserror::Error;
 use tokio::runtime::Handle;
 
 use crate::clock::{Clock, Timestamp};
+use crate::content::Content;
 use crate::current::Current;
-use crate::oci::{Digest, ErrorCode, Reference, RepositoryName, Tag};
+use crate::oci::{Digest, ErrorCode, Reference, RepositoryName, Route, Tag};
 use crate::policy::Registry;
 use crate::policy::locks::{Attributes, Lock, LockTarget};
 use crate::store::index::Index;
@@ -68,6 +70,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     pub calls: Calls,
     pub current: Arc<Current>,
+    /// Told of what may change at the upstream through here.
+    pub content: Content,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     /// Everything runs on it, whoever asks: it carries the connections.
@@ -214,6 +218,7 @@ pub struct Metadata {
 enum Errand {
     Listing,
     Locks,
+    Contents,
 }
 
 impl Metadata {
@@ -361,6 +366,14 @@ impl Metadata {
     ) -> Result<Vec<(Tag, Option<Digest>)>, MetadataError> {
         let (registry, repository, tags) = (Arc::clone(registry), repository.clone(), tags.to_vec());
         self.for_locks().work(|this| async move { this.resolve_tags(&registry, &repository, tags).await }).await
+    }
+
+    /// What the upstream says of a manifest or blob by its digest: the headers of its answer to `HEAD`; `None`: it has none.
+    pub async fn head(&self, registry: &Arc<Registry>, route: Route) -> Result<Option<HeaderMap>, MetadataError> {
+        let registry = Arc::clone(registry);
+        Self { errand: Errand::Contents, ..self.clone() }
+            .work(|this| async move { this.head_of(&registry, &route).await })
+            .await
     }
 
     /// Does it on our own runtime, to its end also when the caller leaves.

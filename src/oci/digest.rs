@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 use thiserror::Error;
 
 /// A digest: `sha256:` and 64, or `sha512:` and 128, lower-case hexadecimal digits. Cheap to clone.
@@ -34,19 +34,66 @@ impl Digest {
 
     /// The SHA-256 digest of `bytes`.
     pub fn sha256(bytes: &[u8]) -> Self {
-        let hash = Sha256::digest(bytes);
-        let text = hash.iter().fold(String::from("sha256:"), |mut text, byte| {
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        Self(text.into())
+        Self(hexadecimal("sha256:", &Sha256::digest(bytes)).into())
+    }
+
+    /// Whether bytes have this digest, to be found out piece by piece.
+    pub fn verification(&self) -> Verification {
+        let hash =
+            if self.0.starts_with("sha512:") { Hash::Sha512(Box::default()) } else { Hash::Sha256(Sha256::default()) };
+        Verification { wanted: self.clone(), hash }
     }
 
     /// The digest as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Bytes on their way, to be compared with a digest at their end.
+#[derive(Clone)]
+pub struct Verification {
+    wanted: Digest,
+    hash: Hash,
+}
+
+#[derive(Clone)]
+enum Hash {
+    Sha256(Sha256),
+    Sha512(Box<Sha512>),
+}
+
+impl Verification {
+    /// The next bytes.
+    pub fn take(&mut self, piece: &[u8]) {
+        match &mut self.hash {
+            Hash::Sha256(hash) => hash.update(piece),
+            Hash::Sha512(hash) => hash.update(piece),
+        }
+    }
+
+    /// Whether all of them together have the digest.
+    pub fn holds(self) -> bool {
+        let found = match self.hash {
+            Hash::Sha256(hash) => hexadecimal("sha256:", &hash.finalize()),
+            Hash::Sha512(hash) => hexadecimal("sha512:", &hash.finalize()),
+        };
+        found == self.wanted.as_str()
+    }
+}
+
+impl fmt::Debug for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Verification").field(&self.wanted).finish()
+    }
+}
+
+fn hexadecimal(algorithm: &str, hash: &[u8]) -> String {
+    hash.iter().fold(algorithm.to_owned(), |mut text, byte| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Whether `text` names an algorithm that [`Digest`] knows.
@@ -96,6 +143,26 @@ mod tests {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::sha256(b"").as_str(), empty);
         assert_eq!(Digest::parse(empty), Ok(Digest::sha256(b"")));
+    }
+
+    #[test]
+    fn bytes_are_compared_piece_by_piece() {
+        let sha512 = format!(
+            "sha512:{}",
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836\
+             ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        );
+        for digest in [Digest::sha256(b"abc"), Digest::parse(&sha512).unwrap()] {
+            let verified = |pieces: &[&[u8]]| {
+                let mut verification = digest.verification();
+                for piece in pieces {
+                    verification.take(piece);
+                }
+                verification.holds()
+            };
+            assert!(verified(&[b"abc"]) && verified(&[b"a", b"", b"bc"]), "{digest}");
+            assert!(!verified(&[]) && !verified(&[b"ab"]) && !verified(&[b"abcd"]), "{digest}");
+        }
     }
 
     #[test]

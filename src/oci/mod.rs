@@ -18,7 +18,7 @@ pub mod scope;
 
 pub use authorization::{Credential, MalformedCredential, credential};
 pub use challenge::{Challenge, ChallengeError};
-pub use digest::{Digest, DigestError};
+pub use digest::{Digest, DigestError, Verification};
 pub use error::{ErrorBody, ErrorCode, RouteError};
 pub use name::{NameError, RepositoryName};
 pub use reference::{Reference, ReferenceError, Tag, TagError};

@@ -40,11 +40,21 @@ pub(crate) fn declared(upstream: &str) -> DeclaredPolicy {
     declared_all(&[(REGISTRY, upstream)])
 }
 
+/// The same with `more` of the registry.
+pub(crate) fn declared_with(upstream: &str, more: &str) -> DeclaredPolicy {
+    declared_each(&[(REGISTRY, upstream, more)])
+}
+
 /// The same of several registries, each with its name and its upstream.
 pub(crate) fn declared_all(registries: &[(&str, &str)]) -> DeclaredPolicy {
-    let registries = registries.iter().enumerate().map(|(place, (name, upstream))| {
+    let registries: Vec<_> = registries.iter().map(|(name, upstream)| (*name, *upstream, r#""tokens":{}"#)).collect();
+    declared_each(&registries)
+}
+
+fn declared_each(registries: &[(&str, &str, &str)]) -> DeclaredPolicy {
+    let registries = registries.iter().enumerate().map(|(place, (name, upstream, more))| {
         let server = if place == 0 { "registry.example.com".to_owned() } else { format!("{name}.example.com") };
-        let registry = format!(r#"{{"loginServer":{},"upstream":{upstream}}}"#, written(&format!("{server:?}")));
+        let registry = format!(r#"{{"loginServer":{},"upstream":{upstream},{more}}}"#, written(&format!("{server:?}")));
         let registry: RegistryDocument = serde_json::from_str(&registry).unwrap();
         (At::new((*name).to_owned(), Origin::built_in()), registry)
     });

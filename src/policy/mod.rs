@@ -12,6 +12,7 @@ pub mod address;
 pub mod claims;
 mod compile;
 pub mod conditions;
+pub mod content_cache;
 pub mod credential;
 mod data_endpoint;
 mod decide;

@@ -1,20 +1,34 @@
-//! Durations as people write them: a whole number and its unit. A number without a unit is refused, because
+//! Durations and sizes as people write them: a whole number and its unit. A number without a unit is refused, because
 //! every reader guesses another one.
 
 use std::time::Duration;
 
-const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+/// In milliseconds.
+const TIMES: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+/// In bytes.
+const SIZES: [(&str, u64); 5] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
 /// Reads `500ms`, `30s`, `15m`, `1h` or `7d`. The error is a phrase for a problem's text.
 pub fn duration(text: &str) -> Result<Duration, String> {
+    counted(text, TIMES, ("duration", "30s")).map(Duration::from_millis)
+}
+
+/// Reads `512B`, `64KiB`, `1MiB` or `20GiB` as a number of bytes. The error is a phrase for a problem's text.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    counted(text, SIZES, ("size", "64MiB"))
+}
+
+/// The number in `text`, in the smallest of `units`; `what` it is, with an example.
+fn counted(text: &str, units: [(&str, u64); 5], what: (&str, &str)) -> Result<u64, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+    let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+    let (what, example) = what;
     let Some(factor) = factor.filter(|_| !number.is_empty()) else {
-        let units = UNITS.map(|(name, _)| name).join(", ");
-        return Err(format!("a duration is a whole number and one of {units}, such as 30s"));
+        let units = units.map(|(name, _)| name).join(", ");
+        return Err(format!("a {what} is a whole number and one of {units}, such as {example}"));
     };
-    let milliseconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-    milliseconds.map(Duration::from_millis).ok_or_else(|| "this duration is larger than seawall can count".to_owned())
+    let counted = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    counted.ok_or_else(|| format!("this {what} is larger than seawall can count"))
 }
 
 #[cfg(test)]
@@ -36,5 +50,18 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(duration("30").unwrap_err().contains("30s"));
+    }
+
+    #[test]
+    fn reads_sizes_with_their_unit() {
+        for (text, expected) in
+            [("0B", 0), ("512B", 512), ("64KiB", 65_536), ("1MiB", 1 << 20), ("20GiB", 20 << 30), ("2TiB", 2 << 40)]
+        {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for text in ["", "MiB", "64", "64M", "64MB", "64mib", "-1B", "1.5GiB", "64 MiB", "99999999999999TiB"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+        assert!(bytes("64MB").unwrap_err().contains("64MiB"));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::address::{ExternalUrl, LoginServer, UpstreamTarget};
+use super::content_cache::ContentCache;
 use super::credential::{PrincipalId, Verifier};
 use super::data_endpoint::DataEndpoint;
 use super::identities::{Identities, in_force};
@@ -91,6 +92,11 @@ impl Registry {
     /// How many requests a minute are answered.
     pub fn rate_limits(&self) -> &RateLimits {
         &self.declared.rate_limits
+    }
+
+    /// What is kept of its contents; `None`: nothing.
+    pub fn content_cache(&self) -> Option<&Arc<ContentCache>> {
+        self.declared.content_cache.as_ref()
     }
 
     /// What may no longer be changed, deleted, read or listed, whoever asks.

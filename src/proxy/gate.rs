@@ -21,6 +21,7 @@ use super::door::Door;
 use super::form::OAuthRequest;
 use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
 use super::journey::{self, House, Next, Request, examine, too_large};
+use super::kept::NOT_FOR_OTHERS;
 use super::listener::Connection;
 use super::locks::{self, Turns};
 use super::metadata::{Desk, Own};
@@ -270,7 +271,7 @@ impl ProxyHttp for Gate {
         match self.respond(session, passage).await {
             Ok(answer) => {
                 self.observe_use(passage);
-                let Some(answer) = answer else { return Ok(false) };
+                let Some(answer) = answer else { return self.answer_from_kept(session, passage).await };
                 self.write(session, passage, &answer).await?;
             }
             Err(refusal) => {
@@ -364,6 +365,7 @@ impl ProxyHttp for Gate {
         let Some(forward) = &passage.forward else {
             return Error::e_explain(ErrorType::InternalError, "an answer without a permit");
         };
+        passage.keeping.over(forward, Some(response.status));
         let now = self.shared.clock.ticks();
         passage.upstream_took = passage.sent_upstream.map(|sent| now.saturating_sub(sent));
         let bodyless = session.as_downstream_mut().is_body_empty();
@@ -408,11 +410,11 @@ impl ProxyHttp for Gate {
         if response.status.is_informational() {
             return Ok(());
         }
+        passage.keeping.answered(forward, &session.req_header().headers, response);
         passage.learning.answered(&self.shared.metadata, forward, response).await;
         passage.status = response.status.as_u16();
         if !session.req_header().headers.contains_key(http::header::AUTHORIZATION) {
-            // By a link or a certificate: caches take only `Authorization` as a reason not to keep it (RFC 9111 3.5).
-            response.insert_header(http::header::CACHE_CONTROL, "private, no-store")?;
+            response.insert_header(http::header::CACHE_CONTROL, NOT_FOR_OTHERS)?;
         }
         for (name, value) in common_headers(&passage.id, passage.tls) {
             response.insert_header(name, value)?;
@@ -447,6 +449,8 @@ impl ProxyHttp for Gate {
         if let (Body::Replace { status, read }, Some(forward)) = (&mut passage.body, &passage.forward) {
             Body::take(read, body.as_deref().unwrap_or_default());
             *body = end.then(|| Bytes::from(Body::replacement(&forward.route, *status, read)));
+        } else if let Some(piece) = body {
+            passage.keeping.take(piece);
         }
         passage.record.passed_on(body.as_ref().map_or(0, Bytes::len));
         Ok(None)
@@ -478,6 +482,9 @@ impl ProxyHttp for Gate {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
         if passage.answered {
             return FailToProxy { error_code: passage.status, can_reuse_downstream: false };
+        }
+        if let Some(forward) = &passage.forward {
+            passage.keeping.over(forward, None);
         }
         let reached = passage.sent_upstream.is_some();
         let refusal = passage.failure.take().unwrap_or_else(|| failure(error, reached));

@@ -5,7 +5,7 @@
 //! | 1 listener | `listener/` |
 //! | 2 source | `source/`, called from `journey` |
 //! | 3–8 registry, admission, route, credential, principal, authorization | `journey`, `locks` |
-//! | 9 forward | `forward`, `peer`, `redirect`, `upload`, `minter` |
+//! | 9 forward, unless it is `kept` | `forward`, `peer`, `redirect`, `upload`, `minter` |
 //! | 10 rewrite | `rewrite`, `upload`, `learn` |
 //! | 11 audit | `trail`, `record` |
 //!
@@ -24,6 +24,7 @@ mod form;
 mod forward;
 mod gate;
 mod journey;
+mod kept;
 mod learn;
 pub mod listener;
 mod locks;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use pingora::proxy::Session;
 
 use super::forward::Forward;
+use super::kept::Keeping;
 use super::learn::Learning;
 use super::listener::Connection;
 use super::locks::Leave;
@@ -17,6 +18,7 @@ use super::rewrite::Body;
 use super::trail::Trail;
 use crate::auth::Authenticator;
 use crate::clock::{Clock, Timestamp};
+use crate::content::Content;
 use crate::current::Current;
 use crate::metadata::Metadata;
 use crate::observed::Observed;
@@ -35,6 +37,7 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     pub observed: Observed,
     pub metadata: Metadata,
+    pub content: Content,
     /// How long a client may send or take no byte.
     pub stall_timeout: Duration,
     /// How long ago the store may have confirmed the policy. `None` is forever.
@@ -66,6 +69,7 @@ pub struct Passage {
     pub(super) hop: Option<Hop>,
     pub(super) body: Body,
     pub(super) learning: Learning,
+    pub(super) keeping: Keeping,
     /// What the request holds to its end.
     pub(super) leave: Leave,
     pub(super) body_bytes: u64,
@@ -99,6 +103,7 @@ impl Passage {
             hop: None,
             body: Body::Pass,
             learning: Learning::default(),
+            keeping: Keeping::default(),
             leave: Leave::default(),
             body_bytes: 0,
             sent_upstream: None,

@@ -94,6 +94,7 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
         response_bytes: downloaded,
         duration_ms: milliseconds(took),
         upstream_ms: passage.upstream_took.map(milliseconds),
+        served_from: passage.trail.served_from,
         user_agent: begun.user_agent,
         denial_id: passage.denial_id(),
     });

@@ -33,6 +33,8 @@ pub(crate) struct Trail {
     pub(crate) mount_refused: Option<Denial>,
     /// What a request of the metadata API has changed.
     pub(crate) changed: Option<String>,
+    /// Where it was kept, if the answer did not come from the upstream.
+    pub(crate) served_from: Option<&'static str>,
     pub(crate) refusal: Option<Noted>,
 }
 
@@ -61,6 +63,7 @@ impl Default for Trail {
             permit: None,
             mount_refused: None,
             changed: None,
+            served_from: None,
             refusal: None,
         }
     }

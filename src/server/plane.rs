@@ -22,6 +22,7 @@ use crate::auth::Authenticator;
 use crate::auth::keys::Keyring;
 use crate::clock::Clock;
 use crate::config::{Config, EncryptionKeySource, ManagementAddress};
+use crate::content::Content;
 use crate::current::Current;
 use crate::management::{Api, Parts, Settings};
 use crate::metadata::{self, Metadata};
@@ -143,11 +144,12 @@ impl ControlPlane {
     }
 
     /// What is known of the upstreams' contents, kept up to date here; `calls` ask them.
-    pub(super) fn metadata(&self, calls: Calls, settings: metadata::Settings) -> Metadata {
+    pub(super) fn metadata(&self, calls: Calls, content: Content, settings: metadata::Settings) -> Metadata {
         let metadata = Metadata::new(metadata::Parts {
             index: Arc::clone(&self.index),
             store: Arc::clone(&self.store),
             calls,
+            content,
             current: Arc::clone(&self.current),
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),

@@ -23,6 +23,7 @@ use crate::auth::Authenticator;
 use crate::auth::keys::KeysError;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Loaded};
+use crate::content::Content;
 use crate::observed::Observed;
 use crate::policy::problem::{Problem, Problems};
 use crate::proxy::listener::{CertificateError, InFlight, ListenError, Serving, server_configuration, services};
@@ -104,9 +105,11 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     plane.keep_providers(&authenticator);
     let minter = Minter { authenticator: Arc::clone(&authenticator), clock: Arc::clone(&clock) };
     let credentials = Arc::new(Credentials::new(Arc::new(minter)));
-    let metadata = plane.metadata(Calls::new(Arc::clone(&credentials)), config.metadata);
+    let content = Content::new(Arc::clone(&metrics));
+    let metadata = plane.metadata(Calls::new(Arc::clone(&credentials)), content.clone(), config.metadata);
     let shared = Shared {
         metadata,
+        content: content.clone(),
         current: Arc::clone(plane.current()),
         authenticator: Arc::clone(&authenticator),
         metrics: Arc::clone(&metrics),
@@ -124,12 +127,13 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     let provider = Arc::clone(plane.provider());
     let reloader = Reloader::start(provider, certificates, path, &files, Arc::clone(&metrics))?;
     life.listen_for_signals(move || reloader.request())?;
-    start_probes(probes, &metrics, &plane, &life)?;
+    start_probes(probes, (&metrics, content.clone()), &plane, &life)?;
     plane.run(observations, &audit);
     if let Some(listener) = management {
         plane.manage(listener, &authenticator, &config, &audit, life.stop_watch());
     }
     if let Some(policy) = plane.current().load() {
+        content.follow(&policy);
         warn_of_open_upstreams(policy, Arc::new(SystemClock))?;
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), threads, "seawall is ready");
@@ -151,7 +155,7 @@ fn load(path: &Path) -> Result<(Loaded, Vec<PathBuf>), StartError> {
 
 fn start_probes(
     probes: Probes,
-    metrics: &Arc<Metrics>,
+    (metrics, content): (&Arc<Metrics>, Content),
     plane: &ControlPlane,
     life: &Lifecycle,
 ) -> Result<(), StartError> {
@@ -169,7 +173,9 @@ fn start_probes(
     let render = move || {
         if let Some(policy) = current.load() {
             metrics.policy_in_force(policy.version(), policy.stored_revision());
+            content.follow(&policy);
         }
+        content.measure();
         metrics.render().unwrap_or_else(|error| {
             tracing::error!(%error, "the metrics cannot be written");
             String::new()

@@ -112,6 +112,16 @@ labels! {
         Failed => "failed",
     }
 
+    /// What the content cache had for a request.
+    ContentResult {
+        Hit => "hit",
+        /// It was kept for so long that the upstream had to confirm it first.
+        Stale => "stale",
+        Miss => "miss",
+        /// A request for a part, with conditions, or of a client that does not name the media type: not looked for.
+        Bypass => "bypass",
+    }
+
     /// Why a listener closed a connection without an answer.
     RefusedConnection {
         /// The socket has no peer address, so nobody can say who is calling.

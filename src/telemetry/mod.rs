@@ -9,5 +9,6 @@ pub mod log;
 pub mod metrics;
 
 pub use labels::{
-    Cache, Direction, Noted, OperationClass, Outcome, RefusedConnection, Reload, StatusClass, UpstreamCall,
+    Cache, ContentResult, Direction, Noted, OperationClass, Outcome, RefusedConnection, Reload, StatusClass,
+    UpstreamCall,
 };

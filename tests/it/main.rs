@@ -18,6 +18,8 @@ mod conditions;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod content_cache;
+#[cfg(test)]
 mod contents;
 #[cfg(test)]
 mod data;

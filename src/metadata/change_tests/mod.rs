@@ -165,6 +165,7 @@ impl House {
             store: Arc::clone(&store) as Arc<dyn Store>,
             calls: Calls::new(Arc::new(Credentials::new(Arc::new(NoMint)))),
             current: Arc::clone(&current),
+            content: crate::content::Content::new(Arc::new(Metrics::new().unwrap())),
             metrics: Arc::new(Metrics::new().unwrap()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             runtime: Handle::current(),

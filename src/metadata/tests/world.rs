@@ -218,6 +218,7 @@ impl World {
             store: database,
             calls: Calls::new(Arc::new(Credentials::new(Arc::new(NoMint)))),
             current,
+            content: crate::content::Content::new(Arc::new(Metrics::new().unwrap())),
             metrics: Arc::new(Metrics::new().unwrap()),
             clock: Arc::<Ticking>::clone(&clock),
             runtime: tokio::runtime::Handle::current(),

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use self::passwords::{Names, Owner};
 use super::address::{ExternalUrl, LoginServer};
 use super::conditions::NetworkCondition;
+use super::content_cache;
 use super::credential::PrincipalId;
 use super::document::{IdentityDocuments, PolicyDocument, RegistryDocument, RegistryDocuments, TokenDocument};
 use super::identities::Identities;
@@ -134,18 +135,22 @@ fn registry(
     let shadow = properties::shadow(document, problems);
     let endpoints = networks::endpoints(document, problems);
     let virtual_networks = networks::virtual_networks(document, problems);
+    let content_cache = content_cache::compile(document.content_cache.as_ref(), problems);
     let properties = properties::declared(document, trusted.as_ref(), virtual_networks.as_ref(), problems);
     let scope_maps = scope_maps::compile(document, problems);
     let admin = admin(name, document, compiler, problems);
     let token = |(token, body)| self::token(name, token, body, &scope_maps, compiler, problems).map(Arc::new);
     let tokens: Vec<_> = document.tokens.iter().filter_map(token).collect();
     named_like_service_principals(&tokens, &house.identities, problems);
+    let assignments = assignments::compile(name, document, house, &scope_maps, problems);
+    let upstream = upstream?;
     Some(Declared {
-        assignments: assignments::compile(name, document, house, &scope_maps, problems),
+        assignments,
         name: named?,
         login_server: login_server?,
         external_url: external_url?,
-        upstream: Arc::new(upstream?),
+        content_cache: content_cache.map(|cache| Arc::new(cache.marked(compiler.hash_key, &upstream))),
+        upstream: Arc::new(upstream),
         data_endpoints: data_endpoints::compile(document, problems),
         properties,
         ip_rules,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::content_cache::ContentCacheDocument;
 use super::identity::{IdentityKind, ProviderAlgorithm};
 use super::limits::RateLimitsDocument;
 use super::locks::LockRuleDocument;
@@ -136,6 +137,9 @@ pub struct RegistryDocument {
     /// How many requests a minute are answered. Counted by each process for itself.
     #[serde(default)]
     pub rate_limits: RateLimitsDocument,
+    /// What is kept of manifests and blobs that were read, for whoever may read them; or `off`. On unless set.
+    #[serde(default)]
+    pub content_cache: Option<At<ContentCacheDocument>>,
     /// What may no longer be changed, deleted, read or listed, whoever asks. The API can lock more, and unlocks none of it.
     #[serde(default)]
     pub locks: Vec<At<LockRuleDocument>>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::assignments::DeclaredAssignments;
 use crate::policy::address::{ExternalUrl, LoginServer, UpstreamTarget};
+use crate::policy::content_cache::ContentCache;
 use crate::policy::credential::{PrincipalId, Verifier};
 use crate::policy::data_endpoint::DataEndpoint;
 use crate::policy::identities::Identities;
@@ -79,6 +80,8 @@ pub(in crate::policy) struct Declared {
     /// The admin account's passwords, where any are declared.
     pub(in crate::policy) admin: Option<At<Vec<Password>>>,
     pub(in crate::policy) rate_limits: RateLimits,
+    /// `None`: nothing is kept.
+    pub(in crate::policy) content_cache: Option<Arc<ContentCache>>,
     pub(in crate::policy) locks: Arc<[LockRule]>,
     /// The system-defined ones too.
     pub(in crate::policy) scope_maps: BTreeMap<Arc<str>, Arc<ScopeMap>>,

@@ -74,6 +74,9 @@ pub struct AuditRecord {
     /// Until the head of the upstream's answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_ms: Option<f64>,
+    /// `memory` or `disk`, of what seawall gave out itself instead of the upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_from: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<Bounded>,
     /// Of a denial, what its answer is found by: `seawall explain --denial ID`.

@@ -36,6 +36,7 @@ pub(super) fn record(request_id: &str) -> AuditRecord {
         response_bytes: 1203,
         duration_ms: 1.25,
         upstream_ms: Some(0.5),
+        served_from: None,
         user_agent: Some(Bounded::new(b"docker/28")),
         denial_id: None,
     }
@@ -59,6 +60,7 @@ fn unknown() -> AuditRecord {
         rule: None,
         status: 421,
         upstream_ms: None,
+        served_from: None,
         user_agent: None,
         ..record("r2")
     }

@@ -4,6 +4,7 @@
 //! cannot add a time series. Where all labels are enums, every series exists from the start, at zero, and is reached
 //! without a look-up.
 
+mod content;
 mod control;
 mod family;
 mod identity;
@@ -16,6 +17,8 @@ use thiserror::Error;
 
 use super::labels::{Cache, Direction, OperationClass, Outcome, RefusedConnection, Reload, StatusClass};
 use crate::clock::Timestamp;
+pub use content::ContentMetrics;
+
 use control::Control;
 use family::Family;
 use identity::Identity;
@@ -77,6 +80,7 @@ pub struct Metrics {
     control: Control,
     identity: Identity,
     metadata: metadata::Metadata,
+    content: content::Content,
 }
 
 impl Metrics {
@@ -174,6 +178,7 @@ impl Metrics {
             control: Control::new(r)?,
             identity: Identity::new(r)?,
             metadata: metadata::Metadata::new(r)?,
+            content: content::Content::new(r)?,
             registry,
         })
     }

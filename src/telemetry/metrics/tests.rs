@@ -1,4 +1,5 @@
 use super::*;
+use crate::telemetry::ContentResult;
 
 fn request(registry: Option<&str>, operation: OperationClass, status: u16) -> FinishedRequest<'_> {
     FinishedRequest {
@@ -144,6 +145,31 @@ fn a_registry_that_is_gone_has_no_expiring_passwords() {
 }
 
 #[test]
+fn what_is_kept_of_a_registry_has_series_of_its_own_while_it_is_there() {
+    let metrics = Metrics::new().unwrap();
+    let content = metrics.content("myregistry");
+    content.asked(ContentResult::Hit);
+    content.asked(ContentResult::Bypass);
+    content.rejected();
+    content.holds_in_memory(1203);
+    content.holds_on_disk(7);
+    assert_lines(
+        &metrics,
+        &[
+            "seawall_content_cache_requests_total{registry=\"myregistry\",result=\"hit\"} 1",
+            "seawall_content_cache_requests_total{registry=\"myregistry\",result=\"stale\"} 0",
+            "seawall_content_cache_requests_total{registry=\"myregistry\",result=\"miss\"} 0",
+            "seawall_content_cache_requests_total{registry=\"myregistry\",result=\"bypass\"} 1",
+            "seawall_content_cache_rejected_total{registry=\"myregistry\"} 1",
+            "seawall_content_cache_bytes{place=\"memory\",registry=\"myregistry\"} 1203",
+            "seawall_content_cache_bytes{place=\"disk\",registry=\"myregistry\"} 7",
+        ],
+    );
+    metrics.forget_content("myregistry");
+    assert!(!metrics.render().unwrap().contains("seawall_content_cache_bytes{"));
+}
+
+#[test]
 fn gauges_fall_when_their_guard_is_dropped() {
     let metrics = Metrics::new().unwrap();
     let (first, second) = (metrics.request_started(), metrics.request_started());
@@ -165,10 +191,11 @@ fn every_metric_has_help_and_our_prefix() {
     metrics.identity_provider_answered("corp", true);
     metrics.identity_token_refused(None, "unknown_issuer");
     metrics.private_endpoint_unknown("myregistry");
+    metrics.content("myregistry").asked(ContentResult::Hit);
     let text = metrics.render().unwrap();
     let (help, types): (Vec<_>, Vec<_>) =
         text.lines().filter_map(|line| line.strip_prefix("# ")).partition(|line| line.starts_with("HELP "));
-    assert_eq!(help.len(), 30, "{text}");
+    assert_eq!(help.len(), 33, "{text}");
     assert_eq!(types.len(), help.len());
     assert!(help.iter().all(|line| line.starts_with("HELP seawall_") && line.ends_with('.')), "{text}");
 }

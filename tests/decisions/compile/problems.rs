@@ -613,4 +613,41 @@ policy.yaml:7:27: data endpoint `data.example.com` already belongs to registry `
 policy.yaml:8:27: data endpoint `r.example.com` already belongs to registry `myregistry` as its login server
   hint: the other is at policy.yaml:1:1",
     ),
+    // What is kept of contents.
+    (
+        "sizes and ages of the content cache have units",
+        "  contentCache: { memory: 64, largestBlob: 1MB, maximumAge: 60, tagAge: 2sec }",
+        "policy.yaml:4:27: a size is a whole number and one of B, KiB, MiB, GiB, TiB, such as 64MiB
+policy.yaml:4:44: a size is a whole number and one of B, KiB, MiB, GiB, TiB, such as 64MiB
+policy.yaml:4:61: a duration is a whole number and one of ms, s, m, h, d, such as 30s
+policy.yaml:4:73: a duration is a whole number and one of ms, s, m, h, d, such as 30s",
+    ),
+    (
+        "nothing is kept in no memory",
+        "  contentCache: { memory: 0B }",
+        "policy.yaml:4:27: nothing can be kept in no memory
+  hint: write `contentCache: off` to keep nothing",
+    ),
+    (
+        "a blob is larger than the memory",
+        "  contentCache: { memory: 1MiB, largestBlob: 2MiB }",
+        "policy.yaml:4:46: a blob of `largestBlob` is larger than all of `memory`
+  hint: make `memory` larger or `largestBlob` smaller",
+    ),
+    (
+        "a large blob belongs on a disk",
+        "  contentCache: { memory: 1GiB, largestBlob: 65MiB }",
+        "policy.yaml:4:46: blobs over 64MiB are not kept in memory
+  hint: keep them on a disk, with `disk`",
+    ),
+    (
+        "a disk has room for nothing",
+        "  contentCache: { largestBlob: 2MiB, disk: { directory: '', size: 4MiB, largestBlob: 1537KiB } }",
+        "policy.yaml:4:57: the directory has no name
+  hint: such as /var/cache/seawall
+policy.yaml:4:86: a blob of `largestBlob` takes more than a quarter of `size`
+  hint: make `size` larger or `largestBlob` smaller
+policy.yaml:4:86: no blob would be kept on the disk: those up to `largestBlob` are in memory
+  hint: make `disk.largestBlob` larger than `largestBlob`",
+    ),
 ];

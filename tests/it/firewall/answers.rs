@@ -11,6 +11,7 @@ use crate::harness::wall::{MINE, REGISTRY, SECRET, Setup, World};
 const KNOWN: &[&str] = &[
     "accept-ranges",
     "access-control-expose-headers",
+    "age",
     "allow",
     "cache-control",
     "connection",

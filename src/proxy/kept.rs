@@ -1,0 +1,392 @@
+//! Manifests and blobs that are kept, in place of the upstream's answer; and what of its answers is kept.
+//!
+//! [`Gate::answer_from_kept`] is asked between steps 8 and 9: whoever gets here is permitted by the policy of this moment, within his
+//! limits, and no lock is in the way. So a kept answer is given to nobody who would not have been let through to the upstream.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{ErrorType, OrErr, Result};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::answer::common_headers;
+use super::forward::Forward;
+use super::gate::Gate;
+use super::learn::digest;
+use super::passage::Passage;
+use crate::content::{Aged, Answered, Body, Change, Fill, Found, Kept, Key, Kind, Stock, Stored, accepts};
+use crate::metadata::MetadataError;
+use crate::oci::{Digest, Method, Reference, RepositoryName, Route, Tag};
+use crate::policy::Registry;
+use crate::telemetry::ContentResult;
+
+/// What is written at a time, so that a slow client has the time of a write for each piece, as when it comes from upstream.
+const PIECE: usize = 64 * 1024;
+
+/// What is read of a file at a time, in bytes.
+const DISK_PIECE: u64 = 512 * 1024;
+
+/// Requests with one of these are the upstream's to answer: for a part, on a condition, or for something fresh.
+const SPECIAL: [header::HeaderName; 9] = [
+    header::RANGE,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_RANGE,
+    header::IF_MATCH,
+    header::IF_UNMODIFIED_SINCE,
+    header::CACHE_CONTROL,
+    header::PRAGMA,
+    header::UPGRADE,
+];
+
+/// What the content cache has to do with one request.
+#[derive(Debug, Default)]
+pub(super) struct Keeping {
+    stock: Option<Arc<Stock>>,
+    /// Of a request whose answer may be kept.
+    fill: Option<Fill>,
+    /// Whether a 404 means that it is gone: Distribution 2 says so, too, to a client that does not name the media type.
+    looked_for: bool,
+    /// Of one that may change what is kept.
+    change: Option<Change>,
+}
+
+/// A manifest or blob that is asked for.
+struct Wanted<'a> {
+    kind: Kind,
+    repository: &'a RepositoryName,
+    name: Name<'a>,
+}
+
+/// What it is asked for by.
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    Digest(&'a Digest),
+    Tag(&'a Tag),
+}
+
+impl<'a> Wanted<'a> {
+    fn of(forward: &'a Forward) -> Option<Self> {
+        if !matches!(forward.method, Method::Get | Method::Head) {
+            return None;
+        }
+        match &forward.route {
+            Route::Manifest { repository, reference, .. } => {
+                let name = match reference {
+                    Reference::Digest(digest) => Name::Digest(digest),
+                    Reference::Tag(tag) => Name::Tag(tag),
+                };
+                Some(Self { kind: Kind::Manifest, repository, name })
+            }
+            Route::Blob { repository, digest } => {
+                Some(Self { kind: Kind::Blob, repository, name: Name::Digest(digest) })
+            }
+            Route::Base
+            | Route::Catalog(_)
+            | Route::Tags { .. }
+            | Route::UploadStart { .. }
+            | Route::Upload { .. }
+            | Route::Referrers { .. } => None,
+        }
+    }
+
+    fn key(&self, digest: Digest) -> Key {
+        Key { kind: self.kind, repository: self.repository.clone(), digest }
+    }
+}
+
+impl Gate {
+    /// Answers with what is kept; `false`: the request goes upstream.
+    pub(super) async fn answer_from_kept(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+        let bodyless = session.as_downstream_mut().is_body_empty();
+        let headers = &session.req_header().headers;
+        let is_head = session.req_header().method == http::Method::HEAD;
+        let Some(kept) = self.kept(headers, bodyless, passage).await else { return Ok(false) };
+        let source = match &kept.body {
+            Body::Memory(bytes) if is_head || bytes.is_empty() => Source::None,
+            Body::Memory(bytes) => Source::Memory(bytes.clone()),
+            Body::Disk(_) if is_head => Source::None,
+            Body::Disk(stored) => {
+                let Some(reading) = Reading::begin(stored).await else {
+                    self.forget(passage);
+                    return Ok(false);
+                };
+                Source::Disk(reading)
+            }
+        };
+        self.write_kept(session, passage, (&kept, source)).await?;
+        Ok(true)
+    }
+
+    /// What is kept of what this request is for. Also prepares for the answer, if the request has to go upstream.
+    async fn kept(&self, headers: &HeaderMap, bodyless: bool, passage: &mut Passage) -> Option<Arc<Kept>> {
+        let content = &self.shared.content;
+        content.follow(passage.policy.as_ref()?);
+        let forward = passage.forward.as_deref()?;
+        let registry = &forward.registry;
+        passage.keeping.change = change(forward).map(|(repository, tags_only)| {
+            if tags_only {
+                content.change_of_tags(&registry.name, repository)
+            } else {
+                content.change(&registry.name, repository)
+            }
+        });
+        let wanted = Wanted::of(forward)?;
+        let stock = content.stock(registry)?;
+        let ticks = self.shared.clock.ticks();
+        let is_special = !bodyless || SPECIAL.iter().any(|name| headers.contains_key(name));
+        let found = if is_special {
+            Err(ContentResult::Bypass)
+        } else {
+            self.found(&stock, &wanted, headers, registry, (ticks, passage)).await
+        };
+        let by_digest = matches!(wanted.name, Name::Digest(_));
+        match found {
+            Ok((kept, result)) => {
+                stock.count(result);
+                return Some(kept);
+            }
+            Err(result) => {
+                passage.keeping.looked_for = result != ContentResult::Bypass;
+                if by_digest {
+                    stock.count(result);
+                }
+            }
+        }
+        if !is_special {
+            // Before the upstream is asked, so that whatever changes from here on counts.
+            passage.keeping.fill = Some(stock.fill(wanted.kind, wanted.repository, self.shared.clock.ticks()));
+        }
+        passage.keeping.stock = Some(stock);
+        None
+    }
+
+    /// What is kept and may be given out now, or what is to be counted if there is nothing.
+    async fn found(
+        &self,
+        stock: &Arc<Stock>,
+        wanted: &Wanted<'_>,
+        headers: &HeaderMap,
+        registry: &Arc<Registry>,
+        (ticks, passage): (Duration, &Passage),
+    ) -> Result<(Arc<Kept>, ContentResult), ContentResult> {
+        let digest = match wanted.name {
+            Name::Digest(digest) => digest.clone(),
+            // Where not every manifest may be read, what a tag leads to is found out for each request.
+            Name::Tag(_) if registry.locks().hides_manifests(wanted.repository, passage.began_at) => {
+                return Err(ContentResult::Bypass);
+            }
+            Name::Tag(tag) => stock.tag(wanted.repository, tag, headers, ticks).ok_or(ContentResult::Miss)?,
+        };
+        let key = wanted.key(digest);
+        let is_accepted = |kept: &Kept| match wanted.kind {
+            Kind::Manifest => kept.media_type().is_some_and(|media_type| accepts(headers, media_type)),
+            Kind::Blob => true,
+        };
+        match stock.find(&key, ticks) {
+            Found::Fresh(kept) if is_accepted(&kept) => Ok((kept, ContentResult::Hit)),
+            Found::Stale(kept) if is_accepted(&kept) => {
+                let ask = || self.ask(registry, &key);
+                let kept = stock.confirmed(&key, &kept, self.shared.clock.as_ref(), ask).await;
+                kept.map(|kept| (kept, ContentResult::Stale)).ok_or(ContentResult::Stale)
+            }
+            Found::Fresh(_) | Found::Stale(_) => Err(ContentResult::Bypass),
+            Found::Nothing => Err(ContentResult::Miss),
+        }
+    }
+
+    /// What is asked for cannot be read from the disk any more.
+    fn forget(&self, passage: &Passage) {
+        if let Some(forward) = passage.forward.as_deref()
+            && let Some(wanted) = Wanted::of(forward)
+            && let Name::Digest(digest) = wanted.name
+            && let Some(stock) = self.shared.content.stock(&forward.registry)
+        {
+            stock.forget(&wanted.key(digest.clone()));
+        }
+    }
+
+    /// Whether the upstream still has it.
+    async fn ask(&self, registry: &Arc<Registry>, key: &Key) -> Aged {
+        let (repository, digest) = (key.repository.clone(), key.digest.clone());
+        let route = match key.kind {
+            Kind::Manifest => Route::Manifest { repository, reference: Reference::Digest(digest), tags: Vec::new() },
+            Kind::Blob => Route::Blob { repository, digest },
+        };
+        match self.shared.metadata.head(registry, route).await {
+            Ok(Some(headers)) => Aged::There(headers),
+            Ok(None) => Aged::Gone,
+            Err(error) => {
+                if !matches!(error, MetadataError::Refused { status: 300..=399, .. }) {
+                    tracing::debug!(registry = &*registry.name, %error, "nobody knows whether the upstream still has it");
+                }
+                Aged::Unknown
+            }
+        }
+    }
+
+    async fn write_kept(
+        &self,
+        session: &mut Session,
+        passage: &mut Passage,
+        (kept, mut source): (&Kept, Source),
+    ) -> Result<()> {
+        let mut header = ResponseHeader::build_no_case(StatusCode::OK, Some(16))?;
+        for (name, value) in kept.headers() {
+            header.insert_header(name.clone(), value.clone())?;
+        }
+        let age = kept.age(self.shared.clock.ticks()).as_secs();
+        header.insert_header(header::AGE, HeaderValue::from(age))?;
+        let request = session.req_header();
+        if !request.headers.contains_key(header::AUTHORIZATION) {
+            header.insert_header(header::CACHE_CONTROL, NOT_FOR_OTHERS)?;
+        }
+        for (name, value) in common_headers(&passage.id, passage.tls) {
+            header.insert_header(name, value)?;
+        }
+        passage.status = StatusCode::OK.as_u16();
+        passage.trail.served_from = Some(kept.body.place());
+        session.write_response_header(Box::new(header), source.is_over()).await?;
+        if !source.is_over() {
+            passage.transfer.get_or_insert_with(|| self.shared.metrics.transfer_opened());
+        }
+        while let Some(piece) = source.next().await? {
+            passage.record.passed_on(piece.len());
+            session.write_response_body(Some(piece), source.is_over()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What is still to be written of a body.
+enum Source {
+    None,
+    Memory(Bytes),
+    Disk(Reading),
+}
+
+/// A file, from which the next piece is read while the last one is being written.
+struct Reading {
+    file: Arc<File>,
+    /// Where the piece after the next one begins, and where the file ends, in bytes.
+    place: u64,
+    length: u64,
+    next: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+impl Source {
+    const fn is_over(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Memory(rest) => rest.is_empty(),
+            Self::Disk(reading) => reading.next.is_none(),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        match self {
+            Self::None => Ok(None),
+            Self::Memory(rest) if rest.is_empty() => Ok(None),
+            Self::Memory(rest) => Ok(Some(rest.split_to(rest.len().min(PIECE)))),
+            Self::Disk(reading) => reading.next().await,
+        }
+    }
+}
+
+impl Reading {
+    /// Opens the file; `None`: it is not what it was.
+    async fn begin(stored: &Arc<Stored>) -> Option<Self> {
+        let (opening, length) = (Arc::clone(stored), stored.length());
+        let opened = spawn_blocking(move || opening.open()).await.ok()?;
+        let file = opened.map_err(|error| tracing::warn!(%error, "a file of the content cache cannot be read")).ok()?;
+        let mut reading = Self { file: Arc::new(file), place: 0, length, next: None };
+        reading.read_on();
+        Some(reading)
+    }
+
+    fn read_on(&mut self) {
+        let (file, place) = (Arc::clone(&self.file), self.place);
+        let size = (self.length - place).min(DISK_PIECE);
+        self.place += size;
+        self.next = (size > 0).then(|| {
+            spawn_blocking(move || {
+                let mut piece = BytesMut::zeroed(usize::try_from(size).unwrap_or_default());
+                file.read_exact_at(&mut piece, place)?;
+                Ok(piece.freeze())
+            })
+        });
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let Some(read) = self.next.take() else { return Ok(None) };
+        let read = read.await.or_err(ErrorType::InternalError, "a reading thread ended")?;
+        let piece = read.or_err(ErrorType::FileReadError, "reading what is kept on the disk")?;
+        self.read_on();
+        Ok(Some(piece))
+    }
+}
+
+/// By a link or a certificate: caches take only `Authorization` as a reason not to keep it (RFC 9111 3.5).
+pub(super) const NOT_FOR_OTHERS: HeaderValue = HeaderValue::from_static("private, no-store");
+
+/// What this request may change of what is kept: the repository, and whether it is only where its tags lead.
+fn change(forward: &Forward) -> Option<(&RepositoryName, bool)> {
+    match (&forward.route, forward.method) {
+        (Route::Manifest { repository, .. } | Route::Blob { repository, .. }, Method::Delete) => {
+            Some((repository, false))
+        }
+        (Route::Manifest { repository, .. }, Method::Put) => Some((repository, true)),
+        _ => None,
+    }
+}
+
+impl Keeping {
+    /// There is an answer, or there will be none: before anybody is told, what may have changed counts.
+    pub(super) fn over(&mut self, forward: &Forward, status: Option<StatusCode>) {
+        if let Some(change) = &self.change {
+            change.again();
+        }
+        if status == Some(StatusCode::NOT_FOUND)
+            && self.looked_for
+            && let Some((stock, wanted)) = self.stock.as_ref().zip(Wanted::of(forward))
+            && let Name::Digest(digest) = wanted.name
+        {
+            stock.forget(&wanted.key(digest.clone()));
+        }
+    }
+
+    /// The upstream has answered with these headers, which the client gets, to a request with those of `client`.
+    pub(super) fn answered(&mut self, forward: &Forward, client: &HeaderMap, response: &ResponseHeader) {
+        let Some((fill, wanted)) = self.fill.as_mut().zip(Wanted::of(forward)) else { return };
+        if response.status != StatusCode::OK {
+            self.fill = None;
+            return;
+        }
+        let named = match wanted.name {
+            Name::Digest(digest) => Some(digest),
+            Name::Tag(tag) => {
+                if let Some(digest) = digest(response) {
+                    fill.leads_to(tag, client, digest);
+                }
+                None
+            }
+        };
+        if forward.method == Method::Get {
+            fill.answered(Answered { digest: named, headers: &response.headers });
+        }
+    }
+
+    /// A piece of the upstream's body.
+    pub(super) fn take(&mut self, piece: &Bytes) {
+        if let Some(fill) = &mut self.fill {
+            fill.take(piece);
+        }
+    }
+}
