@@ -59,7 +59,7 @@ impl Forward {
     /// The request to send. `has_body`: whether the client sends one, wanted or not.
     pub(crate) fn request(&self, client: &RequestHeader, has_body: bool) -> Result<RequestHeader> {
         let target = self.target();
-        let mut request = RequestHeader::build(http_method(self.method), target.as_bytes(), Some(16))?;
+        let mut request = RequestHeader::build_no_case(http_method(self.method), target.as_bytes(), Some(16))?;
         request.insert_header(header::HOST, self.registry.upstream.host_header())?;
         for name in PASSED {
             copy(&client.headers, &name, &mut request)?;

@@ -130,7 +130,7 @@ impl Gate {
 
     /// Writes an answer of ours.
     async fn write(&self, session: &mut Session, passage: &mut Passage, answer: &Answer) -> Result<()> {
-        let mut header = ResponseHeader::build(answer.status, Some(12))?;
+        let mut header = ResponseHeader::build_no_case(answer.status, Some(12))?;
         let common = common_headers(&passage.id, passage.tls);
         for (name, value) in common.chain(answer.headers.iter().cloned()) {
             header.insert_header(name, value)?;

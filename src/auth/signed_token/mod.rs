@@ -29,8 +29,9 @@ pub(super) const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// How far ahead the clock of a replica may be that made the token.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 const VERSION: &str = "1.0";
-/// Signatures that may wait for their turn before clients are told to come back.
-const WAITING_SIGNATURES: usize = 1024;
+/// Signatures that may wait for their turn before clients are told to come back: of RSA about four seconds of two processors,
+/// which no client gives up, so that a whole fleet that logs in at once gets in.
+const WAITING_SIGNATURES: usize = 8192;
 
 /// Why a token is not one of ours, or not for this purpose. The client is told none of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
