@@ -1,6 +1,6 @@
 //! Bound sockets and a `ProxyHttp` become pingora services.
 //!
-//! Every worker is a service of its own, with one thread, its own duplicate of the socket and its own pool of connections to
+//! Without TLS, every worker is a service of its own, with one thread, its own duplicate of the socket and its own pool of connections to
 //! the upstreams. So a request stays on the thread that accepted its connection: pingora gives every task of a service with
 //! several threads, such as the one that watches an idle connection, to any of them, and then each request wakes another
 //! thread and is woken by it.
@@ -86,6 +86,12 @@ impl Bound {
         }
     }
 
+    /// How many services serve it. With TLS one, of several threads: pingora gives each service a memory of sessions of its own,
+    /// and a client would resume his only where chance leads him to the same one.
+    fn services(&self, serving: &Serving) -> usize {
+        if self.listener.tls.is_some() { 1 } else { serving.threads.max(1) }
+    }
+
     /// The port once more, for one more worker: whichever of them is free first takes the next connection.
     fn socket(&self) -> Result<TcpListener, ListenError> {
         self.socket.try_clone().map_err(|source| cannot_listen(&self.listener, self.address, source))
@@ -117,7 +123,7 @@ pub struct Serving {
 /// The settings of the pingora server that runs the services.
 pub fn server_configuration() -> ServerConf {
     ServerConf {
-        // Of each worker.
+        // Of each service.
         threads: 1,
         work_stealing: false,
         upstream_keepalive_pool_size: UPSTREAM_POOL,
@@ -129,7 +135,7 @@ pub fn server_configuration() -> ServerConf {
     }
 }
 
-/// A service for each worker of each listener, all in front of clones of `gate`, which share what it has.
+/// A service for each worker of each plain listener, and one for each listener with TLS, all in front of clones of `gate`, which share what it has.
 ///
 /// HTTP/2 is offered on TLS listeners only. On plain ones pingora would have to wait for the 24 bytes of a preface before
 /// every HTTP/1 request, and no registry client speaks HTTP/2 without TLS.
@@ -146,7 +152,7 @@ where
     let mut services = Vec::new();
     for worker in 0..serving.threads.max(1) {
         let app = Arc::new(application(configuration, gate.clone(), serving));
-        for bound in &listeners {
+        for bound in listeners.iter().filter(|bound| worker < bound.services(serving)) {
             services.push(service(bound, worker, &app, serving)?);
         }
     }
@@ -195,7 +201,7 @@ where
     }
     let accept = Accept { listener: Arc::clone(listener), app: Arc::clone(app), in_flight: serving.in_flight.clone() };
     let mut service = Service::new(format!("listener {}", listener.name), accept);
-    service.threads = Some(1);
+    service.threads = Some(if bound.services(serving) == 1 { serving.threads.max(1) } else { 1 });
     if matches!(listener.source, SourceMode::ProxyProtocol { .. }) {
         service.endpoints().set_pre_tls_callback(Arc::new(BeforeTls(Arc::clone(listener))));
     }

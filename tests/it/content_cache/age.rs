@@ -10,12 +10,12 @@ use crate::harness::image::MANIFEST;
 use crate::harness::registry::{Distribution, Registry};
 use crate::harness::wall::{MINE, READER};
 
-const PAST: Duration = Duration::from_millis(2_200);
+const PAST: Duration = Duration::from_millis(8_200);
 
 #[test]
 fn what_was_deleted_behind_our_back_is_gone_after_its_age() {
     for distribution in Distribution::at_hand() {
-        let world = World::start(distribution, "{maximumAge: 2s}");
+        let world = World::start(distribution, "{maximumAge: 8s}");
         let mine = world.caller(MINE);
         let pushed = mine.push_image("mine/app", "v1", "an image");
         let (named, blob) = (digest(&pushed), mine.push_blob("mine/app", b"a layer"));
@@ -39,7 +39,7 @@ fn what_is_still_there_is_confirmed_and_given_out() {
     for distribution in Distribution::at_hand() {
         let registry = Registry::start(distribution);
         let relay = Fake::relaying(registry.address());
-        let seawall = super::start(&relay.url(), "{maximumAge: 2s}");
+        let seawall = super::start(&relay.url(), "{maximumAge: 8s}");
         let mine = Caller::of(&seawall, MINE);
         let pushed = mine.push_image("mine/app", "v1", "an image");
         let named = digest(&pushed);
@@ -53,7 +53,7 @@ fn what_is_still_there_is_confirmed_and_given_out() {
                 scope.spawn(move || {
                     let answer = manifest(&Caller::of(seawall, user), "mine/app", named).expect(200);
                     expect_kept(seawall, &answer);
-                    assert!(answer.expect_header("Age").parse::<u64>().unwrap() < 2);
+                    assert!(answer.expect_header("Age").parse::<u64>().unwrap() < 8);
                     assert_eq!(&answer.body, pushed);
                 });
             }
@@ -67,7 +67,7 @@ fn what_is_still_there_is_confirmed_and_given_out() {
 
 #[test]
 fn what_is_kept_is_given_out_while_the_upstream_is_down_and_not_for_longer_than_its_age() {
-    let world = World::start(Distribution::V2, "{maximumAge: 3s}");
+    let world = World::start(Distribution::V2, "{maximumAge: 8s}");
     let World { registry, seawall } = world;
     let mine = Caller::of(&seawall, MINE);
     let pushed = mine.push_image("mine/app", "v1", "an image");

@@ -27,14 +27,14 @@ fn a_moved_tag_is_seen_at_once() {
 #[test]
 fn a_tag_is_believed_for_as_long_as_the_file_says_unless_it_moves_here() {
     for distribution in Distribution::at_hand() {
-        let world = World::start(distribution, "{tagAge: 2s}");
+        let world = World::start(distribution, "{tagAge: 8s}");
         let (mine, reader) = (world.caller(MINE), world.caller(READER));
         let first = mine.push_image("mine/app", "v1", "first");
         expect_upstream(&world.seawall, &manifest(&reader, "mine/app", "v1"), 200);
         expect_kept(&world.seawall, &manifest(&mine, "mine/app", "v1"));
         world.direct().push_image("mine/app", "v1", "behind our back");
         assert_eq!(manifest(&reader, "mine/app", "v1").body, first);
-        thread::sleep(Duration::from_millis(2_100));
+        thread::sleep(Duration::from_millis(8_100));
         assert_ne!(manifest(&reader, "mine/app", "v1").body, first);
         // Through here it has moved at once.
         for words in ["second", "third"] {
