@@ -204,9 +204,11 @@ impl Metadata {
     async fn mark(&self, registry: &Registry, name: &RepositoryName, emptied: bool) -> Result<(), MetadataError> {
         let now = self.parts.clock.now();
         let known = self.parts.index.repository(&registry.name, name).await?.map(|(known, _)| known);
-        let row =
-            known.unwrap_or(IndexedRepository { name: name.clone(), created: now, updated: now, read: None, emptied });
-        Ok(self.parts.index.put_repositories(&registry.name, &[IndexedRepository { emptied, ..row }]).await?)
+        let created = known.as_ref().map_or(now, |known| known.created);
+        let read = known.and_then(|known| known.read);
+        // What was seen of it before this moment does not bring it back.
+        let row = IndexedRepository { name: name.clone(), created, updated: now, read, emptied };
+        Ok(self.parts.index.put_repositories(&registry.name, &[row]).await?)
     }
 }
 

@@ -19,6 +19,17 @@ const DEEPEST: usize = 3;
 /// Tags that are asked for before what was learnt is written.
 const CHUNK: usize = 256;
 
+/// What says that a repository is there.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sign {
+    /// Something was pushed to it at this moment.
+    Changed(Timestamp),
+    /// All of it was read.
+    Read,
+    /// Something is in it.
+    Seen,
+}
+
 impl Metadata {
     /// Asks the upstream for these tags, and takes in what it says and the manifests that it leads to. What could be asked
     /// is taken in also where something could not.
@@ -145,18 +156,36 @@ impl Metadata {
         Ok(IndexedManifest { digest, created: at, updated: at, observed: at, facts })
     }
 
-    /// The repository is there: it was changed at this moment, or else was seen.
+    /// Takes in that the repository is there where one of these tags is.
+    pub(super) async fn see(
+        &self,
+        registry: &Registry,
+        name: &RepositoryName,
+        observed: &[TagObservation],
+    ) -> Result<(), MetadataError> {
+        match observed.iter().filter(|one| one.digest.is_some()).map(|one| one.at).max() {
+            Some(at) => self.put_repository(&registry.name, name, at, Sign::Seen).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The repository was there `at` a moment. That is nothing to one that was deleted since.
     pub(super) async fn put_repository(
         &self,
         registry: &str,
         name: &RepositoryName,
-        changed: Option<Timestamp>,
-        read: Option<Timestamp>,
+        at: Timestamp,
+        sign: Sign,
     ) -> Result<(), MetadataError> {
+        let (changed, read) = match sign {
+            Sign::Changed(changed) => (Some(changed), None),
+            Sign::Read => (None, Some(at)),
+            Sign::Seen => (None, None),
+        };
         let known = self.parts.index.repository(registry, name).await?.map(|(known, _)| known);
-        let now = self.parts.clock.now();
         let row = match known {
-            Some(known) if changed.is_none() && read.is_none() && !known.emptied => return Ok(()),
+            Some(known) if known.emptied && at <= known.updated => return Ok(()),
+            Some(known) if matches!(sign, Sign::Seen) && !known.emptied => return Ok(()),
             Some(known) => IndexedRepository {
                 updated: changed.map_or(known.updated, |changed| changed.max(known.updated)),
                 read: read.max(known.read),
@@ -164,8 +193,8 @@ impl Metadata {
                 ..known
             },
             None => {
-                let at = changed.unwrap_or(now);
-                IndexedRepository { name: name.clone(), created: at, updated: at, read, emptied: false }
+                let first = changed.unwrap_or(at);
+                IndexedRepository { name: name.clone(), created: first, updated: first, read, emptied: false }
             }
         };
         Ok(self.parts.index.put_repositories(registry, &[row]).await?)

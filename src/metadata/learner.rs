@@ -11,6 +11,7 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::asks::{at_once, ended};
+use super::learn::Sign;
 use super::reconcile::place;
 use super::state::{Place, Waiting};
 use super::{Metadata, MetadataError, Note, Passed};
@@ -185,35 +186,38 @@ impl Metadata {
         });
     }
 
-    /// Asks the upstream what became of all that is noted, and takes in what it says.
+    /// Asks the upstream what became of all that is noted, and takes in what it says: while nobody deletes what it says is
+    /// there, so that nothing comes back that is gone.
     async fn confirm(
         &self,
         registry: &Arc<Registry>,
         repository: &RepositoryName,
         mut noted: Noted,
     ) -> Result<(), MetadataError> {
+        let _turn = self.state.turn(&place(registry, repository)).await;
+        let asked = self.parts.clock.now();
         self.ask_of_reads(registry, repository, &mut noted).await?;
         self.ask_of_gone(registry, repository, &mut noted).await?;
         let tags: Vec<_> = noted.tags.iter().cloned().collect();
         let (seen, failure) = self.ask_tags(registry, repository, &tags).await?;
         let tagged: HashSet<_> = seen.iter().filter_map(|one| one.digest.clone()).collect();
         let ask = noted.digests.iter().filter(|digest| !tagged.contains(digest)).cloned();
-        let asked = self.ask_manifests(registry, repository, ask.collect::<Vec<_>>()).await?;
-        let gone: Vec<_> = asked.iter().filter(|(_, there, _)| !there).map(|(digest, ..)| digest.clone()).collect();
+        let answers = self.ask_manifests(registry, repository, ask.collect::<Vec<_>>()).await?;
+        let gone: Vec<_> = answers.iter().filter(|(_, there, _)| !there).map(|(digest, ..)| digest.clone()).collect();
         let changed = noted.pushed.values().map(|(.., at)| *at).max();
         for digest in &gone {
             noted.pushed.remove(digest);
         }
-        let is_there = asked.len() > gone.len() || !tagged.is_empty();
+        let is_there = answers.len() > gone.len() || !tagged.is_empty();
         let referenced = self.put_pushed(registry, repository, noted.pushed).await?;
-        let digests = tagged.into_iter().chain(asked.into_iter().filter(|(_, there, _)| *there).map(|(one, ..)| one));
-        self.learn(registry, repository, digests.chain(referenced).collect()).await?;
+        let there = answers.into_iter().filter(|(_, there, _)| *there).map(|(one, ..)| one);
+        self.learn(registry, repository, tagged.into_iter().chain(there).chain(referenced).collect()).await?;
         if !gone.is_empty() {
             self.parts.index.remove_manifests(&registry.name, repository, &gone).await?;
         }
         self.parts.index.observe_tags(&registry.name, repository, &seen).await?;
         if is_there {
-            self.put_repository(&registry.name, repository, changed, None).await?;
+            self.put_repository(&registry.name, repository, asked, changed.map_or(Sign::Seen, Sign::Changed)).await?;
         }
         failure.map_or(Ok(()), Err)
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::asks::at_once;
+use super::learn::Sign;
 use super::reconcile::place;
 use super::state::Names;
 use super::{
@@ -143,9 +144,7 @@ impl Metadata {
     ) -> Result<TagProperties, MetadataError> {
         let names = std::slice::from_ref(tag);
         let seen = self.observe(registry, repository, names).await?;
-        if seen.iter().any(|one| one.digest.is_some()) {
-            self.put_repository(&registry.name, repository, None, None).await?;
-        }
+        self.see(registry, repository, &seen).await?;
         let rows = self.parts.index.tags_named(&registry.name, repository, names).await?;
         let row = rows.into_iter().next().ok_or(MetadataError::Unknown(ErrorCode::ManifestUnknown))?;
         Ok(self.tag_properties(registry, repository, row))
@@ -217,7 +216,7 @@ impl Metadata {
             return Err(unknown);
         }
         self.learn(registry, repository, [digest.clone()].into()).await?;
-        self.put_repository(&registry.name, repository, None, None).await?;
+        self.put_repository(&registry.name, repository, seen.at, Sign::Seen).await?;
         // Its tags.
         self.known(registry, repository).await?;
         let row = self.parts.index.manifest(&registry.name, repository, digest).await?.ok_or(unknown.clone())?;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::asks::at_once;
+use super::learn::Sign;
 use super::state::{Names, Place};
 use super::{Metadata, MetadataError};
 use crate::clock::Timestamp;
@@ -117,7 +118,7 @@ impl Metadata {
         if names.tags().is_empty() {
             return Ok(());
         }
-        self.put_repository(&registry.name, repository, None, Some(names.at)).await
+        self.put_repository(&registry.name, repository, names.at, Sign::Read).await
     }
 
     /// The tags of the index that were asked for too long ago.
@@ -234,9 +235,7 @@ impl Metadata {
         if ask.is_empty() {
             return Ok(rows);
         }
-        if self.observe(registry, repository, &ask).await?.iter().any(|seen| seen.digest.is_some()) {
-            self.put_repository(&registry.name, repository, None, None).await?;
-        }
+        self.see(registry, repository, &self.observe(registry, repository, &ask).await?).await?;
         Ok(index.tags_named(&registry.name, repository, names).await?)
     }
 

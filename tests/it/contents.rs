@@ -212,7 +212,8 @@ fn content_delete_deletes_a_repository() {
         for digest in &all {
             assert_eq!(contents.upstream(digest).0, 404);
         }
-        assert_eq!(contents.run(&format!("{delete} --yes"), &deleter).code, Some(3), "there is none any more");
+        let again = contents.run(&format!("{delete} --yes"), &deleter);
+        assert_eq!(again.code, Some(3), "there is none any more: {again:?}");
     });
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::metadata::Part;
+use crate::metadata::learn::Sign;
 
 #[tokio::test]
 async fn a_tag_goes_and_its_manifest_stays() {
@@ -192,12 +193,42 @@ async fn what_is_pushed_again_meanwhile_stays() {
     house.world().faults.extend(["DELETE "; DELETE_ATTEMPTS]);
     house.delete().await.unwrap_err();
     house.clock.advance(61);
-    let body = Bytes::from(image(1).to_string());
-    let what = Passed::Pushed { digest: digest.clone(), tags: vec![tag("v1")], media_type: IMAGE.to_owned(), body };
-    let at = house.clock.now();
-    house.metadata.keep(Note { registry: REGISTRY.into(), repository: repository(), what, at }).await.unwrap();
+    house.metadata.keep(house.pushed(tag("v1"), &image(1))).await.unwrap();
     house.metadata.finish_jobs_once().await;
     assert_eq!(house.jobs().await, 0);
     house.has(&["v1"], &[&digest]);
     assert!(!house.is_emptied().await);
+}
+
+/// Whoever learns of a push was told that the manifest is there, just before it went.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_learnt_of_a_push_meanwhile_brings_nothing_back() {
+    let house = House::new().await;
+    house.world().push(&["v1"], &image(1));
+    house.world().delays.push("HEAD /v2/samples/a/manifests/v1");
+    house.metadata.note(house.pushed(tag("v1"), &image(1)));
+    let learner = house.metadata.clone();
+    tokio::spawn(async move { learner.learn_from_notes().await });
+    while house.fake.lines().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    house.clock.advance(1);
+    house.delete().await.unwrap();
+    tokio::time::sleep(DELAY).await;
+    assert!(house.is_emptied().await);
+    assert_eq!(house.delete().await, Err(MetadataError::Unknown(ErrorCode::NameUnknown)));
+}
+
+#[tokio::test]
+async fn what_was_seen_before_a_deletion_does_not_bring_a_repository_back() {
+    let house = House::new().await;
+    house.world().push(&["v1"], &image(1));
+    let before = house.clock.now();
+    house.clock.advance(1);
+    house.delete().await.unwrap();
+    for (later, is_emptied) in [(0, true), (1, true), (2, false)] {
+        let at = before + Duration::from_secs(later);
+        house.metadata.put_repository(REGISTRY, &repository(), at, Sign::Seen).await.unwrap();
+        assert_eq!(house.is_emptied().await, is_emptied, "{later} s after it");
+    }
 }

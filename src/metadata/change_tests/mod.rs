@@ -31,6 +31,8 @@ use crate::upstream::{Calls, Credentials, Mint, NotMinted};
 
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 const REPOSITORY: &str = "samples/a";
+/// Of answers that are long on their way.
+const DELAY: Duration = Duration::from_millis(500);
 
 /// What the upstream has of its one repository.
 #[derive(Debug, Default)]
@@ -44,6 +46,8 @@ struct World {
     deletion: bool,
     /// The beginnings of requests that fail, each once.
     faults: Vec<&'static str>,
+    /// The beginnings of requests whose answers are long on their way, each once.
+    delays: Vec<&'static str>,
 }
 
 impl World {
@@ -152,7 +156,17 @@ impl House {
         let world = World { tag_deletion: 405, deletion: true, ..World::default() };
         let world = Arc::new(Mutex::new(world));
         let answering = Arc::clone(&world);
-        let fake = Fake::start(move |asked| Some(answering.lock().unwrap().answer(asked))).await;
+        let fake = Fake::start(move |asked| {
+            let mut world = answering.lock().unwrap();
+            let delayed = world.delays.iter().position(|delay| asked.line().starts_with(delay));
+            let (delayed, reply) = (delayed.map(|at| world.delays.remove(at)), world.answer(asked));
+            drop(world);
+            if delayed.is_some() {
+                std::thread::sleep(DELAY);
+            }
+            Some(reply)
+        })
+        .await;
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("seawall.db"));
         let store = open(&crate::store::Settings::at(url)).await.unwrap();
@@ -200,6 +214,14 @@ impl House {
         assert_eq!(world.tags.keys().map(String::as_str).collect::<Vec<_>>(), tags);
         let expected: BTreeSet<_> = manifests.iter().map(|digest| digest.as_str()).collect();
         assert_eq!(world.manifests.keys().map(String::as_str).collect::<BTreeSet<_>>(), expected);
+    }
+
+    /// That this was pushed by the tag.
+    fn pushed(&self, tag: Tag, manifest: &Value) -> Note {
+        let body = Bytes::from(manifest.to_string());
+        let (digest, media_type) = (Digest::sha256(&body), IMAGE.to_owned());
+        let what = Passed::Pushed { digest, tags: vec![tag], media_type, body };
+        Note { registry: REGISTRY.into(), repository: repository(), what, at: self.clock.now() }
     }
 
     async fn jobs(&self) -> usize {
