@@ -1,9 +1,13 @@
-//! The two wrappers around pingora's HTTP application: one per connection, one per request.
+//! The two wrappers around pingora's HTTP application: one per connection, one per HTTP/2 request.
 //!
 //! [`Accept`] lets a connection in: it learns who is at the other end, reads the PROXY header of plain listeners, and
-//! hands on a stream with a deadline for request heads. [`Turns`] marks where one request ends and the next may begin.
+//! makes it a stream with a deadline for request heads. Over HTTP/1 it waits for each request itself, and gives pingora only
+//! what has begun to arrive: what pingora needs for a request is not held by a connection that waits for one. HTTP/2 is
+//! pingora's; [`Streams`] counts the requests.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
@@ -12,6 +16,7 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
+use tokio::select;
 
 use super::connection::{Connection, Head};
 use super::head_deadline::HeadDeadline;
@@ -21,14 +26,16 @@ use super::tls::Handshake;
 use super::{Listener, Refusal, SourceMode};
 use crate::proxy::source::Header;
 
-/// Lets connections of one listener in, and hands them to `app`.
-pub(super) struct Accept<A> {
+/// Lets connections of one listener in, and hands their requests to `app`.
+pub(super) struct Accept<H> {
     pub(super) listener: Arc<Listener>,
-    pub(super) app: Arc<A>,
+    pub(super) app: Arc<Streams<H>>,
     pub(super) in_flight: InFlight,
+    /// How long an open connection may be without a request.
+    pub(super) idle_timeout: Duration,
 }
 
-impl<A> Accept<A> {
+impl<H: HttpServerApp + Send + Sync + 'static> Accept<H> {
     async fn admit(&self, stream: &mut Stream) -> Result<Connection, Refusal> {
         let peer = peer_address(stream.get_socket_digest()).ok_or(Refusal::NoPeerAddress)?;
         let encrypted = stream.get_ssl_digest();
@@ -55,6 +62,30 @@ impl<A> Accept<A> {
             serving: std::sync::Mutex::default(),
         })
     }
+
+    /// Serves the requests of an HTTP/1 connection, one after the other, to its end.
+    async fn serve(&self, connection: &Arc<Connection>, mut stream: Box<HeadDeadline>, shutdown: &ShutdownWatch) {
+        let mut stop = shutdown.clone();
+        let mut stopped = pin!(stop.wait_for(|stop| *stop));
+        loop {
+            let head = select! {
+                biased;
+                head = stream.next_head() => head,
+                _ = &mut stopped => return,
+            };
+            let Some(head) = head.ok().filter(|head| !head.is_empty()) else { return };
+            let mut session = ServerSession::new_http1(stream);
+            session.set_pipelined_prefix(head);
+            // pingora counts in whole seconds, and 0 would mean for ever.
+            let keepalive = (!*shutdown.borrow()).then(|| self.idle_timeout.as_secs().max(1));
+            session.set_keepalive(keepalive);
+            let turn = Turn(connection);
+            let reused = self.app.http.process_new_http(session, shutdown).await;
+            drop(turn);
+            let Some(reused) = reused.and_then(|reused| reused.consume().0.into_any().downcast().ok()) else { return };
+            stream = reused;
+        }
+    }
 }
 
 fn header_before_tls(stream: &Stream) -> Option<Header> {
@@ -62,7 +93,7 @@ fn header_before_tls(stream: &Stream) -> Option<Header> {
 }
 
 #[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServerApp for Accept<A> {
+impl<H: HttpServerApp + Send + Sync + 'static> ServerApp for Accept<H> {
     async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let connection = match self.admit(&mut stream).await {
             Ok(connection) => Arc::new(connection),
@@ -72,8 +103,12 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Accept<A> {
             }
         };
         let _open = self.in_flight.connection();
-        let stream = HeadDeadline::new(stream, connection).ok()?;
-        self.app.process_new(Box::new(stream), shutdown).await
+        let stream = Box::new(HeadDeadline::new(stream, Arc::clone(&connection), self.idle_timeout).ok()?);
+        if connection.http2 {
+            return self.app.process_new(stream, shutdown).await;
+        }
+        self.serve(&connection, stream, shutdown).await;
+        None
     }
 
     async fn cleanup(&self) {
@@ -81,30 +116,21 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Accept<A> {
     }
 }
 
-/// Tells the connection when a request begins and ends, and leaves everything else to `http`.
-pub(super) struct Turns<H> {
+/// Counts the requests of HTTP/2 connections, and leaves everything else to `http`.
+pub(super) struct Streams<H> {
     pub(super) http: Arc<H>,
     pub(super) in_flight: InFlight,
-    pub(super) idle_seconds: u64,
 }
 
 #[async_trait]
-impl<H: HttpServerApp + Send + Sync + 'static> HttpServerApp for Turns<H> {
+impl<H: HttpServerApp + Send + Sync + 'static> HttpServerApp for Streams<H> {
     async fn process_new_http(
         self: &Arc<Self>,
-        mut session: ServerSession,
+        session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if session.is_http2() {
-            // The head of an HTTP/2 request has arrived when its session is made.
-            let _serving = self.in_flight.request();
-            return self.http.process_new_http(session, shutdown).await;
-        }
-        if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(self.idle_seconds));
-        }
-        // An HTTP/1 session is made before its head is read: it counts from `head_received` on.
-        let _turn = Connection::of(&session).cloned().map(Turn);
+        // The head of an HTTP/2 request has arrived when its session is made.
+        let _serving = self.in_flight.request();
         self.http.process_new_http(session, shutdown).await
     }
 
@@ -121,10 +147,10 @@ impl<H: HttpServerApp + Send + Sync + 'static> HttpServerApp for Turns<H> {
     }
 }
 
-/// One HTTP/1 request; ends with its task, whatever ends that.
-struct Turn(Arc<Connection>);
+/// One HTTP/1 request, from before its head was read; ends with its task, whatever ends that.
+struct Turn<'a>(&'a Connection);
 
-impl Drop for Turn {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.awaits_next_head();
     }

@@ -1,16 +1,20 @@
 //! A stream that gives up when the head of a request takes too long.
 //!
 //! pingora's read timeout starts anew with every read, so a client that sends one byte every few seconds holds a
-//! connection and its buffers for ever (slow loris). This wrapper bounds the whole head. It delegates everything else, and
-//! adds the [`Connection`] as the stream's proxy digest. No timer is touched when a head arrives in one piece.
+//! connection and its buffers for ever (slow loris). This wrapper bounds the whole head, and the time between two requests. It
+//! delegates everything else, and adds the [`Connection`] as the stream's proxy digest. No timer is touched when a head arrives
+//! in one piece.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::listeners::ALPN;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
@@ -27,13 +31,21 @@ use super::connection::{Connection, HeadState};
 /// The largest head of a request, in bytes, with room for an access token.
 const HEAD_LIMIT: usize = 64 * 1024;
 
+/// What is read of a head at first, in bytes: all of most heads, with an access token.
+const HEAD_PIECE: usize = 8 * 1024;
+
 /// A downstream connection whose request heads have a deadline and a limit.
 #[derive(Debug)]
 pub(super) struct HeadDeadline {
     inner: Stream,
     connection: Arc<Connection>,
     digest: Arc<ProxyDigest>,
-    deadline: Pin<Box<Sleep>>,
+    /// How long it may be open without a request.
+    idle_timeout: Duration,
+    /// When what is awaited must be here; `None`: not determined, for nothing had to be waited for.
+    due: Option<Instant>,
+    /// Wakes us, at `due` or before it. It is moved only when it wakes us, or would do so too late.
+    alarm: Pin<Box<Sleep>>,
     answered_early: bool,
     /// Bytes of the head that is arriving, and of what came with it.
     head_bytes: usize,
@@ -41,10 +53,51 @@ pub(super) struct HeadDeadline {
 
 impl HeadDeadline {
     /// The time for the first head runs from now. Must be called inside a tokio runtime.
-    pub(super) fn new(inner: Stream, connection: Arc<Connection>) -> pingora::Result<Self> {
+    pub(super) fn new(inner: Stream, connection: Arc<Connection>, idle_timeout: Duration) -> pingora::Result<Self> {
         let digest = Arc::new(Arc::clone(&connection).into_digest()?);
-        let deadline = Box::pin(tokio::time::sleep(connection.listener.head_timeout));
-        Ok(Self { inner, connection, digest, deadline, answered_early: false, head_bytes: 0 })
+        let alarm = Box::pin(tokio::time::sleep(connection.listener.head_timeout));
+        let due = Some(alarm.deadline());
+        Ok(Self { inner, connection, digest, idle_timeout, due, alarm, answered_early: false, head_bytes: 0 })
+    }
+
+    /// Waits for the next request: the beginning of its head, and of whatever has come with it; nothing when the client has
+    /// left. All that a connection without a request takes is what this holds.
+    ///
+    /// # Errors
+    /// When the connection is broken, or nothing has come in time.
+    pub(super) async fn next_head(&mut self) -> io::Result<BytesMut> {
+        if self.connection.head.state() != HeadState::First {
+            self.due = None;
+        }
+        poll_fn(|cx| {
+            let mut room = [const { MaybeUninit::uninit() }; HEAD_PIECE];
+            let mut piece = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut *self).poll_read(cx, &mut piece))?;
+            Poll::Ready(Ok(BytesMut::from(piece.filled())))
+        })
+        .await
+    }
+
+    /// Whether what is awaited in this state should have come by now. If not, we are woken when it should have.
+    fn is_overdue(&mut self, state: HeadState, cx: &mut Context<'_>) -> bool {
+        let time = match state {
+            HeadState::First | HeadState::Begun => self.connection.listener.head_timeout,
+            HeadState::Awaited => self.idle_timeout,
+            HeadState::Received => return false,
+        };
+        let due = *self.due.get_or_insert_with(|| Instant::now() + time);
+        loop {
+            if self.alarm.deadline() > due {
+                self.alarm.as_mut().reset(due);
+            }
+            if self.alarm.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            if self.alarm.deadline() == due {
+                return true;
+            }
+            self.alarm.as_mut().reset(due);
+        }
     }
 
     /// Counts what arrives while a head does. pingora would take a mebibyte, and parse it anew with every piece.
@@ -80,12 +133,14 @@ impl AsyncRead for HeadDeadline {
         }
         match (state, &read) {
             (HeadState::Awaited, Poll::Ready(_)) if arrived > 0 => {
-                this.deadline.as_mut().reset(Instant::now() + this.connection.listener.head_timeout);
+                this.due = None;
                 this.connection.head.advance(HeadState::Awaited, HeadState::Begun);
             }
-            (HeadState::First | HeadState::Begun, Poll::Pending) if this.deadline.as_mut().poll(cx).is_ready() => {
-                this.connection.refuse(Refusal::LateHead);
-                let late = io::Error::new(io::ErrorKind::TimedOut, "the head of the request took too long");
+            (_, Poll::Pending) if this.is_overdue(state, cx) => {
+                if state != HeadState::Awaited {
+                    this.connection.refuse(Refusal::LateHead);
+                }
+                let late = io::Error::new(io::ErrorKind::TimedOut, "the request took too long to come");
                 return Poll::Ready(Err(late));
             }
             _ => {}

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::{HttpServerOptions, ServerApp};
+use pingora::apps::{HttpServerApp, HttpServerOptions};
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::{HttpProxy, ProxyHttp, http_proxy};
 use pingora::server::configuration::ServerConf;
@@ -25,14 +25,14 @@ use pingora::services::listening::Service;
 use pingora::services::{Service as PingoraService, ServiceWithDependents};
 use thiserror::Error;
 
-use super::accept::{Accept, Turns};
+use super::accept::{Accept, Streams};
 use super::proxy_protocol::BeforeTls;
 use super::{InFlight, Listener, SourceMode};
 
-/// An idle connection costs its read buffer: 8 KiB hold any request head we expect. 16 KiB of write buffer let a response
-/// head and a small body leave in one packet.
-const READ_BUFFER: usize = 8 * 1024;
-const WRITE_BUFFER: usize = 16 * 1024;
+/// An idle connection costs both. Whatever reads does so in pieces larger than the read buffer, except for the header of the PROXY
+/// protocol, and then past it; the write buffer lets a response head and a small body leave in one packet.
+const READ_BUFFER: usize = 1024;
+const WRITE_BUFFER: usize = 8 * 1024;
 
 /// Idle connections that each worker keeps to the registries behind us.
 const UPSTREAM_POOL: usize = 512;
@@ -116,7 +116,7 @@ pub struct Serving {
     pub stop: ShutdownWatch,
     /// Workers of each listener.
     pub threads: usize,
-    /// How long an open connection may be without a request. HTTP/1 counts in whole seconds, at least one.
+    /// How long an open connection may be without a request.
     pub idle_timeout: Duration,
 }
 
@@ -162,7 +162,7 @@ where
 }
 
 /// What one worker does with connections, whichever listener they come from.
-fn application<G>(configuration: &Arc<ServerConf>, gate: G, serving: &Serving) -> Turns<HttpProxy<G>>
+fn application<G>(configuration: &Arc<ServerConf>, gate: G, serving: &Serving) -> Streams<HttpProxy<G>>
 where
     G: ProxyHttp + Send + Sync + 'static,
     G::CTX: Send + Sync,
@@ -171,22 +171,17 @@ where
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(serving.idle_timeout);
     http.server_options = Some(options);
-    Turns {
-        http: Arc::new(http),
-        in_flight: serving.in_flight.clone(),
-        // 0 would mean for ever.
-        idle_seconds: serving.idle_timeout.as_secs().max(1),
-    }
+    Streams { http: Arc::new(http), in_flight: serving.in_flight.clone() }
 }
 
-fn service<A>(
+fn service<H>(
     bound: &Bound,
     worker: usize,
-    app: &Arc<A>,
+    app: &Arc<Streams<H>>,
     serving: &Serving,
 ) -> Result<Box<dyn ServiceWithDependents>, ListenError>
 where
-    A: ServerApp + Send + Sync + 'static,
+    H: HttpServerApp + Send + Sync + 'static,
 {
     let Bound { listener, address, .. } = bound;
     let socket = bound.socket()?;
@@ -199,7 +194,12 @@ where
                 .map_err(|error| ListenError::Tls { name: listener.name.to_string(), reason: error.to_string() })?,
         );
     }
-    let accept = Accept { listener: Arc::clone(listener), app: Arc::clone(app), in_flight: serving.in_flight.clone() };
+    let accept = Accept {
+        listener: Arc::clone(listener),
+        app: Arc::clone(app),
+        in_flight: serving.in_flight.clone(),
+        idle_timeout: serving.idle_timeout,
+    };
     let mut service = Service::new(format!("listener {}", listener.name), accept);
     service.threads = Some(if bound.services(serving) == 1 { serving.threads.max(1) } else { 1 });
     if matches!(listener.source, SourceMode::ProxyProtocol { .. }) {
@@ -210,8 +210,8 @@ where
 }
 
 /// A service on a socket that is bound already, following our stop signal.
-struct Endpoint<A> {
-    service: Service<Accept<A>>,
+struct Endpoint<H> {
+    service: Service<Accept<H>>,
     /// The name under which pingora looks for the socket before it would bind one.
     key: String,
     socket: Option<TcpListener>,
@@ -219,7 +219,7 @@ struct Endpoint<A> {
 }
 
 #[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> PingoraService for Endpoint<A> {
+impl<H: HttpServerApp + Send + Sync + 'static> PingoraService for Endpoint<H> {
     async fn start_service(&mut self, sockets: Option<ListenFds>, _stop: ShutdownWatch, tasks_per_socket: usize) {
         if let (Some(sockets), Some(socket)) = (&sockets, self.socket.take()) {
             sockets.lock().add(self.key.clone(), socket.into_raw_fd());
