@@ -26,8 +26,9 @@ use crate::policy::content_cache::DiskCache;
 
 /// Blobs that are written at the same time.
 const MOST_WRITERS: usize = 16;
-/// Pieces of a blob that wait to be written. Then the disk is too slow, and the blob is not kept.
-const WAITING_PIECES: usize = 64;
+/// Pieces of a blob that wait to be written, if those of all blobs together are not too many bytes before. Then the disk is too
+/// slow, and the blob is not kept.
+const WAITING_PIECES: usize = 256;
 /// The part of the disk that blobs on their way in may take.
 const FILLING: u64 = 4;
 /// The unit in which files are weighed, in bytes.

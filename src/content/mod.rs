@@ -19,7 +19,7 @@ mod reading;
 mod stock;
 mod tags;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

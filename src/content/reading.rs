@@ -84,14 +84,14 @@ impl Reading {
     /// The next piece, of 128 KiB at most.
     ///
     /// # Errors
-    /// When it cannot be read, or not in time. That is told in the log, and the blob is forgotten.
+    /// When it cannot be read, and is forgotten, or when there was no turn for it in time. The log is told.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Unread> {
         if self.is_over() {
             return Ok(None);
         }
         let piece = self.piece().await.inspect_err(|error| match error {
             Unread::Busy => {
-                tracing::warn!(registry = &*self.stock.registry, "the disk of the content cache is too slow")
+                tracing::warn!(registry = &*self.stock.registry, "the disk of the content cache is too slow");
             }
             Unread::Failed(error) => self.stock.unreadable(&self.key, error),
         })?;
@@ -154,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn it_comes_in_small_pieces() {
         for length in [9, 128 * 1024, 128 * 1024 + 1, 600_000] {
-            let (world, body) = (OnDisk::new(SIZE, Burden::default()), body(length));
+            let (world, body) = (OnDisk::usual(), body(length));
             let (key, kept) = world.keep(&body);
             let (first, mut reading) = world.stock.read(&key, stored(&kept)).await.unwrap();
             let mut pieces = vec![first];
@@ -169,7 +169,7 @@ mod tests {
     /// Nobody has been told anything yet: the upstream is asked, now and the next time.
     #[tokio::test]
     async fn without_its_first_piece_it_is_forgotten() {
-        let world = OnDisk::new(SIZE, Burden::default());
+        let world = OnDisk::usual();
         // Opens, has the right length, and cannot be read: a directory.
         let sample = world.place.path().join("sample");
         fs::create_dir_all(sample.join("x")).unwrap();
@@ -184,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_breaks_in_the_middle_is_forgotten() {
-        let world = OnDisk::new(SIZE, Burden::default());
+        let world = OnDisk::usual();
         let (key, kept) = world.keep(&body(1_000_000));
         let (_, mut reading) = world.stock.read(&key, stored(&kept)).await.unwrap();
         cut(&world.files()[0], 300_000);

@@ -23,12 +23,17 @@ use crate::secret::KeyedDigest;
 use crate::telemetry::metrics::Metrics;
 
 /// Blobs over 8 bytes are on its disk.
-pub(super) struct OnDisk {
-    pub(super) stock: Arc<Stock>,
+pub(crate) struct OnDisk {
+    pub(crate) stock: Arc<Stock>,
     pub(super) place: TempDir,
 }
 
 impl OnDisk {
+    /// With the usual limits.
+    pub(crate) fn usual() -> Self {
+        Self::new(16 * 1024 * 1024, Burden::default())
+    }
+
     /// With a disk of `size` bytes.
     pub(super) fn new(size: u64, burden: Burden) -> Self {
         let place = tempfile::tempdir().unwrap();
@@ -59,7 +64,7 @@ impl OnDisk {
     }
 
     /// A blob comes until it is kept.
-    pub(super) fn keep(&self, body: &[u8]) -> (Key, Arc<Kept>) {
+    pub(crate) fn keep(&self, body: &[u8]) -> (Key, Arc<Kept>) {
         wait_for(|| {
             let key = self.pass(body);
             // It is being written.

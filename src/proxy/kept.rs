@@ -335,3 +335,25 @@ impl Keeping {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::testing::OnDisk;
+
+    /// Otherwise a slow client would have the time of one write for all of what was read at once.
+    #[tokio::test]
+    async fn what_is_read_from_the_disk_is_written_in_small_pieces() {
+        let (world, body) = (OnDisk::usual(), vec![7; 400_000]);
+        let (key, kept) = world.keep(&body);
+        let mut source = Source::of(&world.stock, (&key, &kept), false).await.unwrap();
+        let mut pieces = Vec::new();
+        while let Some(piece) = source.next().await.unwrap() {
+            pieces.push(piece);
+            assert_eq!(source.is_over(), pieces.iter().map(Bytes::len).sum::<usize>() == body.len());
+        }
+        assert!(pieces.iter().all(|piece| (1..=PIECE).contains(&piece.len())) && pieces.concat() == body);
+        let head = Source::of(&world.stock, (&key, &kept), true).await.unwrap();
+        assert!(head.is_over());
+    }
+}
