@@ -4,36 +4,31 @@
 //! request waits for that. Nothing outlives the process: the next one begins with an empty directory.
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use super::burden::{Burden, Waiting};
 use super::entry::{Body, Head, Kept, Key, Seen};
+use super::house::{OURS, keep_house};
 use super::stock::Stock;
 use crate::oci::Verification;
 use crate::policy::content_cache::DiskCache;
 
-/// The directory in the operator's, so that nothing of anybody else is ever touched.
-const OURS: &str = "seawall-content";
-/// What file systems make themselves at the root of a disk.
-const OF_THE_DISK: &str = "lost+found";
 /// Blobs that are written at the same time.
 const MOST_WRITERS: usize = 16;
-/// Pieces of a blob that wait to be written. Then the disk is too slow, and the blob is not kept.
+/// Pieces of a blob that wait to be written, if those of all blobs together are not too many bytes before. Then the disk is too
+/// slow, and the blob is not kept.
 const WAITING_PIECES: usize = 256;
-/// How often it is tried to get the directory from who had it before, and when that is told.
-const TRIES: u32 = 300;
-const PAUSE: Duration = Duration::from_millis(200);
 /// The part of the disk that blobs on their way in may take.
 const FILLING: u64 = 4;
 /// The unit in which files are weighed, in bytes.
@@ -53,13 +48,33 @@ pub(super) struct Disk {
     filling: AtomicU64,
     numbers: AtomicU64,
     has_failed: AtomicBool,
+    burden: Arc<Burden>,
 }
 
 /// Where the files are. With the last file of it the thread ends that removes them.
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
-    gone: Sender<PathBuf>,
+    /// Bytes of files that are there, whether or not anybody finds them any more.
+    there: Arc<AtomicU64>,
+    gone: Sender<Gone>,
+}
+
+/// A file that is to be removed.
+#[derive(Debug)]
+pub(super) struct Gone {
+    path: PathBuf,
+    length: u64,
+    there: Arc<AtomicU64>,
+}
+
+impl Gone {
+    /// Waits for the disk.
+    pub(super) fn remove(self) -> io::Result<()> {
+        let removed = fs::remove_file(self.path);
+        self.there.fetch_sub(self.length, Ordering::AcqRel);
+        removed
+    }
 }
 
 /// A blob.
@@ -71,6 +86,11 @@ pub struct Stored {
 }
 
 impl Stored {
+    fn new(path: PathBuf, length: u64, folder: &Arc<Folder>) -> Self {
+        folder.there.fetch_add(length, Ordering::AcqRel);
+        Self { path, length, folder: Arc::clone(folder) }
+    }
+
     /// In bytes.
     pub const fn length(&self) -> u64 {
         self.length
@@ -93,13 +113,14 @@ impl Stored {
 impl Drop for Stored {
     fn drop(&mut self) {
         // Without the thread the next start removes it.
-        let _ = self.folder.gone.send(std::mem::take(&mut self.path));
+        let (path, there) = (std::mem::take(&mut self.path), Arc::clone(&self.folder.there));
+        let _ = self.folder.gone.send(Gone { path, length: self.length, there });
     }
 }
 
 impl Disk {
     /// A disk that is ready soon, if its directory can be used.
-    pub(super) fn new(registry: &Arc<str>, settings: &DiskCache) -> Self {
+    pub(super) fn new(registry: &Arc<str>, settings: &DiskCache, burden: &Arc<Burden>) -> Self {
         let (gone, going) = mpsc::channel();
         let path = settings.directory.join(OURS).join(&**registry);
         let ready = Arc::new(AtomicBool::new(false));
@@ -114,12 +135,13 @@ impl Disk {
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
             ready: Arc::clone(&ready),
-            folder: Arc::new(Folder { path: path.clone(), gone }),
+            folder: Arc::new(Folder { path: path.clone(), there: Arc::default(), gone }),
             writing: Mutex::default(),
             writers: AtomicUsize::new(0),
             filling: AtomicU64::new(0),
             numbers: AtomicU64::new(0),
             has_failed: AtomicBool::new(false),
+            burden: Arc::clone(burden),
         };
         let (directory, name) = (settings.directory.clone(), Arc::clone(registry));
         let work = move || keep_house(&directory, &path, &name, &ready, &going);
@@ -131,6 +153,10 @@ impl Disk {
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Kept>> {
         self.kept.get(key)
+    }
+
+    pub(super) const fn burden(&self) -> &Arc<Burden> {
+        &self.burden
     }
 
     pub(super) fn forget(&self, key: &Key) {
@@ -166,7 +192,7 @@ impl Disk {
         let work = Work { turn, head, seen, path, length, verification };
         let thread = thread::Builder::new().name("content-write".to_owned()).spawn(move || work.run(&coming));
         thread.map_err(|error| self.failed(&error)).ok()?;
-        Some(Writer { pieces })
+        Some(Writer { pieces, burden: Arc::clone(&self.burden) })
     }
 
     /// Tells of it once: the requests themselves are not affected.
@@ -180,13 +206,14 @@ impl Disk {
 /// To whom the pieces of a blob are given.
 #[derive(Debug)]
 pub(super) struct Writer {
-    pieces: SyncSender<Bytes>,
+    pieces: SyncSender<Waiting>,
+    burden: Arc<Burden>,
 }
 
 impl Writer {
-    /// Whether it was taken. If not, the blob is not kept.
+    /// Whether it was taken. If not, the blob is not kept: the client, whose piece it is, never waits for the disk.
     pub(super) fn take(&self, piece: Bytes) -> bool {
-        self.pieces.try_send(piece).is_ok()
+        self.burden.hold(piece).is_some_and(|waiting| self.pieces.try_send(waiting).is_ok())
     }
 }
 
@@ -206,8 +233,11 @@ impl Turn {
         let turn = Self { stock: Arc::clone(stock), key, length };
         let writers = disk.writers.fetch_add(1, Ordering::AcqRel);
         let filling = disk.filling.fetch_add(length, Ordering::AcqRel);
-        let fits = writers < MOST_WRITERS && filling + length <= disk.settings.size / FILLING;
-        fits.then_some(turn)
+        let size = disk.settings.size;
+        let fits = writers < MOST_WRITERS && filling + length <= size / FILLING;
+        // What was pushed out and is still being read takes its place until then.
+        let there = disk.folder.there.load(Ordering::Acquire);
+        (fits && there + filling + length <= size).then_some(turn)
     }
 }
 
@@ -231,7 +261,7 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self, pieces: &Receiver<Bytes>) {
+    fn run(mut self, pieces: &Receiver<Waiting>) {
         let written = self.write(pieces);
         let Some(disk) = &self.turn.stock.disk else { return };
         match written {
@@ -243,7 +273,7 @@ impl Work {
     }
 
     /// Whether all of it is there.
-    fn write(&mut self, pieces: &Receiver<Bytes>) -> io::Result<bool> {
+    fn write(&mut self, pieces: &Receiver<Waiting>) -> io::Result<bool> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
         let mut rest = self.length;
         while rest > 0 {
@@ -268,71 +298,56 @@ impl Work {
             disk.failed(&error);
             let _ = fs::remove_file(&path);
         } else {
-            let stored = Stored { path: whole, length, folder: Arc::clone(&disk.folder) };
+            let stored = Stored::new(whole, length, &disk.folder);
             let kept = Kept::new(head, Body::Disk(Arc::new(stored)), seen);
             disk.put(turn.key.clone(), Arc::new(kept));
         }
     }
 }
 
-/// Makes the directory ours, and removes what is forgotten until nothing can be any more.
-fn keep_house(directory: &Path, path: &Path, registry: &str, ready: &AtomicBool, going: &Receiver<PathBuf>) {
-    let lock = match make_ours(directory, path, registry, going) {
-        Ok(lock) => lock,
-        Err(error) => {
-            let directory = directory.display();
-            tracing::warn!(registry, %directory, %error, "the content cache keeps nothing on its disk");
-            return;
-        }
-    };
-    ready.store(true, Ordering::Release);
-    while let Ok(gone) = going.recv() {
-        if let Err(error) = fs::remove_file(&gone) {
-            tracing::debug!(registry, %error, "a file of the content cache could not be removed");
-        }
-    }
-    let _ = fs::remove_dir_all(path);
-    drop(lock);
-}
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{OnDisk, wait_for};
+    use super::*;
 
-/// An empty directory for one registry, and the lock that keeps other processes out of it.
-fn make_ours(directory: &Path, path: &Path, registry: &str, going: &Receiver<PathBuf>) -> io::Result<File> {
-    let make = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
-    make(directory)?;
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        if name != OURS && name != OF_THE_DISK {
-            let what = format!("it holds `{}`, which is not seawall's: give it a directory of its own", name.display());
-            return Err(io::Error::other(what));
+    /// Nobody writes here: the pieces are a client's, who does not wait for the disk.
+    #[test]
+    fn a_disk_that_is_too_slow_holds_neither_clients_nor_memory() {
+        let burden = Arc::new(Burden::default());
+        let writers: Vec<_> = (0..MOST_WRITERS)
+            .map(|_| {
+                let (pieces, coming) = sync_channel(WAITING_PIECES);
+                (Writer { pieces, burden: Arc::clone(&burden) }, coming)
+            })
+            .collect();
+        let piece = Bytes::from(vec![0; 64 * 1024]);
+        let mut taken = 0;
+        for (writer, _) in &writers {
+            let own = (0..1_000).take_while(|_| writer.take(piece.clone())).count();
+            assert!(own <= WAITING_PIECES, "{own}");
+            taken += own * piece.len();
         }
+        assert_eq!(taken, 16 * 1024 * 1024, "all of them together");
+        drop(writers);
+        let (pieces, _coming) = sync_channel(WAITING_PIECES);
+        assert!(Writer { pieces, burden }.take(piece), "what was given up waits no more");
     }
-    let ours = directory.join(OURS);
-    make(&ours)?;
-    let found = fs::symlink_metadata(&ours)?;
-    if !found.is_dir() || found.mode() & 0o077 != 0 {
-        return Err(io::Error::other(format!("`{OURS}` in it is not a directory for seawall's own user only")));
-    }
-    let mut file = OpenOptions::new();
-    file.create(true).truncate(false).write(true).mode(0o600);
-    let lock = file.open(ours.join(format!("{registry}.lock")))?;
-    let mut tries = 0;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => break,
-            Err(TryLockError::WouldBlock) => tries += 1,
-            Err(TryLockError::Error(error)) => return Err(error),
+
+    #[test]
+    fn what_is_still_read_takes_its_place() {
+        const MIB: usize = 1024 * 1024;
+        let world = OnDisk::new(4 * MIB as u64, Burden::default());
+        let body = |number: u8| vec![number; MIB];
+        // One of them pushes another one out, since all four do not fit.
+        let mut read: Vec<_> = (0..4).map(|number| world.keep(&body(number)).1).collect();
+        wait_for(|| (world.files().len() == 4).then_some(()));
+        for _ in 0..20 {
+            let key = world.pass(&body(4));
+            thread::sleep(std::time::Duration::from_millis(10));
+            assert!(world.find(&key).is_none() && world.files().len() == 4, "{:?}", world.files());
         }
-        if tries == TRIES {
-            tracing::warn!(registry, "the content cache waits for its directory, which somebody else uses");
-        }
-        // Requests that began before a reload may still read there. Nothing comes this way before there is anything to remove.
-        if going.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected) {
-            return Err(io::Error::other("its directory was not free for as long as it was needed"));
-        }
+        read.clear();
+        world.keep(&body(4));
+        wait_for(|| (world.files().len() == 3).then_some(()));
     }
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => make(path)?,
-    }
-    Ok(lock)
 }

@@ -9,12 +9,17 @@
 
 mod accept;
 mod age;
+mod burden;
 mod disk;
 mod drops;
 mod entry;
 mod fill;
+mod house;
+mod reading;
 mod stock;
 mod tags;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -31,12 +36,15 @@ use crate::telemetry::metrics::Metrics;
 
 pub use accept::names as accepts;
 pub use age::Aged;
+pub use burden::Unread;
 pub use disk::Stored;
 pub use drops::Change;
 pub use entry::{Body, Kept, Key, Kind, Seen};
 pub use fill::{Answered, Fill};
+pub use reading::Reading;
 pub use stock::{Found, Stock};
 
+use burden::Burden;
 use drops::Drops;
 
 /// The largest manifest that is kept, in bytes: the largest that there is (requirements B.9).
@@ -54,8 +62,9 @@ struct Inner {
     /// Whoever replaces them holds it.
     replacing: Mutex<()>,
     drops: Arc<Drops>,
-    /// The version of the policy by which stocks were last taken down.
+    /// The version of the policy by which stocks were last taken down. Written by whoever replaces them.
     version: AtomicU64,
+    burden: Arc<Burden>,
     metrics: Arc<Metrics>,
 }
 
@@ -67,13 +76,15 @@ impl Content {
             replacing: Mutex::default(),
             drops: Arc::default(),
             version: AtomicU64::new(0),
+            burden: Arc::default(),
             metrics,
         }))
     }
 
-    /// What is kept of `registry`, by its settings and before its upstream of this moment; `None`: nothing is. Of a registry
-    /// that has got other settings or another upstream, everything is forgotten first.
-    pub fn stock(&self, registry: &Registry) -> Option<Arc<Stock>> {
+    /// What is kept of `registry`, as the policy of this `version` has it, by its settings and before its upstream; `None`: nothing
+    /// is. Of a registry that has got other settings or another upstream, everything is forgotten first; for a request that was
+    /// decided by the policy before, nothing is brought back.
+    pub fn stock(&self, registry: &Registry, version: u64) -> Option<Arc<Stock>> {
         let settings = registry.content_cache()?;
         let known = |stocks: &Stocks| stocks.get(&*registry.name).filter(|one| one.is_for(settings)).cloned();
         if let Some(stock) = known(&self.0.stocks.load()) {
@@ -84,7 +95,11 @@ impl Content {
         if let Some(stock) = known(&stocks) {
             return Some(stock);
         }
-        let stock = Stock::new(Arc::clone(&registry.name), Arc::clone(settings), &self.0.drops, &self.0.metrics);
+        if version < self.0.version.load(Ordering::Relaxed) {
+            return None;
+        }
+        let used = (&*self.0.metrics, &self.0.burden);
+        let stock = Stock::new(Arc::clone(&registry.name), Arc::clone(settings), &self.0.drops, used);
         let stock = Arc::new(stock);
         let mut stocks = Stocks::clone(&stocks);
         stocks.insert(Arc::clone(&registry.name), Arc::clone(&stock));
@@ -99,7 +114,10 @@ impl Content {
             return;
         }
         let turn = self.replace();
-        self.0.version.fetch_max(policy.version(), Ordering::Relaxed);
+        // A newer one may have come in the meantime.
+        if policy.version() <= self.0.version.fetch_max(policy.version(), Ordering::Relaxed) {
+            return;
+        }
         let stocks = self.0.stocks.load_full();
         let stays = |(name, stock): &(&Arc<str>, &Arc<Stock>)| {
             let registry = policy.registry_named(name).filter(|registry| registry.name == **name);
@@ -116,7 +134,7 @@ impl Content {
         drop(turn);
         for registry in policy.registries() {
             if registry.content_cache().is_some_and(|settings| settings.disk.is_some()) {
-                self.stock(registry);
+                self.stock(registry, policy.version());
             }
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 
 use super::LARGEST_MANIFEST;
+use super::burden::Burden;
 use super::disk::Disk;
 use super::drops::Drops;
 use super::entry::{Body, Kept, Key, Kind, Seen};
@@ -48,7 +49,7 @@ impl Stock {
         registry: Arc<str>,
         settings: Arc<ContentCache>,
         drops: &Arc<Drops>,
-        metrics: &Arc<Metrics>,
+        (metrics, burden): (&Metrics, &Arc<Burden>),
     ) -> Self {
         let memory = Cache::builder()
             .max_capacity(settings.memory)
@@ -59,7 +60,7 @@ impl Stock {
             drops: Arc::clone(drops),
             tags: Tags::new(settings.tag_age),
             filling: AtomicU64::new(0),
-            disk: settings.disk.as_ref().map(|disk| Disk::new(&registry, disk)),
+            disk: settings.disk.as_ref().map(|disk| Disk::new(&registry, disk, burden)),
             registry,
             settings,
             memory,

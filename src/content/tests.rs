@@ -46,7 +46,7 @@ impl World {
     }
 
     fn stock(&self) -> Arc<Stock> {
-        self.content.stock(self.registry()).unwrap()
+        self.content.stock(self.registry(), self.policy.version()).unwrap()
     }
 
     fn fill(&self, kind: Kind, repository: &str) -> Fill {
@@ -294,8 +294,25 @@ fn other_settings_and_another_upstream_end_everything() {
     change(&mut world, policy(4, "http://127.0.0.1:5001", &settings(&[("maximumAge", "2m")])));
     assert!(!world.has("a", b"blob"), "other settings");
     change(&mut world, policy(5, "http://127.0.0.1:5001", &written(&format!("{{\"mode\":{}}}", written("\"off\"")))));
-    assert!(world.content.stock(world.registry()).is_none());
+    assert!(world.content.stock(world.registry(), world.policy.version()).is_none());
     assert!(world.content.0.stocks.load().is_empty(), "its memory is free");
+}
+
+/// Such a request may still be under way for as long as a transfer takes.
+#[test]
+fn a_request_that_was_decided_by_an_older_policy_brings_nothing_back() {
+    let mut world = World::new(&[]);
+    world.content.follow(&world.policy);
+    let newer = policy(2, "http://127.0.0.1:5001", &settings(&[]));
+    let older = std::mem::replace(&mut world.policy, newer);
+    world.content.follow(&world.policy);
+    world.read("a", b"blob");
+    assert!(world.content.stock(older.registry_named(REGISTRY).unwrap(), older.version()).is_none());
+    world.content.follow(&older);
+    assert!(world.has("a", b"blob"), "what is kept by the newer one stays");
+    let newest = policy(3, UP, &settings(&[]));
+    let registry = newest.registry_named(REGISTRY).unwrap();
+    assert!(world.content.stock(registry, newest.version()).is_some());
 }
 
 fn there() -> Aged {

@@ -533,6 +533,9 @@ fn failure(error: &Error, reached: bool) -> Refusal {
     if *error.etype() == ErrorType::InternalError {
         return Refusal::Internal("a hook could not do its work");
     }
+    if *error.etype() == ErrorType::FileReadError {
+        return Refusal::Internal("what is kept on the disk could not be read");
+    }
     if *error.esource() == ErrorSource::Downstream || !reached {
         return if is_gone(error) || matches!(error.etype(), ReadTimedout | WriteTimedout) {
             Refusal::ClientLeft

@@ -3,25 +3,21 @@
 //! [`Gate::answer_from_kept`] is asked between steps 8 and 9: whoever gets here is permitted by the policy of this moment, within his
 //! limits, and no lock is in the way. So a kept answer is given to nobody who would not have been let through to the upstream.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{ErrorType, OrErr, Result};
-use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::answer::common_headers;
 use super::forward::Forward;
 use super::gate::Gate;
 use super::learn::digest;
 use super::passage::Passage;
-use crate::content::{Aged, Answered, Body, Change, Fill, Found, Kept, Key, Kind, Stock, Stored, accepts};
+use crate::content::{Aged, Answered, Body, Change, Fill, Found, Kept, Key, Kind, Reading, Stock, accepts};
 use crate::metadata::MetadataError;
 use crate::oci::{Digest, Method, Reference, RepositoryName, Route, Tag};
 use crate::policy::Registry;
@@ -29,9 +25,6 @@ use crate::telemetry::ContentResult;
 
 /// What is written at a time, so that a slow client has the time of a write for each piece, as when it comes from upstream.
 const PIECE: usize = 64 * 1024;
-
-/// What is read of a file at a time, in bytes.
-const DISK_PIECE: u64 = 512 * 1024;
 
 /// Requests with one of these are the upstream's to answer: for a part, on a condition, or for something fresh.
 const SPECIAL: [header::HeaderName; 9] = [
@@ -63,6 +56,8 @@ struct Wanted<'a> {
     kind: Kind,
     repository: &'a RepositoryName,
     name: Name<'a>,
+    /// Whether its headers are enough.
+    is_head: bool,
 }
 
 /// What it is asked for by.
@@ -77,16 +72,17 @@ impl<'a> Wanted<'a> {
         if !matches!(forward.method, Method::Get | Method::Head) {
             return None;
         }
+        let is_head = forward.method == Method::Head;
         match &forward.route {
             Route::Manifest { repository, reference, .. } => {
                 let name = match reference {
                     Reference::Digest(digest) => Name::Digest(digest),
                     Reference::Tag(tag) => Name::Tag(tag),
                 };
-                Some(Self { kind: Kind::Manifest, repository, name })
+                Some(Self { kind: Kind::Manifest, repository, name, is_head })
             }
             Route::Blob { repository, digest } => {
-                Some(Self { kind: Kind::Blob, repository, name: Name::Digest(digest) })
+                Some(Self { kind: Kind::Blob, repository, name: Name::Digest(digest), is_head })
             }
             Route::Base
             | Route::Catalog(_)
@@ -107,28 +103,16 @@ impl Gate {
     pub(super) async fn answer_from_kept(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
         let bodyless = session.as_downstream_mut().is_body_empty();
         let headers = &session.req_header().headers;
-        let is_head = session.req_header().method == http::Method::HEAD;
-        let Some(kept) = self.kept(headers, bodyless, passage).await else { return Ok(false) };
-        let source = match &kept.body {
-            Body::Memory(bytes) if is_head || bytes.is_empty() => Source::None,
-            Body::Memory(bytes) => Source::Memory(bytes.clone()),
-            Body::Disk(_) if is_head => Source::None,
-            Body::Disk(stored) => {
-                let Some(reading) = Reading::begin(stored).await else {
-                    self.forget(passage);
-                    return Ok(false);
-                };
-                Source::Disk(reading)
-            }
-        };
+        let Some((kept, source)) = self.kept(headers, bodyless, passage).await else { return Ok(false) };
         self.write_kept(session, passage, (&kept, source)).await?;
         Ok(true)
     }
 
-    /// What is kept of what this request is for. Also prepares for the answer, if the request has to go upstream.
-    async fn kept(&self, headers: &HeaderMap, bodyless: bool, passage: &mut Passage) -> Option<Arc<Kept>> {
+    /// What is kept of what this request is for, and what is to be written of it. Also prepares for the answer, if the request has to go upstream.
+    async fn kept(&self, headers: &HeaderMap, bodyless: bool, passage: &mut Passage) -> Option<(Arc<Kept>, Source)> {
         let content = &self.shared.content;
-        content.follow(passage.policy.as_ref()?);
+        let policy = passage.policy.as_ref()?;
+        content.follow(policy);
         let forward = passage.forward.as_deref()?;
         let registry = &forward.registry;
         passage.keeping.change = change(forward).map(|(repository, tags_only)| {
@@ -139,7 +123,7 @@ impl Gate {
             }
         });
         let wanted = Wanted::of(forward)?;
-        let stock = content.stock(registry)?;
+        let stock = content.stock(registry, policy.version())?;
         let ticks = self.shared.clock.ticks();
         let is_special = !bodyless || SPECIAL.iter().any(|name| headers.contains_key(name));
         let found = if is_special {
@@ -149,9 +133,9 @@ impl Gate {
         };
         let by_digest = matches!(wanted.name, Name::Digest(_));
         match found {
-            Ok((kept, result)) => {
+            Ok((kept, source, result)) => {
                 stock.count(result);
-                return Some(kept);
+                return Some((kept, source));
             }
             Err(result) => {
                 passage.keeping.looked_for = result != ContentResult::Bypass;
@@ -176,7 +160,7 @@ impl Gate {
         headers: &HeaderMap,
         registry: &Arc<Registry>,
         (ticks, passage): (Duration, &Passage),
-    ) -> Result<(Arc<Kept>, ContentResult), ContentResult> {
+    ) -> Result<(Arc<Kept>, Source, ContentResult), ContentResult> {
         let digest = match wanted.name {
             Name::Digest(digest) => digest.clone(),
             // Where not every manifest may be read, what a tag leads to is found out for each request.
@@ -190,27 +174,19 @@ impl Gate {
             Kind::Manifest => kept.media_type().is_some_and(|media_type| accepts(headers, media_type)),
             Kind::Blob => true,
         };
-        match stock.find(&key, ticks) {
-            Found::Fresh(kept) if is_accepted(&kept) => Ok((kept, ContentResult::Hit)),
+        let (kept, result) = match stock.find(&key, ticks) {
+            Found::Fresh(kept) if is_accepted(&kept) => (kept, ContentResult::Hit),
             Found::Stale(kept) if is_accepted(&kept) => {
                 let ask = || self.ask(registry, &key);
                 let kept = stock.confirmed(&key, &kept, self.shared.clock.as_ref(), ask).await;
-                kept.map(|kept| (kept, ContentResult::Stale)).ok_or(ContentResult::Stale)
+                (kept.ok_or(ContentResult::Stale)?, ContentResult::Stale)
             }
-            Found::Fresh(_) | Found::Stale(_) => Err(ContentResult::Bypass),
-            Found::Nothing => Err(ContentResult::Miss),
-        }
-    }
-
-    /// What is asked for cannot be read from the disk any more.
-    fn forget(&self, passage: &Passage) {
-        if let Some(forward) = passage.forward.as_deref()
-            && let Some(wanted) = Wanted::of(forward)
-            && let Name::Digest(digest) = wanted.name
-            && let Some(stock) = self.shared.content.stock(&forward.registry)
-        {
-            stock.forget(&wanted.key(digest.clone()));
-        }
+            Found::Fresh(_) | Found::Stale(_) => return Err(ContentResult::Bypass),
+            Found::Nothing => return Err(ContentResult::Miss),
+        };
+        // What cannot be read is as what is not kept.
+        let source = Source::of(stock, (&key, &kept), wanted.is_head).await.ok_or(ContentResult::Miss)?;
+        Ok((kept, source, result))
     }
 
     /// Whether the upstream still has it.
@@ -266,70 +242,39 @@ impl Gate {
 }
 
 /// What is still to be written of a body.
-enum Source {
-    None,
-    Memory(Bytes),
-    Disk(Reading),
-}
-
-/// A file, from which the next piece is read while the last one is being written.
-struct Reading {
-    file: Arc<File>,
-    /// Where the piece after the next one begins, and where the file ends, in bytes.
-    place: u64,
-    length: u64,
-    next: Option<JoinHandle<io::Result<Bytes>>>,
+struct Source {
+    /// What is in memory of it.
+    rest: Bytes,
+    /// What comes after that from the disk.
+    more: Option<Reading>,
 }
 
 impl Source {
-    const fn is_over(&self) -> bool {
-        match self {
-            Self::None => true,
-            Self::Memory(rest) => rest.is_empty(),
-            Self::Disk(reading) => reading.next.is_none(),
-        }
+    /// `None`: the disk does not give it.
+    async fn of(stock: &Arc<Stock>, (key, kept): (&Key, &Kept), is_head: bool) -> Option<Self> {
+        let (rest, more) = match &kept.body {
+            Body::Memory(_) | Body::Disk(_) if is_head => (Bytes::new(), None),
+            Body::Memory(bytes) => (bytes.clone(), None),
+            Body::Disk(stored) => {
+                let (first, more) = stock.read(key, stored).await?;
+                (first, Some(more))
+            }
+        };
+        Some(Self { rest, more })
+    }
+
+    fn is_over(&self) -> bool {
+        self.rest.is_empty() && self.more.as_ref().is_none_or(Reading::is_over)
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        match self {
-            Self::None => Ok(None),
-            Self::Memory(rest) if rest.is_empty() => Ok(None),
-            Self::Memory(rest) => Ok(Some(rest.split_to(rest.len().min(PIECE)))),
-            Self::Disk(reading) => reading.next().await,
+        if self.rest.is_empty()
+            && let Some(more) = &mut self.more
+        {
+            let read = more.next().await.or_err(ErrorType::FileReadError, "reading what is kept on the disk")?;
+            self.rest = read.unwrap_or_default();
         }
-    }
-}
-
-impl Reading {
-    /// Opens the file; `None`: it is not what it was.
-    async fn begin(stored: &Arc<Stored>) -> Option<Self> {
-        let (opening, length) = (Arc::clone(stored), stored.length());
-        let opened = spawn_blocking(move || opening.open()).await.ok()?;
-        let file = opened.map_err(|error| tracing::warn!(%error, "a file of the content cache cannot be read")).ok()?;
-        let mut reading = Self { file: Arc::new(file), place: 0, length, next: None };
-        reading.read_on();
-        Some(reading)
-    }
-
-    fn read_on(&mut self) {
-        let (file, place) = (Arc::clone(&self.file), self.place);
-        let size = (self.length - place).min(DISK_PIECE);
-        self.place += size;
-        self.next = (size > 0).then(|| {
-            spawn_blocking(move || {
-                let mut piece = BytesMut::zeroed(usize::try_from(size).unwrap_or_default());
-                file.read_exact_at(&mut piece, place)?;
-                Ok(piece.freeze())
-            })
-        });
-    }
-
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        let Some(read) = self.next.take() else { return Ok(None) };
-        let read = read.await.or_err(ErrorType::InternalError, "a reading thread ended")?;
-        let piece = read.or_err(ErrorType::FileReadError, "reading what is kept on the disk")?;
-        self.read_on();
-        Ok(Some(piece))
+        Ok((!self.rest.is_empty()).then(|| self.rest.split_to(self.rest.len().min(PIECE))))
     }
 }
 
@@ -388,5 +333,27 @@ impl Keeping {
         if let Some(fill) = &mut self.fill {
             fill.take(piece);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::testing::OnDisk;
+
+    /// Otherwise a slow client would have the time of one write for all of what was read at once.
+    #[tokio::test]
+    async fn what_is_read_from_the_disk_is_written_in_small_pieces() {
+        let (world, body) = (OnDisk::usual(), vec![7; 400_000]);
+        let (key, kept) = world.keep(&body);
+        let mut source = Source::of(&world.stock, (&key, &kept), false).await.unwrap();
+        let mut pieces = Vec::new();
+        while let Some(piece) = source.next().await.unwrap() {
+            pieces.push(piece);
+            assert_eq!(source.is_over(), pieces.iter().map(Bytes::len).sum::<usize>() == body.len());
+        }
+        assert!(pieces.iter().all(|piece| (1..=PIECE).contains(&piece.len())) && pieces.concat() == body);
+        let head = Source::of(&world.stock, (&key, &kept), true).await.unwrap();
+        assert!(head.is_over());
     }
 }
