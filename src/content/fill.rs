@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::disk::Writer;
 use super::entry::{Body, DIGEST, Head, Kept, Key, Kind, Seen};
-use super::stock::{Reserved, Stock};
+use super::stock::{Found, Reserved, Stock};
 use crate::oci::{Digest, RepositoryName, Tag, Verification};
 
 /// With `json` and `prettyjws` at the end.
@@ -26,8 +26,10 @@ pub struct Fill {
 /// The head of an answer with status 200 to a `GET` for all of it, as the client gets it.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered<'a> {
-    /// What the request named; a tag is of the digest that the upstream names.
+    /// What the request named.
     pub digest: Option<&'a Digest>,
+    /// What the upstream says that it is: what a tag is of.
+    pub named: Option<&'a Digest>,
     pub headers: &'a HeaderMap,
 }
 
@@ -61,7 +63,7 @@ impl Fill {
     }
 
     /// The upstream says to a client with these `headers` that the tag leads there.
-    pub fn leads_to(&self, tag: &Tag, headers: &HeaderMap, digest: Digest) {
+    pub fn leads_to(&self, tag: &Tag, headers: &HeaderMap, digest: &Digest) {
         self.stock.learn_tag((&self.repository, tag), headers, (digest, self.seen));
     }
 
@@ -70,22 +72,26 @@ impl Fill {
         self.coming = self.coming(answered);
     }
 
-    fn coming(&self, Answered { digest, headers }: Answered<'_>) -> Option<Coming> {
+    fn coming(&self, Answered { digest, named, headers }: Answered<'_>) -> Option<Coming> {
         let length = length(headers)?;
         if !may_be_kept(headers) {
             return None;
         }
-        let named = headers.get(DIGEST).and_then(|value| Digest::parse(value.to_str().ok()?).ok());
         let digest = match (digest, named) {
-            (Some(asked), Some(named)) if *asked != named => return None,
-            (Some(asked), _) => asked.clone(),
-            (None, named) => named?,
+            (Some(asked), Some(named)) if asked != named => return None,
+            (Some(digest), _) | (None, Some(digest)) => digest.clone(),
+            (None, None) => return None,
         };
         if self.kind == Kind::Manifest && !is_of_its_digest(headers) {
             return None;
         }
-        let (head, verification) = (Head::of(headers, length), digest.verification());
+        let verification = digest.verification();
         let key = Key { kind: self.kind, repository: self.repository.clone(), digest };
+        if matches!(self.stock.find(&key, self.seen.at), Found::Fresh(_)) {
+            // Such as what a tag leads to, time and again.
+            return None;
+        }
+        let head = Head::of(headers, length);
         Some(Coming { length, taken: 0, to: self.destination(key, head, (length, verification))? })
     }
 

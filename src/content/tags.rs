@@ -56,12 +56,12 @@ impl Stock {
         &self,
         (repository, tag): (&RepositoryName, &Tag),
         headers: &HeaderMap,
-        to: (Digest, Seen),
+        (digest, seen): (&Digest, Seen),
     ) {
         if let Some(known) = &self.tags.known
             && let Some(asked) = asked(repository, tag, headers)
         {
-            known.insert(asked, to);
+            known.insert(asked, (digest.clone(), seen));
         }
     }
 }

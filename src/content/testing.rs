@@ -58,7 +58,7 @@ impl OnDisk {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         let mut fill = self.stock.fill(Kind::Blob, &key.repository, Duration::ZERO);
-        fill.answered(Answered { digest: Some(&key.digest), headers: &headers });
+        fill.answered(Answered { digest: Some(&key.digest), named: None, headers: &headers });
         fill.take(&Bytes::copy_from_slice(body));
         key
     }

@@ -88,7 +88,9 @@ fn headers(length: usize, more: &[(header::HeaderName, &str)]) -> HeaderMap {
 }
 
 fn answer(fill: &mut Fill, digest: Option<&Digest>, length: usize, more: &[(header::HeaderName, &str)]) {
-    fill.answered(Answered { digest, headers: &headers(length, more) });
+    let headers = headers(length, more);
+    let named = headers.get("docker-content-digest").and_then(|value| Digest::parse(value.to_str().unwrap()).ok());
+    fill.answered(Answered { digest, named: named.as_ref(), headers: &headers });
 }
 
 #[test]
@@ -127,6 +129,24 @@ fn what_has_its_digest_is_kept_with_the_headers_that_count() {
     assert!(matches!(world.stock().find(&other, world.clock.ticks()), Found::Nothing));
     let other = Key { repository: name("b"), ..key };
     assert!(matches!(world.stock().find(&other, world.clock.ticks()), Found::Nothing));
+}
+
+/// What a tag leads to comes with every answer. It is taken in again when it would have to be confirmed.
+#[test]
+fn what_is_fresh_is_not_kept_anew() {
+    let world = World::new(&[("maximumAge", "1m")]);
+    let kept = || match world.find("a", b"a body") {
+        Found::Fresh(kept) => kept,
+        other => panic!("{other:?}"),
+    };
+    world.read("a", b"a body");
+    let first = kept();
+    world.clock.advance(59);
+    world.read("a", b"a body");
+    assert!(Arc::ptr_eq(&first, &kept()));
+    world.clock.advance(1);
+    world.read("a", b"a body");
+    assert!(!Arc::ptr_eq(&first, &kept()));
 }
 
 #[test]
@@ -254,7 +274,7 @@ fn a_change_of_tags_leaves_what_has_a_digest() {
     let world = World::new(&[("tagAge", "2s")]);
     let (repository, tag, client) = (name("a"), Tag::parse("v1").unwrap(), HeaderMap::new());
     let digest = Digest::sha256(b"blob");
-    let learn = || world.fill(Kind::Manifest, "a").leads_to(&tag, &client, digest.clone());
+    let learn = || world.fill(Kind::Manifest, "a").leads_to(&tag, &client, &digest);
     let known = |client: &HeaderMap| world.stock().tag(&repository, &tag, client, world.clock.ticks());
     world.read("a", b"blob");
     learn();
@@ -273,7 +293,7 @@ fn a_change_of_tags_leaves_what_has_a_digest() {
     world.clock.advance(2);
     assert_eq!(known(&client), None, "it was long ago");
     let world = World::new(&[]);
-    world.fill(Kind::Manifest, "a").leads_to(&tag, &client, digest);
+    world.fill(Kind::Manifest, "a").leads_to(&tag, &client, &digest);
     assert_eq!(world.stock().tag(&repository, &tag, &client, world.clock.ticks()), None, "tags are not believed");
 }
 

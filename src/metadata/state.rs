@@ -202,7 +202,8 @@ impl State {
 
     /// Whether the same was found a moment ago, and need not be looked at.
     fn was_read(&self, read: Read) -> bool {
-        !self.recent.entry(read).or_insert(()).is_fresh()
+        // Most were: to look is cheaper than to put.
+        self.recent.contains_key(&read) || !self.recent.entry(read).or_insert(()).is_fresh()
     }
 
     /// As [`State::leave`], for one that could not be taken in.

@@ -2,7 +2,7 @@
 //!
 //! Only the two algorithms that the OCI image spec registers are known, so that a digest has one spelling.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -89,11 +89,12 @@ impl fmt::Debug for Verification {
 }
 
 fn hexadecimal(algorithm: &str, hash: &[u8]) -> String {
-    hash.iter().fold(algorithm.to_owned(), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let mut text = String::with_capacity(algorithm.len() + 2 * hash.len());
+    text.push_str(algorithm);
+    for digit in hash.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        text.push(char::from_digit(digit.into(), 16).unwrap_or_default());
+    }
+    text
 }
 
 /// Whether `text` names an algorithm that [`Digest`] knows.

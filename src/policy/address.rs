@@ -88,6 +88,7 @@ impl ExternalUrl {
 pub struct UpstreamTarget {
     pub host: Arc<str>,
     pub port: u16,
+    host_header: Arc<str>,
     pub tls: Option<UpstreamTls>,
     pub timeouts: Timeouts,
     pub credential: UpstreamCredential,
@@ -125,6 +126,12 @@ impl Default for Timeouts {
     }
 }
 
+fn host_header(host: &str, port: u16, tls: bool) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let default = if tls { 443 } else { 80 };
+    if port == default { host } else { format!("{host}:{port}") }
+}
+
 impl UpstreamTarget {
     /// Reads `http://host[:port]` or `https://host[:port]`.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
@@ -133,14 +140,13 @@ impl UpstreamTarget {
         let tls = tls.then(|| UpstreamTls { server_name: Arc::clone(&host), authorities: None });
         let port = authority.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
         let (timeouts, credential) = (Timeouts::default(), UpstreamCredential::None);
-        Ok(Self { host, port, tls, timeouts, credential, redirects: None })
+        let host_header = host_header(&host, port, tls.is_some()).into();
+        Ok(Self { host, port, host_header, tls, timeouts, credential, redirects: None })
     }
 
     /// The Host header to send: without a port that is the scheme's own.
-    pub fn host_header(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
-        let default = if self.tls.is_some() { 443 } else { 80 };
-        if self.port == default { host } else { format!("{host}:{}", self.port) }
+    pub fn host_header(&self) -> &str {
+        &self.host_header
     }
 
     /// Whether only processes on this machine reach the upstream without passing seawall.

@@ -22,6 +22,7 @@ use super::form::OAuthRequest;
 use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
 use super::journey::{self, House, Next, Request, examine, too_large};
 use super::kept::NOT_FOR_OTHERS;
+use super::learn;
 use super::listener::Connection;
 use super::locks::{self, Turns};
 use super::metadata::{Desk, Own};
@@ -391,11 +392,13 @@ impl ProxyHttp for Gate {
                 "answered without the upstream's body",
             );
         }
-        if let Some(refusal) = locks::bars_answer(forward, &passage.leave, response, passage.began_at) {
+        let named = learn::digest(response);
+        let named = named.as_ref();
+        if let Some(refusal) = locks::bars_answer(forward, &passage.leave, (response, named), passage.began_at) {
             passage.failure = Some(refusal);
             return Error::e_explain(ErrorType::HTTPStatus(405), "what the tag is of may not be read");
         }
-        match rewrite::answer(forward, self.shared.authenticator.hash_key(), response)? {
+        match rewrite::answer(forward, self.shared.authenticator.hash_key(), (response, named))? {
             Ok(body) => {
                 passage.body = body;
                 if passage.hop.is_some() {
@@ -410,8 +413,8 @@ impl ProxyHttp for Gate {
         if response.status.is_informational() {
             return Ok(());
         }
-        passage.keeping.answered(forward, &session.req_header().headers, response);
-        passage.learning.answered(&self.shared.metadata, forward, response).await;
+        passage.keeping.answered(forward, &session.req_header().headers, (response, named));
+        passage.learning.answered(&self.shared.metadata, forward, (response, named)).await;
         passage.status = response.status.as_u16();
         if !session.req_header().headers.contains_key(http::header::AUTHORIZATION) {
             response.insert_header(http::header::CACHE_CONTROL, NOT_FOR_OTHERS)?;

@@ -15,7 +15,6 @@ use pingora::{ErrorType, OrErr, Result};
 use super::answer::common_headers;
 use super::forward::Forward;
 use super::gate::Gate;
-use super::learn::digest;
 use super::passage::Passage;
 use crate::content::{Aged, Answered, Body, Change, Fill, Found, Kept, Key, Kind, Reading, Stock, accepts};
 use crate::metadata::MetadataError;
@@ -308,23 +307,28 @@ impl Keeping {
     }
 
     /// The upstream has answered with these headers, which the client gets, to a request with those of `client`.
-    pub(super) fn answered(&mut self, forward: &Forward, client: &HeaderMap, response: &ResponseHeader) {
+    pub(super) fn answered(
+        &mut self,
+        forward: &Forward,
+        client: &HeaderMap,
+        (response, named): (&ResponseHeader, Option<&Digest>),
+    ) {
         let Some((fill, wanted)) = self.fill.as_mut().zip(Wanted::of(forward)) else { return };
         if response.status != StatusCode::OK {
             self.fill = None;
             return;
         }
-        let named = match wanted.name {
+        let digest = match wanted.name {
             Name::Digest(digest) => Some(digest),
             Name::Tag(tag) => {
-                if let Some(digest) = digest(response) {
-                    fill.leads_to(tag, client, digest);
+                if let Some(named) = named {
+                    fill.leads_to(tag, client, named);
                 }
                 None
             }
         };
         if forward.method == Method::Get {
-            fill.answered(Answered { digest: named, headers: &response.headers });
+            fill.answered(Answered { digest, named, headers: &response.headers });
         }
     }
 

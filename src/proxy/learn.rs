@@ -46,9 +46,14 @@ impl Learning {
         self.manifest.extend_from_slice(piece.map(AsRef::as_ref).unwrap_or_default());
     }
 
-    /// The registry behind has answered with `response`.
-    pub(crate) async fn answered(&mut self, metadata: &Metadata, forward: &Forward, response: &mut ResponseHeader) {
-        let Some(note) = self.note(forward, response) else { return };
+    /// The registry behind has answered with `response`, about what it says is of this digest.
+    pub(crate) async fn answered(
+        &mut self,
+        metadata: &Metadata,
+        forward: &Forward,
+        (response, named): (&mut ResponseHeader, Option<&Digest>),
+    ) {
+        let Some(note) = self.note(forward, response.status, named) else { return };
         if !response.headers.contains_key(&SUBJECT)
             && let Passed::Pushed { body, .. } = &note.what
             && let Some(subject) = subject(body)
@@ -61,13 +66,12 @@ impl Learning {
         metadata.note(note);
     }
 
-    fn note(&mut self, forward: &Forward, response: &ResponseHeader) -> Option<Note> {
+    fn note(&mut self, forward: &Forward, status: StatusCode, named: Option<&Digest>) -> Option<Note> {
         let Route::Manifest { repository, reference, tags } = &forward.route else { return None };
-        let digest = digest(response);
-        let what = match (forward.method, response.status) {
-            (Method::Put, StatusCode::CREATED) => self.pushed(digest?, reference, tags)?,
+        let what = match (forward.method, status) {
+            (Method::Put, StatusCode::CREATED) => self.pushed(named?, reference, tags)?,
             (Method::Get | Method::Head, StatusCode::OK) => {
-                Passed::Read { tag: reference.tag().cloned(), digest: digest? }
+                Passed::Read { tag: reference.tag().cloned(), digest: named?.clone() }
             }
             (Method::Get | Method::Head, StatusCode::NOT_FOUND) => Passed::Missing(reference.clone()),
             (Method::Delete, StatusCode::ACCEPTED | StatusCode::NOT_FOUND) => Passed::Gone(reference.clone()),
@@ -84,17 +88,17 @@ impl Learning {
     }
 
     /// The registry behind may have stored something else than what passed: then it is not known what.
-    fn pushed(&mut self, digest: Digest, reference: &Reference, tags: &[Tag]) -> Option<Passed> {
+    fn pushed(&mut self, digest: &Digest, reference: &Reference, tags: &[Tag]) -> Option<Passed> {
         let body = std::mem::take(&mut self.manifest).freeze();
-        if Digest::sha256(&body) != digest {
+        if Digest::sha256(&body) != *digest {
             return None;
         }
         let tags = reference.tag().into_iter().chain(tags).cloned().collect();
-        Some(Passed::Pushed { digest, tags, media_type: std::mem::take(&mut self.media_type), body })
+        Some(Passed::Pushed { digest: digest.clone(), tags, media_type: std::mem::take(&mut self.media_type), body })
     }
 }
 
-/// What the registry behind says that a manifest's digest is.
+/// What the registry behind says that the digest is of what it answers with.
 pub(crate) fn digest(response: &ResponseHeader) -> Option<Digest> {
     Digest::parse(response.headers.get(&DIGEST)?.to_str().ok()?).ok()
 }

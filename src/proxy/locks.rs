@@ -14,7 +14,6 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 use super::forward::Forward;
-use super::learn::digest;
 use super::reject::Refusal;
 use super::target::Target;
 use crate::clock::Timestamp;
@@ -150,7 +149,7 @@ impl BeforeTags for Queue<'_> {
 pub(crate) fn bars_answer(
     forward: &Forward,
     leave: &Leave,
-    response: &ResponseHeader,
+    (response, named): (&ResponseHeader, Option<&Digest>),
     now: Timestamp,
 ) -> Option<Refusal> {
     let Route::Manifest { repository, reference: Reference::Tag(_), .. } = &forward.route else { return None };
@@ -165,11 +164,11 @@ pub(crate) fn bars_answer(
             Refusal::LocksUnknown(why.to_owned())
         })
     };
-    let Some(digest) = digest(response) else { return unknown() };
-    if let Some(lock) = locks.forbids_reading(repository, &digest, now) {
+    let Some(digest) = named else { return unknown() };
+    if let Some(lock) = locks.forbids_reading(repository, digest, now) {
         return Some(Refusal::Locked(lock));
     }
-    if is_schema_1(response) && leave.leads_to.as_ref() != Some(&digest) { unknown() } else { None }
+    if is_schema_1(response) && leave.leads_to.as_ref() != Some(digest) { unknown() } else { None }
 }
 
 /// Whether the answer is of the kind that others are converted to, which can be converted to nothing else.

@@ -49,11 +49,11 @@ pub(crate) enum Body {
     Replace { status: StatusCode, read: BytesMut },
 }
 
-/// Turns the upstream's answer into ours, and says what becomes of its body.
+/// Turns the upstream's answer, about what it says is of the digest `named`, into ours, and says what becomes of its body.
 pub(crate) fn answer(
     forward: &Forward,
     key: &HashKey,
-    response: &mut ResponseHeader,
+    (response, named): (&mut ResponseHeader, Option<&Digest>),
 ) -> Result<Result<Body, UpstreamFailure>> {
     if response.status.is_informational() {
         return Ok(informational(response));
@@ -62,18 +62,18 @@ pub(crate) fn answer(
         Ok(status) => status,
         Err(failure) => return Ok(Err(failure)),
     };
-    let upstream_location = text(response, &header::LOCATION);
-    let upstream_link = text(response, &header::LINK);
-    let digest = text(response, &HeaderName::from_static("docker-content-digest"));
+    let (upstream_location, upstream_link) =
+        (response.headers.get(header::LOCATION), response.headers.get(header::LINK));
+    let (upstream_location, upstream_link) = (upstream_location.cloned(), upstream_link.cloned());
     response.set_status(status)?;
     keep_listed(response);
     if status.is_success() {
-        match location(forward, key, status, upstream_location.as_deref(), digest.as_deref()) {
+        match location(forward, key, status, upstream_location.as_ref().and_then(plain), named) {
             Ok(Some(location)) => response.insert_header(header::LOCATION, location)?,
             Ok(None) => {}
             Err(failure) => return Ok(Err(failure)),
         }
-        if let Some(link) = upstream_link.and_then(|link| next_page(&forward.route, &link)) {
+        if let Some(link) = upstream_link.as_ref().and_then(plain).and_then(|link| next_page(&forward.route, link)) {
             response.insert_header(header::LINK, link)?;
         }
         return Ok(Ok(Body::Pass));
@@ -138,7 +138,11 @@ fn status(forward: &Forward, status: StatusCode) -> Result<StatusCode, UpstreamF
 }
 
 fn text(response: &ResponseHeader, name: &HeaderName) -> Option<String> {
-    response.headers.get(name)?.to_str().ok().map(str::to_owned)
+    response.headers.get(name).and_then(plain).map(str::to_owned)
+}
+
+fn plain(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok()
 }
 
 fn keep_listed(response: &mut ResponseHeader) {
@@ -154,7 +158,7 @@ fn location(
     key: &HashKey,
     status: StatusCode,
     upstream: Option<&str>,
-    digest: Option<&str>,
+    named: Option<&Digest>,
 ) -> Result<Option<String>, UpstreamFailure> {
     let blob = |digest: &Digest| forward.route.repository().map(|name| format!("/v2/{name}/blobs/{digest}"));
     let created = status == StatusCode::CREATED;
@@ -164,7 +168,7 @@ fn location(
             blob(digest)
         }
         Route::Manifest { repository, reference, .. } if created => {
-            let digest = digest.and_then(|digest| Digest::parse(digest).ok()).map(Reference::Digest);
+            let digest = named.cloned().map(Reference::Digest);
             Some(format!("/v2/{repository}/manifests/{}", digest.as_ref().unwrap_or(reference)))
         }
         Route::UploadStart { repository, .. } | Route::Upload { repository, .. }

@@ -180,7 +180,9 @@ impl Route {
     ///
     /// Parsing it again, with the same method, yields the same route.
     pub fn canonical(&self) -> String {
-        let mut target = Target { text: "/v2/".to_owned(), separator: '?' };
+        // Nearly all have room in it.
+        let mut target = Target { text: String::with_capacity(192), separator: '?' };
+        target.text.push_str("/v2/");
         match self {
             Self::Base => {}
             Self::Catalog(page) => {

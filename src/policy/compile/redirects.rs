@@ -28,8 +28,12 @@ pub(super) fn compile(
     }
     let authorities = ca.as_ref().and_then(|path| authorities(path, compiler, problems));
     let storage = |origin: &At<String>| {
-        let target = report(origin, UpstreamTarget::parse(origin), "https://storage.example.com", problems)?;
-        Some(Arc::new(trusting(UpstreamTarget { timeouts, ..target }, authorities.as_ref())))
+        let mut storage = report(origin, UpstreamTarget::parse(origin), "https://storage.example.com", problems)?;
+        storage.timeouts = timeouts;
+        if let Some(tls) = &mut storage.tls {
+            tls.authorities.clone_from(&authorities);
+        }
+        Some(Arc::new(storage))
     };
     let storages: Box<[_]> = origins.iter().filter_map(storage).collect();
     if let Some(path) = ca.as_ref().filter(|_| storages.iter().all(|storage| storage.tls.is_none())) {
@@ -47,13 +51,6 @@ pub(super) fn compile(
 fn authorities(path: &At<String>, compiler: Compiler<'_>, problems: &mut Problems) -> Option<Secret> {
     let read = compiler.references.file(path).and_then(upstream::authorities);
     read.map_err(|error| problems.push(Problem::new(&path.origin, error))).ok()
-}
-
-fn trusting(mut storage: UpstreamTarget, authorities: Option<&Secret>) -> UpstreamTarget {
-    if let Some(tls) = &mut storage.tls {
-        tls.authorities = authorities.cloned();
-    }
-    storage
 }
 
 fn network(text: &At<String>, problems: &mut Problems) -> Option<IpNet> {

@@ -24,7 +24,8 @@ pub(super) fn target(
     let target =
         report(&document.url, UpstreamTarget::parse(&document.url), "https://registry.internal:5000", problems);
     let timeouts = timeouts(&document.timeouts, problems);
-    let mut target = UpstreamTarget { timeouts, ..target? };
+    let mut target = target?;
+    target.timeouts = timeouts;
     let only_tls = [("ca", &document.ca), ("serverName", &document.server_name)];
     if target.tls.is_none() {
         for text in only_tls.iter().filter_map(|(key, text)| text.as_ref().map(|text| (key, text))) {
