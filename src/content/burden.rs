@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(50);
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     /// Otherwise as many threads would hang as there are requests, and logins with them.
     #[tokio::test]

@@ -131,7 +131,7 @@ fn read(file: &File, place: u64, length: u64) -> io::Result<Bytes> {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, OpenOptions};
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::process::Command;
     use std::sync::mpsc;
     use std::time::Duration;
@@ -141,7 +141,7 @@ mod tests {
 
     const SIZE: u64 = 16 * 1024 * 1024;
     const SHORT: Duration = Duration::from_millis(100);
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     fn body(length: usize) -> Vec<u8> {
         (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect()
@@ -198,6 +198,15 @@ mod tests {
         assert!(world.find(&key).is_none());
     }
 
+    /// Whoever waits to open it may go on once this is dropped.
+    struct Pipe(PathBuf);
+
+    impl Drop for Pipe {
+        fn drop(&mut self) {
+            drop(OpenOptions::new().read(true).write(true).open(&self.0).unwrap());
+        }
+    }
+
     /// A disk that hangs has all turns before long: then nothing more is lost to it.
     #[tokio::test]
     async fn a_disk_that_hangs_is_not_waited_for() {
@@ -208,11 +217,12 @@ mod tests {
         fs::remove_file(&pipe).unwrap();
         // Opening it waits for somebody who writes.
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let pipe = Pipe(pipe);
         assert!(world.stock.read(&key, stored(&kept)).await.is_none());
         assert!(world.find(&key).is_none(), "nobody waits for it again");
         assert!(world.stock.read(&other_key, stored(&other)).await.is_none());
         assert!(world.find(&other_key).is_some(), "nothing is known against it");
-        drop(OpenOptions::new().write(true).open(&pipe).unwrap());
+        drop(pipe);
         while world.stock.read(&other_key, stored(&other)).await.is_none() {}
     }
 

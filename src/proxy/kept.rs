@@ -107,7 +107,8 @@ impl Gate {
         Ok(true)
     }
 
-    /// What is kept of what this request is for, and what is to be written of it. Also prepares for the answer, if the request has to go upstream.
+    /// What is kept of what this request is for, and what is to be written of it. Also prepares for the answer, if the request has
+    /// to go upstream.
     async fn kept(&self, headers: &HeaderMap, bodyless: bool, passage: &mut Passage) -> Option<(Arc<Kept>, Source)> {
         let content = &self.shared.content;
         let policy = passage.policy.as_ref()?;
