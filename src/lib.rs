@@ -4,6 +4,7 @@
 //! `tests/architecture.rs` fails on a breach. To read how one request is decided, open `proxy::journey`.
 
 pub mod clock;
+pub mod crypto;
 pub mod secret;
 
 pub mod oci;

@@ -10,6 +10,8 @@ use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Respon
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::crypto;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without a byte from the other side.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -184,8 +186,7 @@ pub fn is_loopback(url: &Url) -> bool {
 /// # Errors
 /// [`HttpError::Certificates`] for that file.
 pub fn builder(authorities: Option<&Path>) -> Result<ClientBuilder, HttpError> {
-    // It can be installed once, and whoever was first installed the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crypto::install();
     let builder = Client::builder()
         .user_agent(concat!("seawall/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())

@@ -1,5 +1,7 @@
 //! Scope maps: named sets of repository permissions that tokens share (S3-18 … S3-22).
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::action::{Action, ActionSet};
@@ -78,16 +80,22 @@ impl ScopeMap {
     }
 }
 
-/// Rules sorted by pattern, so that a look-up asks once per path segment instead of once per rule (D10).
+/// Rules by pattern, so that a look-up asks once per path segment instead of once per rule (D10).
 #[derive(Debug, Clone)]
 struct RuleIndex {
     sorted: Vec<ScopeRule>,
+    /// Where those with a key are in `sorted`.
+    by_key: HashMap<Box<str>, Range<usize>>,
 }
 
 impl RuleIndex {
     fn new(mut rules: Vec<ScopeRule>) -> Self {
         rules.sort_by(|a, b| key(&a.pattern).cmp(key(&b.pattern)));
-        Self { sorted: rules }
+        let mut by_key: HashMap<Box<str>, Range<usize>> = HashMap::new();
+        for (at, rule) in rules.iter().enumerate() {
+            by_key.entry(key(&rule.pattern).into()).or_insert(at..at).end = at + 1;
+        }
+        Self { sorted: rules, by_key }
     }
 
     /// Every rule that covers `repository`: the exact name, each `prefix/` of it, and `*`.
@@ -97,9 +105,8 @@ impl RuleIndex {
         std::iter::once(name).chain(prefixes).chain(std::iter::once("*")).flat_map(|key| self.with_key(key))
     }
 
-    fn with_key<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = &'a ScopeRule> {
-        let start = self.sorted.partition_point(|rule| key(&rule.pattern) < wanted);
-        self.sorted.iter().skip(start).take_while(move |rule| key(&rule.pattern) == wanted)
+    fn with_key(&self, wanted: &str) -> &[ScopeRule] {
+        self.by_key.get(wanted).and_then(|range| self.sorted.get(range.clone())).unwrap_or_default()
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::session::{Pool, postgres_failed};
 use super::{Settings, StoreError};
+use crate::crypto;
 
 const CONNECTIONS: u32 = 8;
 /// How long a connection may take to become ready, and an operation to get one.
@@ -66,7 +67,7 @@ pub(super) fn options(url: &str, settings: &Settings) -> Result<PgConnectOptions
     }
     if matches!(options.get_ssl_mode(), PgSslMode::VerifyCa) {
         // The one mode for which sqlx asks for the process's own choice, and panics where there is none.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crypto::install();
     }
     Ok(options)
 }

@@ -10,12 +10,12 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HOST;
 use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, Url};
 
+use crate::crypto;
 use crate::policy::address::{UpstreamTarget, UrlOrigin};
 
 /// The beginning of every client for `target`. `others`: whether it also goes to servers with TLS that are not `target`.
 pub(super) fn builder(target: &UpstreamTarget, others: bool) -> Result<ClientBuilder, reqwest::Error> {
-    // It can be installed once, and whoever was first installed the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crypto::install();
     let mut builder = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()

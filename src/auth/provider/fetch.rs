@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 
 use super::json;
 use super::keys::KeySet;
+use crate::crypto;
 use crate::policy::identity::{IdentityProvider, ProviderKeys};
 
 /// Each of the requests, from connecting to the last byte.
@@ -90,8 +91,7 @@ fn is_loopback(url: &Url) -> bool {
 pub(super) async fn client(provider: &Arc<IdentityProvider>) -> Result<Client, String> {
     let provider = Arc::clone(provider);
     off_thread(move || {
-        // It can be installed once, and whoever was first installed the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crypto::install();
         let builder = Client::builder()
             .user_agent(concat!("seawall/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())

@@ -28,6 +28,7 @@ use thiserror::Error;
 use super::accept::{Accept, Streams};
 use super::proxy_protocol::BeforeTls;
 use super::{InFlight, Listener, SourceMode};
+use crate::crypto;
 
 /// An idle connection costs both. Whatever reads does so in pieces larger than the read buffer, except for the header of the PROXY
 /// protocol, and then past it; the write buffer lets a response head and a small body leave in one packet.
@@ -149,6 +150,8 @@ where
     G: ProxyHttp + Clone + Send + Sync + 'static,
     G::CTX: Send + Sync,
 {
+    // Before pingora chooses.
+    crypto::install();
     let mut services = Vec::new();
     for worker in 0..serving.threads.max(1) {
         let app = Arc::new(application(configuration, gate.clone(), serving));

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::clock::Timestamp;
+use crate::crypto;
 use crate::proxy::source::Header;
 
 /// Answers `/who`, `/body` (with what it received) and `/slow` (half at once, half when released).
@@ -190,7 +191,7 @@ pub(crate) fn is_closed<S: Read>(stream: &mut S) -> bool {
 
 /// A TLS client that trusts anybody and offers `protocols` by ALPN.
 pub(crate) fn client_config(protocols: &[&str]) -> rustls::ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(crypto::provider());
     let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -29,6 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::crypto;
 use crate::management::Connection;
 use crate::proxy::listener::Certificates;
 use socket::{SocketFile, UnixSocket};
@@ -247,7 +248,7 @@ fn late() -> Response<Body> {
 
 /// TLS 1.2 and 1.3 with these certificates, which may be reloaded meanwhile; HTTP/1.1.
 fn acceptor(certificates: Arc<Certificates>) -> Result<TlsAcceptor, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(crypto::provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()

@@ -1,6 +1,7 @@
 //! Keys that come, change, and stay away: how often a provider is asked, and what holds while it does not answer.
 
 use super::*;
+use crate::crypto;
 
 type Misbehaviour = Box<dyn Fn(&Issuer)>;
 
@@ -360,7 +361,7 @@ fn tls(folder: &std::path::Path) -> (TlsAcceptor, PathBuf) {
     let path = folder.join("ca.pem");
     std::fs::write(&path, made.cert.pem()).expect("written");
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(crypto::provider());
     let server = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")

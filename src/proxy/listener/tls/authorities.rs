@@ -25,6 +25,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::{CertificateError, CertificateWarning, out_of_date, read, timestamp};
 use crate::clock::Timestamp;
+use crate::crypto;
 
 /// Where the authorities for client certificates are, and whether there must be a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,7 +195,7 @@ fn verifier(
     if roots.is_empty() {
         return Err("none of the authorities is in force: all have ended, or not begun".to_owned());
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(crypto::provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     // Whether there must be a certificate is not this one's to say.
     let builder = builder.with_crls(lists.to_vec()).enforce_revocation_expiration().allow_unauthenticated();

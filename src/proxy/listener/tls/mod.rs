@@ -39,6 +39,7 @@ use x509_parser::time::ASN1Time;
 
 use super::Listener;
 use crate::clock::Timestamp;
+use crate::crypto;
 
 pub use authorities::{AuthorityFiles, ClientAuthorities};
 pub use client::ClientCertificate;
@@ -305,10 +306,9 @@ impl Loaded {
 
         let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
             .map_err(|error| CertificateError::Key { path: files.key.clone(), reason: error.to_string() })?;
-        let certified =
-            CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(|error| {
-                CertificateError::Pair { certificate: path.clone(), key: files.key.clone(), reason: error.to_string() }
-            })?;
+        let certified = CertifiedKey::from_der(chain, key, &crypto::provider()).map_err(|error| {
+            CertificateError::Pair { certificate: path.clone(), key: files.key.clone(), reason: error.to_string() }
+        })?;
         Ok(Self { path: path.clone(), certified: Arc::new(certified), names, validity })
     }
 }
