@@ -191,23 +191,30 @@ impl Metadata {
         for tag in names.tags() {
             self.remove_dangling(registry, repository, tag).await?;
         }
-        self.mark(registry, repository, true).await?;
+        self.mark(registry, repository, names.at, true).await?;
         self.state.disappeared(&here);
         // Whoever pushed before it was marked would not be seen.
-        if self.names_now(registry, repository).await?.tags().is_empty() {
+        let names = self.names_now(registry, repository).await?;
+        if names.tags().is_empty() {
             self.forget_all_attributes(registry, repository, began).await
         } else {
-            self.mark(registry, repository, false).await
+            self.mark(registry, repository, names.at, false).await
         }
     }
 
-    async fn mark(&self, registry: &Registry, name: &RepositoryName, emptied: bool) -> Result<(), MetadataError> {
-        let now = self.parts.clock.now();
+    /// It was seen `at` a moment that nothing, or something, is in it.
+    async fn mark(
+        &self,
+        registry: &Registry,
+        name: &RepositoryName,
+        at: Timestamp,
+        emptied: bool,
+    ) -> Result<(), MetadataError> {
         let known = self.parts.index.repository(&registry.name, name).await?.map(|(known, _)| known);
-        let created = known.as_ref().map_or(now, |known| known.created);
+        let created = known.as_ref().map_or(at, |known| known.created);
         let read = known.and_then(|known| known.read);
         // What was seen of it before this moment does not bring it back.
-        let row = IndexedRepository { name: name.clone(), created, updated: now, read, emptied };
+        let row = IndexedRepository { name: name.clone(), created, updated: at, read, emptied };
         Ok(self.parts.index.put_repositories(&registry.name, &[row]).await?)
     }
 }

@@ -26,7 +26,7 @@ const BATCH: usize = 256;
 const LONGEST_LINE: usize = 4_096;
 /// For what is noted of one repository. Its upstream may be away, and others of the same registry wait.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Before notes are tried again, and how often: then the repository is read anew instead.
+/// Before notes are tried again, for the turn of their repository too, and how often: then it is read anew instead.
 const BREATH: Duration = Duration::from_secs(1);
 const MOST_ATTEMPTS: u32 = 30;
 /// For the row of a manifest that is kept durably.
@@ -156,6 +156,12 @@ impl Metadata {
         for waiting in &all {
             noted.add(&waiting.note);
         }
+        // While nobody deletes what the upstream says is there, so that nothing comes back that is gone. A large deletion takes
+        // minutes, for which other repositories do not wait.
+        let Ok(_turn) = timeout(BREATH, self.state.turn(place)).await else {
+            self.try_again(all);
+            return;
+        };
         match timeout(PATIENCE, self.confirm(&registry, &place.1, noted)).await.unwrap_or_else(|_| Err(ended())) {
             Ok(()) => self.release(&all),
             Err(error) => {
@@ -186,15 +192,13 @@ impl Metadata {
         });
     }
 
-    /// Asks the upstream what became of all that is noted, and takes in what it says: while nobody deletes what it says is
-    /// there, so that nothing comes back that is gone.
+    /// Asks the upstream what became of all that is noted, and takes in what it says.
     async fn confirm(
         &self,
         registry: &Arc<Registry>,
         repository: &RepositoryName,
         mut noted: Noted,
     ) -> Result<(), MetadataError> {
-        let _turn = self.state.turn(&place(registry, repository)).await;
         let asked = self.parts.clock.now();
         self.ask_of_reads(registry, repository, &mut noted).await?;
         self.ask_of_gone(registry, repository, &mut noted).await?;

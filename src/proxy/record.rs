@@ -1,6 +1,5 @@
 //! Step 11, audit: exactly one record for every request, and the metrics of it.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use pingora::proxy::Session;
@@ -123,12 +122,7 @@ fn outcome(trail: &Trail) -> (Outcome, &'static str) {
 
 /// The rule or the reason, in a sentence with its place in the file.
 fn rule(trail: &Trail) -> Option<String> {
-    let permitted = trail.permit.as_ref().map(|permit| {
-        let mut text = String::with_capacity(128);
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{}", permit.rule());
-        text
-    });
+    let permitted = trail.permit.as_ref().map(|permit| permit.rule().to_string());
     match (&trail.refusal, &trail.mount_refused) {
         (Some(refusal), _) => Some(refusal.text.clone()),
         (None, Some(denial)) => permitted.map(|rule| format!("{rule}; the mount became a plain upload: {denial}")),

@@ -62,9 +62,8 @@ pub(crate) fn answer(
         Ok(status) => status,
         Err(failure) => return Ok(Err(failure)),
     };
-    let (upstream_location, upstream_link) =
-        (response.headers.get(header::LOCATION), response.headers.get(header::LINK));
-    let (upstream_location, upstream_link) = (upstream_location.cloned(), upstream_link.cloned());
+    let upstream_location = response.headers.get(header::LOCATION).cloned();
+    let upstream_link = response.headers.get(header::LINK).cloned();
     response.set_status(status)?;
     keep_listed(response);
     if status.is_success() {

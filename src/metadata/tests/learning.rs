@@ -46,6 +46,22 @@ async fn the_manifests_of_an_index_are_known_too() {
     assert_eq!(world.indexed("a").await.1.len(), 4);
 }
 
+/// While a large repository is deleted, for minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_being_changed_holds_up_no_other() {
+    let world = World::new().await;
+    world.learning();
+    let turn = world.metadata.state.turn(&(world.registry.name.clone(), name("a"))).await;
+    world.push("a", Some("v1"), &image(1));
+    // So that the other one is not taken in with it.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    world.push("b", Some("v1"), &image(2));
+    world.settled("b").await;
+    assert!(world.indexed("a").await.0.is_empty());
+    drop(turn);
+    world.settled("a").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn notes_in_any_order_end_equal_to_the_upstream() {
     let world = World::new().await;

@@ -24,8 +24,8 @@ pub(super) struct Steps<T> {
 
 #[derive(Debug, Clone, Copy)]
 struct Group<T> {
-    /// The position of its first place; small, because there are many groups.
-    start: u32,
+    /// The position of its first place.
+    start: usize,
     /// What holds behind its last place.
     last: Option<T>,
 }
@@ -39,14 +39,14 @@ impl<T: Copy> Steps<T> {
             let (upper, lower) = halves(place);
             if uppers.last() != Some(&upper) {
                 uppers.push(upper);
-                groups.push(Group { start: position(places.len()), last: None });
+                groups.push(Group { start: places.len(), last: None });
             }
             if let Some(group) = groups.last_mut() {
                 group.last = value;
             }
             places.push((lower, value));
         }
-        groups.push(Group { start: position(places.len()), last: None });
+        groups.push(Group { start: places.len(), last: None });
         Self { uppers: Tree::new(&uppers), groups, places }
     }
 
@@ -60,7 +60,6 @@ impl<T: Copy> Steps<T> {
             return last;
         }
         // Before the first of its group the last place of the group before it holds; place 0 is always there.
-        let (start, end) = (start as usize, end as usize);
         let behind = start + self.places[start..end].partition_point(|(place, _)| *place <= lower);
         let (_, value) = self.places[behind - 1];
         value
@@ -71,11 +70,6 @@ impl<T: Copy> Steps<T> {
     pub(super) fn len(&self) -> usize {
         self.places.len()
     }
-}
-
-/// More would fit into no memory; the position of one of them would be none, and stop the look-up.
-fn position(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "cutting the number in two is the point")]

@@ -1,4 +1,4 @@
-//! A stream that gives up when the head of a request takes too long.
+//! A stream that waits for requests, and gives up when one does not come, or its head takes too long.
 //!
 //! pingora's read timeout starts anew with every read, so a client that sends one byte every few seconds holds a
 //! connection and its buffers for ever (slow loris). This wrapper bounds the whole head, and the time between two requests. It

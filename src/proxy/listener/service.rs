@@ -30,8 +30,8 @@ use super::proxy_protocol::BeforeTls;
 use super::{InFlight, Listener, SourceMode};
 use crate::crypto;
 
-/// An idle connection costs both. Whatever reads does so in pieces larger than the read buffer, except for the header of the PROXY
-/// protocol, and then past it; the write buffer lets a response head and a small body leave in one packet.
+/// In bytes; an idle connection costs both. Only the header of the PROXY protocol is read in pieces smaller than the read buffer:
+/// everything else is read past it. The write buffer lets a response head and a small body leave in one packet.
 const READ_BUFFER: usize = 1024;
 const WRITE_BUFFER: usize = 8 * 1024;
 
