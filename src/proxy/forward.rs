@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, header};
-use pingora::Result;
 use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType, Result};
 
 use crate::oci::{Method, Route};
 use crate::policy::{Permit, Registry};
@@ -66,6 +66,35 @@ impl Forward {
         }
         self.body_headers(client, has_body, &mut request)?;
         Ok(request)
+    }
+
+    /// The head of the request to send, for one without a body: the same as [`Self::request`], as it is written.
+    ///
+    /// # Errors
+    /// When its target could not be written; what a route is made of always can.
+    pub(crate) fn head(&self, client: &HeaderMap, authorization: Option<&HeaderValue>) -> Result<Vec<u8>> {
+        let target = self.target();
+        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Error::e_explain(ErrorType::InternalError, "a target that is no text");
+        }
+        let mut head = Vec::with_capacity(512);
+        for piece in [http_method(self.method).as_str(), " ", &target, " HTTP/1.1\r\n"] {
+            head.extend_from_slice(piece.as_bytes());
+        }
+        let mut line = |name: &HeaderName, value: &[u8]| {
+            for piece in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+                head.extend_from_slice(piece);
+            }
+        };
+        line(&header::HOST, self.registry.upstream.host_header().as_bytes());
+        for name in PASSED {
+            client.get_all(&name).iter().for_each(|value| line(&name, value.as_bytes()));
+        }
+        if let Some(authorization) = authorization {
+            line(&header::AUTHORIZATION, authorization.as_bytes());
+        }
+        head.extend_from_slice(b"\r\n");
+        Ok(head)
     }
 
     fn target(&self) -> String {

@@ -30,7 +30,8 @@ use super::mutual_tls::MutualTls;
 use super::passage::{Passage, Renewal, Shared};
 use super::peer::Peers;
 use super::record;
-use super::redirect::{self, Hop, Step};
+use super::redirect::{self, Step};
+use super::relay::Links;
 use super::reject::{Refusal, UpstreamFailure};
 use super::rewrite::{self, Body};
 use super::source::Header;
@@ -52,12 +53,14 @@ pub struct Gate {
     peers: Arc<Peers>,
     credentials: Arc<Credentials>,
     turns: Arc<Turns>,
+    pub(super) links: Arc<Links>,
 }
 
 impl Gate {
     /// A gate for all listeners, which presents these credentials to upstreams.
     pub fn new(shared: Shared, credentials: Arc<Credentials>) -> Self {
-        Self { shared: Arc::new(shared), peers: Arc::default(), credentials, turns: Arc::default() }
+        let (peers, turns, links) = Default::default();
+        Self { shared: Arc::new(shared), peers, credentials, turns, links }
     }
 
     /// Steps 2 to 8, and the answer when it is ours to give. `None`: go on to the upstream.
@@ -272,7 +275,9 @@ impl ProxyHttp for Gate {
         match self.respond(session, passage).await {
             Ok(answer) => {
                 self.observe_use(passage);
-                let Some(answer) = answer else { return self.answer_from_kept(session, passage).await };
+                let Some(answer) = answer else {
+                    return Ok(self.answer_from_kept(session, passage).await? || self.relay(session, passage).await?);
+                };
                 self.write(session, passage, &answer).await?;
             }
             Err(refusal) => {
@@ -469,10 +474,7 @@ impl ProxyHttp for Gate {
         passage: &mut Passage,
         reused: bool,
     ) -> Box<Error> {
-        if passage.renewal == Renewal::Due {
-            passage.renewal = Renewal::Done;
-            error.set_retry(true);
-        } else if passage.hop.as_mut().is_some_and(Hop::take_due) {
+        if passage.is_due_again() {
             error.set_retry(true);
         } else if session.req_header().method.is_safe() {
             error.retry.decide_reuse(reused);

@@ -5,7 +5,7 @@
 //! | 1 listener | `listener/` |
 //! | 2 source | `source/`, called from `journey` |
 //! | 3–8 registry, admission, route, credential, principal, authorization | `journey`, `locks` |
-//! | 9 forward, unless it is `kept` | `forward`, `peer`, `redirect`, `upload`, `minter` |
+//! | 9 forward, unless it is `kept` | `forward`, `peer`, `relay/`, `redirect`, `upload`, `minter` |
 //! | 10 rewrite | `rewrite`, `upload`, `learn` |
 //! | 11 audit | `trail`, `record` |
 //!
@@ -36,6 +36,7 @@ mod peer;
 mod record;
 mod redirect;
 mod reject;
+mod relay;
 mod rewrite;
 mod sign_in;
 pub mod source;

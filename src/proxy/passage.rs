@@ -130,6 +130,17 @@ impl Passage {
     }
 }
 
+impl Passage {
+    /// Whether the request is to be sent once more: with another token, or to where it was redirected. Says so once.
+    pub(super) fn is_due_again(&mut self) -> bool {
+        if self.renewal == Renewal::Due {
+            self.renewal = Renewal::Done;
+            return true;
+        }
+        self.hop.as_mut().is_some_and(Hop::take_due)
+    }
+}
+
 /// Whether a request that the upstream answered with 401 is sent again with a fresh token: once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Renewal {
