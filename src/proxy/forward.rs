@@ -196,9 +196,14 @@ pub(crate) fn is_framed(headers: &HeaderMap) -> bool {
     length && coding
 }
 
-/// The length a client declared, if it declared one. `parse` alone would read a sign.
+/// The length a client declared, if it declared one.
 pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    let text = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    length(headers.get(header::CONTENT_LENGTH)?)
+}
+
+/// What a `Content-Length` says. `parse` alone would read a sign.
+pub(crate) fn length(value: &HeaderValue) -> Option<u64> {
+    let text = value.to_str().ok()?;
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
 }

@@ -31,8 +31,8 @@ use super::passage::{Passage, Renewal, Shared};
 use super::peer::Peers;
 use super::record;
 use super::redirect::{self, Step};
-use super::relay::Links;
 use super::reject::{Refusal, UpstreamFailure};
+use super::relay::Links;
 use super::rewrite::{self, Body};
 use super::source::Header;
 use super::trail::Trail;
@@ -64,6 +64,9 @@ impl Gate {
     }
 
     /// Steps 2 to 8, and the answer when it is ours to give. `None`: go on to the upstream.
+    ///
+    /// What few requests need is boxed, here and in what is called from here: pingora boxes the whole for each request, and moves as
+    /// many bytes as its largest branch takes.
     async fn respond(&self, session: &mut Session, passage: &mut Passage) -> Result<Option<Answer>, Refusal> {
         let policy = passage.policy.clone().ok_or(Refusal::NotReady)?;
         if self.shared.policy_is_outdated(passage.began) {
@@ -93,7 +96,7 @@ impl Gate {
                 (passage.forward, passage.leave) = (Some(forward), leave);
                 Ok(None)
             }
-            Next::Own(own) => self.own(session, &own, &mut passage.trail).await.map(Some),
+            Next::Own(own) => Box::pin(self.own(session, &own, &mut passage.trail)).await.map(Some),
             // No cache may give it to somebody else.
             Next::Redirect(location) => Ok(Some(
                 Answer::empty(http::StatusCode::TEMPORARY_REDIRECT)
@@ -108,14 +111,16 @@ impl Gate {
                 sign_in::answer(&registry, providers).map(Some)
             }
             Next::Token { registry, method, query, door } => {
-                let form = read_form(session, method, self.shared.stall_timeout).await?;
+                let form = Box::pin(read_form(session, method, self.shared.stall_timeout)).await?;
                 let request = oauth_request(session, passage, (&registry, &door), (method, &query, &form));
-                token_endpoint::answer(&self.shared.authenticator, &request, &mut passage.trail).await.map(Some)
+                let answer = token_endpoint::answer(&self.shared.authenticator, &request, &mut passage.trail);
+                Box::pin(answer).await.map(Some)
             }
             Next::Exchange { registry, query, door } => {
-                let form = read_form(session, Method::Post, self.shared.stall_timeout).await?;
+                let form = Box::pin(read_form(session, Method::Post, self.shared.stall_timeout)).await?;
                 let request = oauth_request(session, passage, (&registry, &door), (Method::Post, &query, &form));
-                exchange::answer(&self.shared.authenticator, &request, &mut passage.trail).await.map(Some)
+                let answer = exchange::answer(&self.shared.authenticator, &request, &mut passage.trail);
+                Box::pin(answer).await.map(Some)
             }
         }
     }
@@ -376,14 +381,14 @@ impl ProxyHttp for Gate {
         passage.upstream_took = passage.sent_upstream.map(|sent| now.saturating_sub(sent));
         let bodyless = session.as_downstream_mut().is_body_empty();
         if let Some(step) = redirect::step(forward, passage.hop.as_ref(), response, &passage.trail) {
-            return self.redirected(session, passage, step, bodyless).await;
+            return Box::pin(self.redirected(session, passage, step, bodyless)).await;
         }
         if passage.hop.is_some() && !redirect::is_about_the_blob(response.status) {
             passage.failure = Some(Refusal::Upstream(UpstreamFailure::Storage));
             return Error::e_explain(ErrorType::HTTPStatus(502), "the storage does not serve the blob");
         }
         if response.status == http::StatusCode::UNAUTHORIZED
-            && self.renews(forward, &passage.presented, passage.renewal, response, bodyless).await
+            && Box::pin(self.renews(forward, &passage.presented, passage.renewal, response, bodyless)).await
         {
             passage.renewal = Renewal::Due;
             return Error::e_explain(ErrorType::HTTPStatus(401), "the upstream wants another token");
@@ -560,4 +565,20 @@ fn failure(error: &Error, reached: bool) -> Refusal {
 /// Whether the client's connection is of no use any more.
 fn is_gone(error: &Error) -> bool {
     matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of what this takes, pingora allocates and moves every byte for each request.
+    #[test]
+    fn what_every_request_waits_in_is_small() {
+        fn of<'a, F>(_: fn(&'a Gate, &'a mut Session, &'a mut Passage) -> F) -> usize {
+            size_of::<F>()
+        }
+        for size in [of(Gate::respond), of(Gate::answer_from_kept), of(Gate::relay)] {
+            assert!(size <= 4096, "{size}");
+        }
+    }
 }

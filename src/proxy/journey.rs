@@ -115,7 +115,7 @@ pub(crate) async fn examine(
     check_framing(request)?;
     let parsed = parse(request)?;
     if let Some(endpoint) = data_endpoint {
-        return data_endpoint::visit(house, (registry, endpoint, &door), parsed, request, trail).await;
+        return Box::pin(data_endpoint::visit(house, (registry, endpoint, &door), parsed, request, trail)).await;
     }
     let authenticator = house.authenticator;
     let Parsed { method, endpoint, query } = parsed;
@@ -321,7 +321,7 @@ async fn caller(
                     Err(_) => bearer(authenticator, desk.registry, request, target, &password).await,
                 }
             };
-            door.guard(authenticator, counted, attempt).await.map_err(|failure| desk.fail(failure))
+            Box::pin(door.guard(authenticator, counted, attempt)).await.map_err(|failure| desk.fail(failure))
         }
         Credential::Basic { user, password } => {
             trail.claimed_user = Some(user.clone());
@@ -334,7 +334,7 @@ async fn caller(
                     authenticator.by_password(desk.registry, &user, &password, request.now, recognised).await?;
                 sign_in.located(door.place())
             };
-            authenticator.logins().guard(claim, attempt).await.map_err(|failure| desk.fail(failure))
+            Box::pin(authenticator.logins().guard(claim, attempt)).await.map_err(|failure| desk.fail(failure))
         }
         Credential::Bearer(token) => {
             let attempt = bearer(authenticator, desk.registry, request, target, &token);
@@ -368,7 +368,7 @@ async fn bearer(
         Ok(sign_in) => return Ok(sign_in),
         Err(failure) => failure,
     };
-    authenticator.or_by_provider_token(failure, registry, token, request.now).await
+    Box::pin(authenticator.or_by_provider_token(failure, registry, token, request.now)).await
 }
 
 /// Step 8, and what the permit is for.

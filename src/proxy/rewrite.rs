@@ -40,6 +40,11 @@ const PASSED: [HeaderName; 17] = [
     HeaderName::from_static("oci-subject"),
 ];
 
+/// Whether anybody looks at this header of an upstream's answer.
+pub(crate) fn matters(name: &HeaderName) -> bool {
+    PASSED.contains(name) || matches!(*name, header::LOCATION | header::LINK | header::WWW_AUTHENTICATE)
+}
+
 /// What becomes of the upstream's body.
 #[derive(Debug)]
 pub(crate) enum Body {

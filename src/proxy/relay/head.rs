@@ -1,10 +1,11 @@
 //! The head of an upstream's answer, in the one way in which all read it alike: HTTP/1.1, and at most one length, of digits.
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 
-use super::has_body;
-use crate::proxy::forward::declared_length;
+use crate::proxy::forward::length;
+use crate::proxy::rewrite;
 
 /// The most headers that an answer may have.
 const MOST_HEADERS: usize = 64;
@@ -12,9 +13,8 @@ const MOST_HEADERS: usize = 64;
 /// What an answer begins with.
 #[derive(Debug)]
 pub(super) struct Head {
+    /// With the headers that matter, and no others.
     pub(super) response: Box<ResponseHeader>,
-    /// Bytes of the head itself.
-    pub(super) length: usize,
     /// Bytes of the body.
     pub(super) body: u64,
     /// Whether the connection may be used again after it.
@@ -24,50 +24,63 @@ pub(super) struct Head {
 /// What has come so far.
 #[derive(Debug)]
 pub(super) enum Parsed {
-    Whole(Head),
-    Partial,
+    /// A head, and what has come after it.
+    Whole(Head, Bytes),
+    /// A part of one.
+    Partial(BytesMut),
     /// It is not plain.
     Odd,
 }
 
+/// Whether an answer with this status to a request that is no `HEAD` has a body.
+const fn has_body(status: StatusCode) -> bool {
+    !matches!(status.as_u16(), 204 | 304)
+}
+
 /// Reads the head of the answer to a request, which was a `HEAD` or not.
-pub(super) fn parse(bytes: &[u8], is_head: bool) -> Parsed {
+pub(super) fn parse(read: BytesMut, is_head: bool) -> Parsed {
+    let bytes = read.freeze();
     let mut lines = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut answer = httparse::Response::new(&mut lines);
-    match answer.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => whole(&answer, length, is_head).map_or(Parsed::Odd, Parsed::Whole),
-        Ok(httparse::Status::Partial) => Parsed::Partial,
+    match answer.parse(&bytes) {
+        Ok(httparse::Status::Complete(length)) => {
+            // Some would see the end of such a head elsewhere.
+            let is_clean = bytes.get(..length).is_some_and(|head| head.ends_with(b"\r\n\r\n"));
+            let head = if is_clean { whole(&bytes, &answer, is_head) } else { None };
+            head.map_or(Parsed::Odd, |head| Parsed::Whole(head, bytes.slice(length..)))
+        }
+        Ok(httparse::Status::Partial) => {
+            Parsed::Partial(bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared)))
+        }
         Err(_) => Parsed::Odd,
     }
 }
 
-fn whole(answer: &httparse::Response<'_, '_>, length: usize, is_head: bool) -> Option<Head> {
-    let status = StatusCode::from_u16(answer.code?).ok().filter(|status| !status.is_informational())?;
+fn whole(bytes: &Bytes, answer: &httparse::Response<'_, '_>, is_head: bool) -> Option<Head> {
     if answer.version != Some(1) {
         return None;
     }
+    let status = StatusCode::from_u16(answer.code?).ok().filter(|status| !status.is_informational())?;
     // Room for what is added to it.
     let mut response = ResponseHeader::build_no_case(status, Some(answer.headers.len() + 8)).ok()?;
+    let (mut declared, mut stays) = (None, true);
     for line in answer.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
-        response.append_header(name, HeaderValue::from_bytes(line.value).ok()?).ok()?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value)).ok()?;
+        match name {
+            header::TRANSFER_ENCODING => return None,
+            header::CONTENT_LENGTH if declared.is_some() => return None,
+            header::CONTENT_LENGTH => declared = Some(length(&value)?),
+            // RFC 9112 9.3.
+            header::CONNECTION => stays &= value.as_bytes().eq_ignore_ascii_case(b"keep-alive"),
+            _ => {}
+        }
+        if rewrite::matters(&name) {
+            response.append_header(name, value).ok()?;
+        }
     }
-    let headers = &response.headers;
-    if headers.contains_key(header::TRANSFER_ENCODING) || headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
-        return None;
-    }
-    let declared = match headers.get(header::CONTENT_LENGTH) {
-        Some(_) => Some(declared_length(headers)?),
-        None => None,
-    };
     let body = if is_head || !has_body(status) { 0 } else { declared? };
-    Some(Head { stays: stays(headers), response: Box::new(response), length, body })
-}
-
-/// Whether the upstream leaves the connection open (RFC 9112 9.3).
-fn stays(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(header::CONNECTION).iter();
-    lines.all(|line| line.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
+    Some(Head { response: Box::new(response), body, stays })
 }
 
 #[cfg(test)]
@@ -76,17 +89,23 @@ mod tests {
 
     const PLAIN: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n";
 
-    fn read(text: &str) -> Option<Head> {
-        match parse(text.as_bytes(), false) {
-            Parsed::Whole(head) => Some(head),
-            Parsed::Partial | Parsed::Odd => None,
+    fn head(text: &str, is_head: bool) -> Option<Head> {
+        match parse(text.into(), is_head) {
+            Parsed::Whole(head, _) => Some(head),
+            Parsed::Partial(_) | Parsed::Odd => None,
         }
+    }
+
+    fn is_odd(text: &str) -> bool {
+        matches!(parse(text.into(), false), Parsed::Odd)
     }
 
     #[test]
     fn a_plain_head_is_read() {
-        let head = read(&format!("{PLAIN}hello")).unwrap();
-        assert_eq!((head.length, head.body, head.stays), (PLAIN.len(), 5, true));
+        let Parsed::Whole(head, rest) = parse(format!("{PLAIN}hello").as_str().into(), false) else {
+            panic!("not plain")
+        };
+        assert_eq!((&rest[..], head.body, head.stays), (&b"hello"[..], 5, true));
         assert_eq!(head.response.status, StatusCode::OK);
         assert_eq!(head.response.headers[header::CONTENT_TYPE], "text/plain");
     }
@@ -94,7 +113,8 @@ mod tests {
     #[test]
     fn a_part_of_a_head_is_none() {
         for end in 0..PLAIN.len() {
-            assert!(matches!(parse(&PLAIN.as_bytes()[..end], false), Parsed::Partial), "{end}");
+            let Parsed::Partial(read) = parse(PLAIN[..end].into(), false) else { panic!("{end}") };
+            assert_eq!(read, PLAIN[..end]);
         }
     }
 
@@ -118,23 +138,24 @@ mod tests {
             "Content-Length: 5\r\nno colon\r\n",
         ];
         for lines in lines {
-            let text = format!("HTTP/1.1 200 OK\r\n{lines}\r\nhello");
-            assert!(matches!(parse(text.as_bytes(), false), Parsed::Odd), "{lines:?}");
+            assert!(is_odd(&format!("HTTP/1.1 200 OK\r\n{lines}\r\nhello")), "{lines:?}");
         }
-        for first in ["HTTP/1.0 200 OK", "HTTP/1.1 100 Continue", "HTTP/1.1 101 Switching Protocols", "HTTP/2 200", "ICY 200 OK"] {
-            let text = format!("{first}\r\nContent-Length: 5\r\n\r\nhello");
-            assert!(matches!(parse(text.as_bytes(), false), Parsed::Odd), "{first}");
+        for first in
+            ["HTTP/1.0 200 OK", "HTTP/1.1 100 Continue", "HTTP/1.1 101 Switching Protocols", "HTTP/2 200", "ICY 200 OK"]
+        {
+            assert!(is_odd(&format!("{first}\r\nContent-Length: 5\r\n\r\nhello")), "{first}");
         }
-        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(MOST_HEADERS + 1));
-        assert!(matches!(parse(many.as_bytes(), false), Parsed::Odd));
+        assert!(is_odd(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(MOST_HEADERS + 1))));
+        for bare in
+            ["HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", "HTTP/1.1 200 OK\r\nContent-Length: 2\n\nhi\r\n\r\n"]
+        {
+            assert!(is_odd(bare), "{bare:?}");
+        }
     }
 
     #[test]
     fn some_answers_have_no_body_whatever_they_say() {
-        let body = |text: &str, is_head| match parse(text.as_bytes(), is_head) {
-            Parsed::Whole(head) => Some(head.body),
-            Parsed::Partial | Parsed::Odd => None,
-        };
+        let body = |text: &str, is_head| head(text, is_head).map(|head| head.body);
         assert_eq!(body(PLAIN, true), Some(0));
         assert_eq!(body("HTTP/1.1 200 OK\r\n\r\n", true), Some(0));
         assert_eq!(body("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false), Some(0));
@@ -144,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_connection_stays_unless_the_upstream_says_something_else() {
-        let stays = |line: &str| read(&format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{line}\r\n")).unwrap().stays;
+        let stays =
+            |line: &str| head(&format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{line}\r\n"), false).unwrap().stays;
         assert!(stays("") && stays("Connection: Keep-Alive\r\n"));
         assert!(!stays("Connection: close\r\n") && !stays("Connection: keep-alive, close\r\n"));
         assert!(!stays("Connection: keep-alive\r\nConnection: close\r\n"));

@@ -17,7 +17,7 @@ use thread_local::ThreadLocal;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::Instant;
 
-use super::head::{Head, Parsed, parse};
+use super::head::{self, Head, Parsed};
 
 /// The largest head of an answer, in bytes.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -74,7 +74,7 @@ pub(super) struct Incoming {
     link: Link,
     stays: bool,
     /// What has come of the body, and perhaps of what does not belong to it.
-    read: BytesMut,
+    read: Bytes,
     /// Bytes of the body that nobody has taken yet.
     left: u64,
 }
@@ -103,7 +103,7 @@ impl Links {
         }
         let (stream, is_new) = match self.take(key) {
             Some(stream) => (stream, false),
-            None => match self.connector().new_stream(peer).await {
+            None => match Box::pin(self.connector().new_stream(peer)).await {
                 Ok(stream) => (stream, true),
                 Err(error) if is_late(&error) => return Err(error.into_up()),
                 Err(_) => return Ok(None),
@@ -111,7 +111,7 @@ impl Links {
         };
         let mut link = Link::new(stream, key, &peer.options);
         match link.exchange(request, is_head, &peer.options).await {
-            Ok(Some((Head { response, body, stays, .. }, read))) => {
+            Ok(Some((Head { response, body, stays }, read))) => {
                 Ok(Some((response, Incoming { link, stays, read, left: body })))
             }
             Ok(None) => {
@@ -214,25 +214,30 @@ impl Link {
     }
 
     /// Writes the request and reads the head of the answer, with what comes after it. `None`: it is not plain.
-    async fn exchange(&mut self, request: &[u8], is_head: bool, options: &PeerOptions) -> Result<Option<(Head, BytesMut)>> {
+    async fn exchange(
+        &mut self,
+        request: &[u8],
+        is_head: bool,
+        options: &PeerOptions,
+    ) -> Result<Option<(Head, Bytes)>> {
         let write = async {
             self.stream.write_all(request).await?;
             self.stream.flush().await
         };
         let time = options.write_timeout.unwrap_or(WITHOUT_LIMIT);
         let written = tokio::time::timeout(time, write).await;
-        written.or_err(ErrorType::WriteTimedout, "sending a request")?.or_err(ErrorType::WriteError, "sending a request")?;
+        written
+            .or_err(ErrorType::WriteTimedout, "sending a request")?
+            .or_err(ErrorType::WriteError, "sending a request")?;
         let mut read = BytesMut::with_capacity(FIRST_PIECE);
         loop {
             self.read(&mut read).await?;
-            match parse(&read, is_head) {
-                Parsed::Whole(head) => {
-                    let _ = read.split_to(head.length);
-                    return Ok(Some((head, read)));
-                }
-                Parsed::Partial if read.len() < HEAD_LIMIT => read.reserve(FIRST_PIECE),
-                Parsed::Partial | Parsed::Odd => return Ok(None),
-            }
+            read = match head::parse(read, is_head) {
+                Parsed::Whole(head, rest) => return Ok(Some((head, rest))),
+                Parsed::Partial(read) if read.len() < HEAD_LIMIT => read,
+                Parsed::Partial(_) | Parsed::Odd => return Ok(None),
+            };
+            read.reserve(FIRST_PIECE);
         }
     }
 
@@ -259,11 +264,12 @@ impl Incoming {
     /// When the upstream breaks off, or takes too long.
     pub(super) async fn piece(&mut self) -> Result<Bytes> {
         if self.read.is_empty() {
-            self.read.reserve(usize::try_from(self.left).unwrap_or(PIECE).min(PIECE));
-            self.link.read(&mut self.read).await.map_err(|error| error.into_up())?;
+            let mut read = BytesMut::with_capacity(usize::try_from(self.left).unwrap_or(PIECE).min(PIECE));
+            self.link.read(&mut read).await.map_err(|error| error.into_up())?;
+            self.read = read.freeze();
         }
         let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.read.len());
         self.left -= length as u64;
-        Ok(self.read.split_to(length).freeze())
+        Ok(self.read.split_to(length))
     }
 }

@@ -8,7 +8,7 @@
 mod head;
 mod links;
 
-use http::{StatusCode, Version};
+use http::Version;
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::{ProxyHttp, Session};
@@ -67,9 +67,4 @@ const fn is_plain(forward: &Forward) -> bool {
         Route::Blob { .. } => matches!(forward.method, Method::Head),
         _ => false,
     }
-}
-
-/// Whether an answer with this status to a request that is no `HEAD` has a body.
-const fn has_body(status: StatusCode) -> bool {
-    !matches!(status.as_u16(), 204 | 304)
 }
