@@ -175,7 +175,7 @@ impl Trail {
         parts.metrics.management_request(operation, status.as_u16());
         let is_audited = self.operation.is_some_and(Operation::is_audited) || status == StatusCode::FORBIDDEN;
         if is_audited || self.caller.is_none() {
-            parts.audit.management(self.record(operation, status, reason));
+            parts.audit.management(&self.record(operation, status, reason));
         }
         response
     }

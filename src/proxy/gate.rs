@@ -19,7 +19,7 @@ use super::answer::{Answer, common_headers};
 use super::client_body::{drained, read_form, read_manifest, read_patch};
 use super::door::Door;
 use super::form::OAuthRequest;
-use super::forward::{BodyRule, Forward, MANIFEST_LIMIT};
+use super::forward::{BodyRule, Forward, MANIFEST_LIMIT, is_framed};
 use super::journey::{self, House, Next, Request, examine, too_large};
 use super::kept::NOT_FOR_OTHERS;
 use super::learn;
@@ -227,11 +227,20 @@ impl Gate {
 
     async fn refuse(&self, session: &mut Session, passage: &mut Passage, refusal: &Refusal) -> Result<()> {
         passage.trail.refused(refusal);
-        if !refusal.drains_body() || !drained(session).await {
+        if !stays_open(session, refusal).await {
             session.set_keepalive(None);
         }
         let answer = refusal.answer_with(passage.denial_id().as_deref());
         self.write(session, passage, &answer).await
+    }
+}
+
+/// Whether the connection is good for another request after this refusal: whether the body is over, and where it ends is clear.
+async fn stays_open(session: &mut Session, refusal: &Refusal) -> bool {
+    let is_over = session.as_downstream_mut().is_body_empty();
+    match refusal {
+        Refusal::Network { .. } => is_over && is_framed(&session.req_header().headers),
+        _ => refusal.drains_body() && (is_over || Box::pin(drained(session)).await),
     }
 }
 

@@ -67,7 +67,7 @@ impl ExpiryWatch {
             }
             for ending in endings {
                 if before.get(&ending.id) != Some(&ending.near) {
-                    self.audit.password_expiring(event(&registry.name, &ending, now));
+                    self.audit.password_expiring(&event(&registry.name, &ending, now));
                 }
                 self.told.insert(ending.id, ending.near);
             }

@@ -43,7 +43,7 @@ type PeerKey = u64;
 /// All kept connections.
 #[derive(Default)]
 pub(in crate::proxy) struct Links {
-    shelves: ThreadLocal<Arc<Mutex<Shelf>>>,
+    racks: ThreadLocal<Arc<Mutex<Rack>>>,
     /// Made when it is first needed: it reads the system's authorities.
     connector: OnceLock<TransportConnector>,
     shunned: Mutex<HashMap<PeerKey, Instant>>,
@@ -57,7 +57,7 @@ impl fmt::Debug for Links {
 
 /// Those of one thread, the last one used at the end.
 #[derive(Default)]
-struct Shelf {
+struct Rack {
     kept: Vec<Kept>,
     /// Whether somebody ends those that are not used any more.
     is_swept: bool,
@@ -129,25 +129,25 @@ impl Links {
         if !stays || left > 0 || !read.is_empty() {
             return;
         }
-        let shelf = self.shelves.get_or_default();
+        let place = self.racks.get_or_default();
         let kept = Kept { key: link.key, until: Instant::now() + link.idle_timeout, stream: link.stream };
-        let mut held = lock(shelf);
-        if held.kept.len() >= MOST_KEPT {
-            held.kept.remove(0);
+        let mut rack = lock(place);
+        if rack.kept.len() >= MOST_KEPT {
+            rack.kept.remove(0);
         }
-        held.kept.push(kept);
-        if !std::mem::replace(&mut held.is_swept, true) {
-            tokio::spawn(sweep(Arc::clone(shelf)));
+        rack.kept.push(kept);
+        if !std::mem::replace(&mut rack.is_swept, true) {
+            tokio::spawn(sweep(Arc::clone(place)));
         }
     }
 
     fn take(&self, key: PeerKey) -> Option<Stream> {
-        let shelf = self.shelves.get_or_default();
+        let place = self.racks.get_or_default();
         loop {
-            let mut held = lock(shelf);
-            let place = held.kept.iter().rposition(|kept| kept.key == key)?;
-            let mut kept = held.kept.remove(place);
-            drop(held);
+            let mut rack = lock(place);
+            let last = rack.kept.iter().rposition(|kept| kept.key == key)?;
+            let mut kept = rack.kept.remove(last);
+            drop(rack);
             if is_quiet(&mut kept.stream) {
                 return Some(kept.stream);
             }
@@ -173,19 +173,19 @@ impl Links {
     }
 }
 
-fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
-    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(place: &Mutex<Rack>) -> MutexGuard<'_, Rack> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends connections that nobody has used for too long, until there are none.
-async fn sweep(shelf: Arc<Mutex<Shelf>>) {
+async fn sweep(place: Arc<Mutex<Rack>>) {
     loop {
         let next = {
-            let mut held = lock(&shelf);
+            let mut rack = lock(&place);
             let now = Instant::now();
-            held.kept.retain(|kept| kept.until > now);
-            let next = held.kept.iter().map(|kept| kept.until).min();
-            held.is_swept = next.is_some();
+            rack.kept.retain(|kept| kept.until > now);
+            let next = rack.kept.iter().map(|kept| kept.until).min();
+            rack.is_swept = next.is_some();
             next
         };
         match next {
@@ -265,7 +265,7 @@ impl Incoming {
     pub(super) async fn piece(&mut self) -> Result<Bytes> {
         if self.read.is_empty() {
             let mut read = BytesMut::with_capacity(usize::try_from(self.left).unwrap_or(PIECE).min(PIECE));
-            self.link.read(&mut read).await.map_err(|error| error.into_up())?;
+            self.link.read(&mut read).await.map_err(Error::into_up)?;
             self.read = read.freeze();
         }
         let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.read.len());

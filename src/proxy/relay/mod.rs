@@ -9,9 +9,9 @@ mod head;
 mod links;
 
 use http::Version;
-use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::{ProxyHttp, Session};
+use pingora::{Error, Result};
 
 use self::links::Incoming;
 pub(super) use self::links::Links;
@@ -48,12 +48,12 @@ impl Gate {
             return if passage.answered || passage.is_due_again() { Ok(passage.answered) } else { Err(error) };
         }
         let written = session.write_response_header(response, answer.is_over()).await;
-        written.map_err(|error| error.into_down())?;
+        written.map_err(Error::into_down)?;
         while !answer.is_over() {
             let mut piece = Some(answer.piece().await?);
             self.upstream_response_body_filter(session, &mut piece, answer.is_over(), passage)?;
             let written = session.write_response_body(piece, answer.is_over()).await;
-            written.map_err(|error| error.into_down())?;
+            written.map_err(Error::into_down)?;
         }
         self.links.keep(answer);
         Ok(true)

@@ -14,17 +14,16 @@ const KEPT: usize = 10_000;
 pub(super) struct Denials(Mutex<VecDeque<AuditRecord>>);
 
 impl Denials {
-    /// Keeps a copy of `record` if it is a denial with an id; the oldest gives way.
-    pub(super) fn keep(&self, record: &AuditRecord) {
+    /// Keeps `record` if it is a denial with an id; the oldest gives way.
+    pub(super) fn keep(&self, record: AuditRecord) {
         if record.denial_id.is_none() {
             return;
         }
-        let copy = record.clone();
         let mut kept = lock(&self.0);
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(copy);
+        kept.push_back(record);
     }
 
     /// The latest with this id.
@@ -42,10 +41,10 @@ mod tests {
     fn the_oldest_denial_gives_way() {
         let denials = Denials::default();
         let denied = |number: usize| AuditRecord { denial_id: Some(number.to_string()), ..record(&number.to_string()) };
-        (0..KEPT).for_each(|number| denials.keep(&denied(number)));
-        denials.keep(&record("permitted"));
+        (0..KEPT).for_each(|number| denials.keep(denied(number)));
+        denials.keep(record("permitted"));
         assert!(denials.find("0").is_some() && denials.find("permitted").is_none());
-        denials.keep(&denied(KEPT));
+        denials.keep(denied(KEPT));
         assert!(denials.find("0").is_none() && denials.find("1").is_some());
         assert_eq!(denials.find(&KEPT.to_string()), Some(denied(KEPT)));
         assert_eq!(lock(&denials.0).len(), KEPT);

@@ -1,13 +1,14 @@
 //! The audit log: one JSON line for each request, with who, from where, what, the decision and the rule behind it; and
 //! lines with a `kind` for what is no request.
 //!
-//! A request never waits for it: records go into a bounded queue and one thread writes them, many at a time. When the
+//! A request never waits for it: lines go into a bounded queue and one thread writes them, many at a time. When the
 //! sink cannot keep up for 65,536 records, further ones are dropped and counted (`seawall_audit_records_dropped_total`);
 //! stopping a registry because a disk is full would be the worse answer. [`AuditLog::close`] writes what is queued.
 
 mod denials;
 mod management;
 mod output;
+mod queue;
 mod record;
 mod writer;
 
@@ -16,20 +17,24 @@ pub use record::{AuditRecord, Bounded, PasswordExpiring, PrincipalRecord, Shadow
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use serde::Serialize;
 use thiserror::Error;
 
 use super::metrics::Metrics;
 use crate::clock::Clock;
 use denials::Denials;
 use output::{File, Output, Stdout};
-use writer::{Entry, Line, Writer};
+use queue::Queue;
+use writer::Writer;
 
-/// How many records may wait. They are boxed: an idle queue takes 1 MiB.
-const QUEUE: usize = 65_536;
+/// How many records may wait.
+const QUEUE: u64 = 65_536;
+
+/// Room for a usual line, in bytes.
+const LINE: usize = 1024;
 
 /// Where the records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +59,7 @@ pub struct AuditLog(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    entries: SyncSender<Entry>,
+    queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
     metrics: Arc<Metrics>,
     denials: Denials,
@@ -73,19 +78,19 @@ impl AuditLog {
         Self::start(output, QUEUE, metrics)
     }
 
-    fn start(output: Box<dyn Output>, queue: usize, metrics: Arc<Metrics>) -> Result<Self, AuditError> {
-        let (entries, queued) = sync_channel(queue);
-        let writer = Writer::new(output, Arc::clone(&metrics));
+    fn start(output: Box<dyn Output>, limit: u64, metrics: Arc<Metrics>) -> Result<Self, AuditError> {
+        let queue = Arc::new(Queue::new(limit));
+        let (writer, queued) = (Writer::new(output, Arc::clone(&metrics)), Arc::clone(&queue));
         let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&queued));
         let thread = Mutex::new(Some(thread.map_err(AuditError::Thread)?));
-        Ok(Self(Arc::new(Inner { entries, thread, metrics, denials: Denials::default() })))
+        Ok(Self(Arc::new(Inner { queue, thread, metrics, denials: Denials::default() })))
     }
 
     /// Queues a record; drops and counts it when the queue is full or the log is closed. Never waits. A denial is kept in
     /// memory, too.
     pub fn record(&self, record: AuditRecord) {
-        self.0.denials.keep(&record);
-        self.queue(record);
+        self.queue(&record);
+        self.0.denials.keep(record);
     }
 
     /// The denial with this id, if it is among the last.
@@ -94,17 +99,21 @@ impl AuditLog {
     }
 
     /// Queues what happened at the management API, like a record.
-    pub fn management(&self, record: ManagementRecord) {
+    pub fn management(&self, record: &ManagementRecord) {
         self.queue(record);
     }
 
     /// Queues the warning of a password's end, like a record.
-    pub fn password_expiring(&self, event: PasswordExpiring) {
+    pub fn password_expiring(&self, event: &PasswordExpiring) {
         self.queue(event);
     }
 
-    fn queue(&self, line: impl Line + 'static) {
-        if self.0.entries.try_send(Entry::Line(Box::new(line))).is_err() {
+    /// Its JSON has no line break. It is made here, for what it is made of was made on this thread, too.
+    fn queue(&self, record: &impl Serialize) {
+        let mut line = Vec::with_capacity(LINE);
+        let is_whole = serde_json::to_writer(&mut line, record).is_ok();
+        line.push(b'\n');
+        if !is_whole || !self.0.queue.put(&line) {
             self.0.metrics.audit_records_dropped(1);
         }
     }
@@ -119,8 +128,8 @@ impl Inner {
     fn close(&self) {
         // Taken by whoever closes first; the others find the thread gone or going.
         let Some(thread) = lock(&self.thread).take() else { return };
-        // Fails only when the thread is gone already, and then there is nobody to wait for.
-        if self.entries.send(Entry::Close).is_err() || thread.join().is_err() {
+        self.queue.close();
+        if thread.join().is_err() {
             tracing::error!("the audit thread stopped before it was asked to");
         }
     }
