@@ -64,12 +64,14 @@ impl Queue {
     /// Waits for lines, and takes all that there are, in exchange for `emptied`. `None`: there are none, and there will be none.
     pub(super) fn take(&self, emptied: Vec<u8>) -> Option<Lines> {
         let is_idle = |waiting: &mut Waiting| waiting.lines.records == 0 && !waiting.is_closed;
-        let waiting = self.changed.wait_while(lock(&self.waiting), is_idle).unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.changed.wait_while(lock(&self.waiting), is_idle).unwrap_or_else(PoisonError::into_inner);
         if !waiting.is_closed {
             drop(waiting);
             thread::sleep(GATHERING);
+            waiting = lock(&self.waiting);
         }
-        let lines = mem::replace(&mut lock(&self.waiting).lines, Lines { bytes: emptied, records: 0 });
+        let lines = mem::replace(&mut waiting.lines, Lines { bytes: emptied, records: 0 });
+        drop(waiting);
         (lines.records > 0).then_some(lines)
     }
 }
