@@ -80,6 +80,10 @@ struct Escaping<'a, 'f>(&'a mut fmt::Formatter<'f>);
 
 impl fmt::Write for Escaping<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Nearly always: then in one piece.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+            return self.0.write_str(text);
+        }
         for character in text.chars() {
             match character {
                 '"' | '\\' => write!(self.0, "\\{character}")?,

@@ -199,9 +199,10 @@ impl ErrorBody {
         for scope in scopes {
             for action in &scope.actions {
                 let (kind, name, action) = (quoted(&scope.kind), quoted(&scope.name), quoted(action));
-                detail.push(if detail.is_empty() { '[' } else { ',' });
-                // Writing to a `String` cannot fail.
-                let _ = write!(detail, r#"{{"Type":{kind},"Name":{name},"Action":{action}}}"#);
+                let open = if detail.is_empty() { r#"[{"Type":"# } else { r#",{"Type":"# };
+                for piece in [open, &kind, r#","Name":"#, &name, r#","Action":"#, &action, "}"] {
+                    detail.push_str(piece);
+                }
             }
         }
         if !detail.is_empty() {
@@ -252,8 +253,8 @@ impl ErrorBody {
     /// The body as JSON; `'`, `<`, `>` and `&` are escaped as .NET, and so ACR, escapes them.
     pub fn json(&self) -> String {
         let (code, message) = (quoted(self.code.code()), quoted(&self.message));
-        let detail = if self.detail.is_empty() { String::new() } else { format!(r#","detail":{}"#, self.detail) };
-        format!(r#"{{"errors":[{{"code":{code},"message":{message}{detail}}}]}}"#)
+        let (key, detail) = if self.detail.is_empty() { ("", "") } else { (r#","detail":"#, self.detail.as_str()) };
+        [r#"{"errors":[{"code":"#, &code, r#","message":"#, &message, key, detail, "}]}"].concat()
     }
 }
 
@@ -263,10 +264,21 @@ impl From<&RouteError> for ErrorBody {
     }
 }
 
+/// Whether a byte stands for itself in a JSON string of ours.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'\'' | b'<' | b'>' | b'&')
+}
+
 /// `text` as a JSON string.
 fn quoted(text: &str) -> String {
     let mut json = String::with_capacity(text.len() + 2);
     json.push('"');
+    // Nearly always: then in one piece.
+    if text.bytes().all(is_plain) {
+        json.push_str(text);
+        json.push('"');
+        return json;
+    }
     for character in text.chars() {
         match character {
             '"' => json.push_str("\\\""),

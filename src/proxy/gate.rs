@@ -147,7 +147,7 @@ impl Gate {
         if let Some(id) = passage.denial_id() {
             header.insert_header(DENIAL, id)?;
         }
-        header.insert_header(http::header::CONTENT_LENGTH, answer.body.len().to_string())?;
+        header.insert_header(http::header::CONTENT_LENGTH, http::HeaderValue::from(answer.body.len()))?;
         passage.status = answer.status.as_u16();
         let head_only = session.req_header().method == http::Method::HEAD || answer.body.is_empty();
         session.write_response_header(Box::new(header), head_only).await?;

@@ -244,27 +244,27 @@ impl Refusal {
 
     /// What the client sees, with the id of its denial.
     pub(crate) fn answer_with(&self, denial: Option<&str>) -> Answer {
-        let error = |status, body: &ErrorBody| error(status, &body.clone().with_denial(denial));
+        let error = |status, body: ErrorBody| error(status, &body.with_denial(denial));
         let denial_id = denial;
         match self {
             Self::Denied { denial, asked, by_access_token, realm, service } => {
                 let error = challenge_error(denial, *by_access_token);
                 unauthorized(&Challenge { realm, service, scopes: asked, error }, denial_id)
             }
-            Self::Network { source_address, .. } => error(403, &ErrorBody::denied_address(*source_address)),
+            Self::Network { source_address, .. } => error(403, ErrorBody::denied_address(*source_address)),
             Self::Malformed(route) => {
-                let answer = error(route.status(), &ErrorBody::from(route));
+                let answer = error(route.status(), ErrorBody::from(route));
                 match route.allow() {
                     Some(methods) => answer.with(header::ALLOW, methods),
                     None => answer,
                 }
             }
-            Self::BadRequest { code, status, .. } => error(*status, &ErrorBody::new(*code)),
+            Self::BadRequest { code, status, .. } => error(*status, ErrorBody::new(*code)),
             Self::UnknownHost | Self::Misdirected => {
-                error(421, &ErrorBody::with_message(ErrorCode::NameUnknown, "no such registry"))
+                error(421, ErrorBody::with_message(ErrorCode::NameUnknown, "no such registry"))
             }
-            Self::ClientCertificate | Self::NoSource | Self::Link(_) => error(403, &ErrorBody::new(ErrorCode::Denied)),
-            Self::Locked(_) => error(405, &ErrorBody::new(ErrorCode::RegistryDisallowedOperation)),
+            Self::ClientCertificate | Self::NoSource | Self::Link(_) => error(403, ErrorBody::new(ErrorCode::Denied)),
+            Self::Locked(_) => error(405, ErrorBody::new(ErrorCode::RegistryDisallowedOperation)),
             Self::Metadata { status: 503, .. } => {
                 unavailable(&ErrorBody::new(ErrorCode::Unavailable).with_detail(METADATA_UNAVAILABLE))
             }
@@ -274,14 +274,14 @@ impl Refusal {
                 unavailable(&ErrorBody::new(ErrorCode::Unavailable))
             }
             Self::Metadata { status, .. } => {
-                error(*status, &ErrorBody::new(ErrorCode::Unknown).with_detail(METADATA_REFUSED))
+                error(*status, ErrorBody::new(ErrorCode::Unknown).with_detail(METADATA_REFUSED))
             }
             Self::RateLimited(exhausted) => too_many(exhausted.retry_after),
             Self::LoginLocked(locked) => too_many(locked.retry_after),
             Self::Upstream(failure) => upstream(*failure),
             Self::Redirect(_) => upstream(UpstreamFailure::Redirected),
-            Self::ClientLeft => error(400, &ErrorBody::new(ErrorCode::Unsupported)),
-            Self::CutOff | Self::Internal(_) => error(500, &ErrorBody::new(ErrorCode::Unknown)),
+            Self::ClientLeft => error(400, ErrorBody::new(ErrorCode::Unsupported)),
+            Self::CutOff | Self::Internal(_) => error(500, ErrorBody::new(ErrorCode::Unknown)),
         }
     }
 }
