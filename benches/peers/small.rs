@@ -18,6 +18,8 @@ const DIRECT: &str = "the upstream itself";
 const NGINX: &str = "nginx";
 const NGINX_LOG: &str = "nginx with its access log";
 const NGINX_AUTH: &str = "nginx auth_request with its backend";
+const NGINX_SAME: &str = "nginx, the very same request as seawall";
+const NGINX_VERIFIES: &str = "nginx auth_request, its backend verifies ES256";
 const HAPROXY: &str = "HAProxy";
 const HAPROXY_JWT: &str = "HAProxy jwt_verify ES256";
 const BY_TAG: &str = "seawall, by tag";
@@ -41,7 +43,10 @@ pub(crate) fn run(settings: &Settings) -> Part {
     let minter = Minter::new();
     let directory = TempDir::new().unwrap();
     let balancer = haproxy(address, "");
-    let verifier = haproxy(address, &only_es256(&minter.public_key(directory.path())));
+    let key = minter.public_key(directory.path());
+    let verifier = haproxy(address, &only_es256(&key));
+    let examiner = haproxy(address, &format!("{}  http-request return status 200\n", only_es256(&key)));
+    let examining = Nginx::asking(address, examiner.address).start();
     let mut wall = Wall::start(&[
         Registry::plain(PLAIN, address),
         Registry::keeping(KEEPING, address),
@@ -53,14 +58,18 @@ pub(crate) fn run(settings: &Settings) -> Part {
     let (audit, seawall) = (wall.audit(), wall.id());
     let walled = |name, ask| Target::new(name, ask, &[seawall], id).log(audit.clone());
     let accept = |ask: Ask| manifest(ask.header("Accept", crate::harness::image::MANIFEST));
+    let token = minter.token(REPOSITORY, &["pull"]);
+    let puller = wall.puller(PLAIN);
     let targets = [
         Target::new(DIRECT, at(&upstream.peer), &[], id),
         Target::new(NGINX, at(&plain), &[plain.id()], id),
+        Target::new(NGINX_SAME, accept(at(&plain)).bearer(&puller), &[plain.id()], id),
         Target::new(NGINX_LOG, at(&logged), &[logged.id()], id).log(logged.log()),
         Target::new(NGINX_AUTH, at(&asking), &[asking.id(), judge.id()], id),
+        Target::new(NGINX_VERIFIES, at(&examining).bearer(&token), &[examining.id(), examiner.id()], id),
         Target::new(HAPROXY, at(&balancer), &[balancer.id()], id),
-        Target::new(HAPROXY_JWT, at(&verifier).bearer(&minter.token(REPOSITORY, &["pull"])), &[verifier.id()], id),
-        walled(BY_TAG, accept(wall.ask(PLAIN, &tag)).bearer(&wall.puller(PLAIN))),
+        Target::new(HAPROXY_JWT, at(&verifier).bearer(&token), &[verifier.id()], id),
+        walled(BY_TAG, accept(wall.ask(PLAIN, &tag)).bearer(&puller)),
         walled(BY_DIGEST, accept(wall.ask(KEEPING, &digest)).bearer(&wall.puller(KEEPING))),
         walled(NOBODY, wall.ask(PLAIN, &tag).status(401)),
         walled(STRANGER, wall.ask(PLAIN, &tag).bearer(&wall.stranger(PLAIN)).status(401)),
@@ -103,7 +112,9 @@ fn part(rows: &Rows) -> Part {
             "`GET` of a manifest of 1,203 bytes by wrk with one thread and {} connections. All proxies have two workers and \
              kept connections to an upstream, an nginx with one worker, that answers from memory. seawall's audit log goes to \
              a file; nginx's and HAProxy's own logs are off but where it is said. The token of seawall's callers is from its \
-             token endpoint. By tag, every request goes to the upstream. Latencies are those of a machine that is fully busy.",
+             token endpoint: 2.3 kB, most of it the certificate by which Distribution could verify it; one line is nginx with that header, \
+             which it reads and passes on. The backend of auth_request answers 200 to everything, but where it verifies: there it is a HAProxy \
+             with jwt_verify. By tag, every request goes to the upstream. Latencies are those of a machine that is fully busy.",
             crate::rounds::CONNECTIONS
         ),
         tables: vec![Table::new(&Row::HEAD, rows.cells())],

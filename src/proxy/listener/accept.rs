@@ -1,10 +1,11 @@
 //! The two wrappers around pingora's HTTP application: one per connection, one per HTTP/2 request.
 //!
-//! [`Accept`] lets a connection in: it learns who is at the other end, reads the PROXY header of plain listeners, and
-//! makes it a stream with a deadline for request heads. Over HTTP/1 it waits for each request itself, and gives pingora only
+//! [`Accept`] lets a connection in: it learns who is at the other end, reads the PROXY header, terminates TLS, and makes
+//! it a stream with a deadline for request heads. Over HTTP/1 it waits for each request itself, and gives pingora only
 //! what has begun to arrive: what pingora needs for a request is not held by a connection that waits for one. HTTP/2 is
 //! pingora's; [`Streams`] counts the requests.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::listeners::ALPN;
-use pingora::protocols::Stream;
+use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::l4::stream::Stream as TcpStream;
+use pingora::protocols::{Ssl as _, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::select;
+use tokio::time::timeout;
 
 use super::connection::{Connection, Head};
 use super::head_deadline::HeadDeadline;
@@ -26,9 +30,14 @@ use super::tls::Handshake;
 use super::{Listener, Refusal, SourceMode};
 use crate::proxy::source::Header;
 
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_mins(1);
+
 /// Lets connections of one listener in, and hands their requests to `app`.
 pub(super) struct Accept<H> {
     pub(super) listener: Arc<Listener>,
+    /// Terminates TLS, where the listener does.
+    pub(super) tls: Option<Arc<Acceptor>>,
     pub(super) app: Arc<Streams<H>>,
     pub(super) in_flight: InFlight,
     /// How long an open connection may be without a request.
@@ -36,31 +45,55 @@ pub(super) struct Accept<H> {
 }
 
 impl<H: HttpServerApp + Send + Sync + 'static> Accept<H> {
-    async fn admit(&self, stream: &mut Stream) -> Result<Connection, Refusal> {
-        let peer = peer_address(stream.get_socket_digest()).ok_or(Refusal::NoPeerAddress)?;
-        let encrypted = stream.get_ssl_digest();
-        let announced = match &self.listener.source {
-            SourceMode::ProxyProtocol { .. } if encrypted.is_some() => {
-                // Read before the handshake. Its absence would mean that the hook did not run.
-                Some(header_before_tls(stream).ok_or(Refusal::MalformedProxyHeader)?)
-            }
-            SourceMode::ProxyProtocol { trusted, .. } => Some(read_header(stream, peer, trusted).await?),
-            SourceMode::Peer | SourceMode::Forwarded { .. } => None,
+    /// Reads what comes before the first request: the PROXY header, the handshake. `None`: the client is not let in.
+    async fn admit(&self, mut stream: Stream) -> Option<(Arc<Connection>, Stream)> {
+        let (peer, announced) =
+            self.announced(&mut stream).await.map_err(|refusal| self.listener.refuse(refusal)).ok()?;
+        let network = self.listener.network_of(announced.as_ref()).map_err(|_| Refusal::MalformedProxyHeader);
+        let network = network.map_err(|refusal| self.listener.refuse(refusal)).ok()?;
+        let (stream, Handshake { server_name, shown }) = match &self.tls {
+            Some(acceptor) => Box::pin(self.encrypt(acceptor, stream)).await?,
+            None => (stream, Handshake::default()),
         };
-        let handshake = encrypted.as_ref().and_then(|tls| tls.extension.get::<Handshake>());
-        let network = self.listener.network_of(announced.as_ref()).map_err(|_| Refusal::MalformedProxyHeader)?;
-        Ok(Connection {
+        let connection = Connection {
             listener: Arc::clone(&self.listener),
             peer,
             announced,
             network,
-            server_name: handshake.and_then(|handshake| handshake.server_name.clone()),
-            shown: handshake.and_then(|handshake| handshake.shown.clone()),
+            server_name,
+            shown,
             http2: matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
             in_flight: self.in_flight.clone(),
             head: Head::first(),
             serving: std::sync::Mutex::default(),
-        })
+        };
+        Some((Arc::new(connection), stream))
+    }
+
+    /// The other end of the socket, and what a load balancer says of the client.
+    async fn announced(&self, stream: &mut Stream) -> Result<(SocketAddr, Option<Header>), Refusal> {
+        let peer = peer_address(stream.get_socket_digest()).ok_or(Refusal::NoPeerAddress)?;
+        let announced = match &self.listener.source {
+            SourceMode::ProxyProtocol { trusted, .. } => Some(read_header(stream, peer, trusted).await?),
+            SourceMode::Peer | SourceMode::Forwarded { .. } => None,
+        };
+        Ok((peer, announced))
+    }
+
+    /// The same connection over TLS. Handshakes that fail are everyday life on an open port, and nobody's request.
+    async fn encrypt(&self, acceptor: &Acceptor, stream: Stream) -> Option<(Stream, Handshake)> {
+        let stream: Box<TcpStream> = stream.into_any().downcast().ok()?;
+        let stream = match timeout(HANDSHAKE_TIME, acceptor.tls_handshake(*stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(listener = &*self.listener.name, %error, "a TLS handshake failed");
+                return None;
+            }
+            Err(_) => return None,
+        };
+        let authorities = self.listener.tls.as_ref().and_then(|certificates| certificates.clients());
+        let handshake = Handshake::of(stream.get_ssl()?, authorities);
+        Some((Box::new(stream), handshake))
     }
 
     /// Serves the requests of an HTTP/1 connection, one after the other, to its end.
@@ -88,20 +121,10 @@ impl<H: HttpServerApp + Send + Sync + 'static> Accept<H> {
     }
 }
 
-fn header_before_tls(stream: &Stream) -> Option<Header> {
-    stream.get_proxy_digest()?.user_data.as_ref()?.downcast_ref().cloned()
-}
-
 #[async_trait]
 impl<H: HttpServerApp + Send + Sync + 'static> ServerApp for Accept<H> {
-    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let connection = match self.admit(&mut stream).await {
-            Ok(connection) => Arc::new(connection),
-            Err(refusal) => {
-                self.listener.refuse(refusal);
-                return None;
-            }
-        };
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let (connection, stream) = self.admit(stream).await?;
         let _open = self.in_flight.connection();
         let stream = Box::new(HeadDeadline::new(stream, Arc::clone(&connection), self.idle_timeout).ok()?);
         if connection.http2 {

@@ -1,23 +1,18 @@
 //! Reading the PROXY header from a connection: only from trusted balancers, exactly its own bytes, within a deadline.
 //!
-//! pingora has two places for it and neither serves both kinds of listener: before the TLS handshake there is the
-//! [`PreTlsProcess`] hook, which is silently ignored on a plain listener; there the application reads the stream itself.
-//! What the bytes mean is [`crate::proxy::source`]'s business.
+//! It comes before anything else on a connection, also before the TLS handshake. What the bytes mean is
+//! [`crate::proxy::source`]'s business.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use pingora::http::ResponseHeader;
-use pingora::listeners::PreTlsProcess;
-use pingora::protocols::l4::stream::Stream as L4Stream;
+use pingora::protocols::SocketDigest;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::{GetProxyDigest, GetSocketDigest, SocketDigest};
-use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{Listener, Refusal, SourceMode};
+use super::Refusal;
 use crate::proxy::source::{Header, Progress, TrustedProxies, parse, progress};
 
 /// A balancer sends its header with the first packet; whoever needs longer is none.
@@ -51,34 +46,6 @@ async fn read_bytes<S: AsyncRead + Unpin + ?Sized>(stream: &mut S) -> Result<Hea
 /// The other end of the socket. `None` for anything but TCP.
 pub(super) fn peer_address(digest: Option<Arc<SocketDigest>>) -> Option<SocketAddr> {
     digest?.peer_addr()?.as_inet().copied()
-}
-
-/// The hook for TLS listeners: leaves the [`Header`] in the stream's proxy digest, where the application finds it after
-/// the handshake.
-pub(super) struct BeforeTls(pub(super) Arc<Listener>);
-
-impl BeforeTls {
-    async fn read(&self, stream: &mut L4Stream, trusted: &TrustedProxies) -> Result<Header, Refusal> {
-        let peer = peer_address(stream.get_socket_digest()).ok_or(Refusal::NoPeerAddress)?;
-        read_header(stream, peer, trusted).await
-    }
-}
-
-#[async_trait]
-impl PreTlsProcess for BeforeTls {
-    async fn process(&self, stream: &mut L4Stream) -> pingora::Result<()> {
-        let SourceMode::ProxyProtocol { trusted, .. } = &self.0.source else { return Ok(()) };
-        match self.read(stream, trusted).await {
-            Ok(header) => {
-                stream.set_proxy_digest(digest_with(header)?);
-                Ok(())
-            }
-            Err(refusal) => {
-                self.0.refuse(refusal);
-                Error::e_explain(ErrorType::AcceptError, refusal.label())
-            }
-        }
-    }
 }
 
 /// A digest that carries `data` to every request of a connection.

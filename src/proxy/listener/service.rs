@@ -1,6 +1,6 @@
 //! Bound sockets and a `ProxyHttp` become pingora services.
 //!
-//! Without TLS, every worker is a service of its own, with one thread, its own duplicate of the socket and its own pool of connections to
+//! Every worker is a service of its own, with one thread, its own duplicate of the socket and its own pool of connections to
 //! the upstreams. So a request stays on the thread that accepted its connection: pingora gives every task of a service with
 //! several threads, such as the one that watches an idle connection, to any of them, and then each request wakes another
 //! thread and is woken by it.
@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::listeners::tls::Acceptor;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::{HttpProxy, ProxyHttp, http_proxy};
 use pingora::server::configuration::ServerConf;
@@ -26,8 +27,7 @@ use pingora::services::{Service as PingoraService, ServiceWithDependents};
 use thiserror::Error;
 
 use super::accept::{Accept, Streams};
-use super::proxy_protocol::BeforeTls;
-use super::{InFlight, Listener, SourceMode};
+use super::{InFlight, Listener};
 use crate::crypto;
 
 /// In bytes; an idle connection costs both. Only the header of the PROXY protocol is read in pieces smaller than the read buffer:
@@ -55,12 +55,12 @@ pub enum ListenError {
         /// What the system says.
         source: io::Error,
     },
-    /// pingora does not take the TLS settings; with the rustls backend that does not happen.
+    /// rustls does not take the TLS settings; with what was checked before, that does not happen.
     #[error("listener `{name}` cannot use TLS: {reason}")]
     Tls {
         /// The listener.
         name: String,
-        /// What pingora says.
+        /// What rustls says.
         reason: String,
     },
 }
@@ -87,10 +87,13 @@ impl Bound {
         }
     }
 
-    /// How many services serve it. With TLS one, of several threads: pingora gives each service a memory of sessions of its own,
-    /// and a client would resume his only where chance leads him to the same one.
-    fn services(&self, serving: &Serving) -> usize {
-        if self.listener.tls.is_some() { 1 } else { serving.threads.max(1) }
+    /// What terminates TLS, if it does.
+    fn acceptor(&self) -> Result<Option<Arc<Acceptor>>, ListenError> {
+        let Some(certificates) = &self.listener.tls else { return Ok(None) };
+        certificates
+            .acceptor(&self.listener)
+            .map(|acceptor| Some(Arc::new(acceptor)))
+            .map_err(|error| ListenError::Tls { name: self.listener.name.to_string(), reason: error.to_string() })
     }
 
     /// The port once more, for one more worker: whichever of them is free first takes the next connection.
@@ -152,11 +155,12 @@ where
 {
     // Before pingora chooses.
     crypto::install();
+    let acceptors = listeners.iter().map(Bound::acceptor).collect::<Result<Vec<_>, _>>()?;
     let mut services = Vec::new();
     for worker in 0..serving.threads.max(1) {
         let app = Arc::new(application(configuration, gate.clone(), serving));
-        for bound in listeners.iter().filter(|bound| worker < bound.services(serving)) {
-            services.push(service(bound, worker, &app, serving)?);
+        for (bound, tls) in listeners.iter().zip(&acceptors) {
+            services.push(service(bound, tls.clone(), (worker, &app), serving)?);
         }
     }
     // Only the workers' sockets stay, which close when they stop.
@@ -179,8 +183,8 @@ where
 
 fn service<H>(
     bound: &Bound,
-    worker: usize,
-    app: &Arc<Streams<H>>,
+    tls: Option<Arc<Acceptor>>,
+    (worker, app): (usize, &Arc<Streams<H>>),
     serving: &Serving,
 ) -> Result<Box<dyn ServiceWithDependents>, ListenError>
 where
@@ -189,25 +193,16 @@ where
     let Bound { listener, address, .. } = bound;
     let socket = bound.socket()?;
     let key = format!("{address} of worker {worker}");
-    let mut endpoint = ListenerConfig::tcp(key.as_str()).l4_buffer(L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER));
-    if let Some(certificates) = &listener.tls {
-        endpoint = endpoint.tls(
-            certificates
-                .settings(listener)
-                .map_err(|error| ListenError::Tls { name: listener.name.to_string(), reason: error.to_string() })?,
-        );
-    }
+    let endpoint = ListenerConfig::tcp(key.as_str()).l4_buffer(L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER));
     let accept = Accept {
         listener: Arc::clone(listener),
+        tls,
         app: Arc::clone(app),
         in_flight: serving.in_flight.clone(),
         idle_timeout: serving.idle_timeout,
     };
     let mut service = Service::new(format!("listener {}", listener.name), accept);
-    service.threads = Some(if bound.services(serving) == 1 { serving.threads.max(1) } else { 1 });
-    if matches!(listener.source, SourceMode::ProxyProtocol { .. }) {
-        service.endpoints().set_pre_tls_callback(Arc::new(BeforeTls(Arc::clone(listener))));
-    }
+    service.threads = Some(1);
     service.add_listener(endpoint);
     Ok(Box::new(Endpoint { service, key, socket: Some(socket), stop: serving.stop.clone() }))
 }

@@ -77,7 +77,8 @@ fn a_write_is_never_sent_twice() {
         let fake = forgetful();
         let seawall = Setup::new(&fake.url()).one_thread().start();
         let mine = Caller::of(&seawall, MINE);
-        mine.get("/v2/mine/app/manifests/v1").expect(200);
+        // Over a connection that pingora keeps, as a write's is; manifests are read over others.
+        mine.get(&format!("/v2/mine/app/blobs/{}", digest(b"{}"))).expect(200);
         mine.send(method, path, &[("Content-Type", MANIFEST)], body).expect(502);
         let seen = fake.of_clients();
         assert_eq!(seen.len(), 2, "{method}: {:?}", fake.lines());
@@ -132,6 +133,67 @@ fn requests_share_connections_to_the_upstream() {
         mine.get("/v2/mine/app/manifests/v1").expect(200);
     }
     assert!(fake.seen().iter().all(|request| request.connection == 0), "{:?}", fake.seen().last());
+}
+
+/// What is not plain is pingora's: it asks again on a connection of its own, and for a while at once.
+#[test]
+fn an_answer_that_is_not_plain_is_asked_for_once_more() {
+    const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    let old = "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    for (what, text) in [("chunked", CHUNKED), ("HTTP/1.0", old)] {
+        let fake = Fake::always(text.to_owned());
+        let seawall = Setup::new(&fake.url()).one_thread().start();
+        let mine = Caller::of(&seawall, MINE);
+        for asked in [2, 3, 4] {
+            assert_eq!(mine.get("/v2/mine/app/manifests/v1").expect(200).body, b"{}", "{what}");
+            assert_eq!(fake.seen().len(), asked, "{what}: {:?}", fake.lines());
+        }
+        assert_eq!(seawall.audit().len(), 3, "{what}: one record for each request");
+    }
+}
+
+/// What an upstream sends beyond its answer is nobody's answer (threat class U).
+#[test]
+fn an_answer_that_nobody_asked_for_is_given_to_nobody() {
+    let forged = answer("200 OK", "", "forged");
+    for together in [true, false] {
+        let forged = forged.clone();
+        let fake = Fake::answering(move |_, stream| {
+            let own = answer("200 OK", "", "{}");
+            let _ = stream.write_all(if together { format!("{own}{forged}") } else { own }.as_bytes());
+            if !together {
+                std::thread::sleep(Duration::from_millis(50));
+                let _ = stream.write_all(forged.as_bytes());
+            }
+            Then::KeepOpen
+        });
+        let seawall = Setup::new(&fake.url()).one_thread().start();
+        let mine = Caller::of(&seawall, MINE);
+        for number in 0..3 {
+            assert_eq!(mine.get("/v2/mine/app/manifests/v1").expect(200).body, b"{}");
+            std::thread::sleep(Duration::from_millis(150));
+            assert_eq!(fake.seen()[number].connection, number, "each on a connection of its own");
+        }
+    }
+}
+
+/// A client must see that a manifest is not whole.
+#[test]
+fn a_manifest_that_breaks_off_ends_the_clients_connection() {
+    let fake = Fake::answering(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+        Then::Close
+    });
+    let seawall = Setup::new(&fake.url()).one_thread().start();
+    let mine = Caller::of(&seawall, MINE);
+    let mut stream = TcpStream::connect(mine.address).unwrap();
+    stream.write_all(mine.head("GET", "/v2/mine/app/manifests/v1", "").as_bytes()).unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    assert!(all.starts_with("HTTP/1.1 200 ") && all.ends_with("\r\n\r\nhalf"), "{all}");
+    wait_until("the record says so", || {
+        seawall.audit().first().is_some_and(|record| record["reason"] == "upstream_broken")
+    });
 }
 
 /// A client that leaves in the middle takes everything with it.

@@ -7,7 +7,7 @@
 //! Its own check then fails unless it does not care; and if it does not, the request is refused by its `Host` with an
 //! answer and an audit record, which an aborted handshake would not leave.
 //!
-//! TLS 1.2 and 1.3 and no early data are what rustls and pingora do by default; a request is never replayed.
+//! TLS 1.2 and 1.3 and no early data are what rustls does by default; a request is never replayed.
 //!
 //! A listener may take certificates of clients too: `authorities` says whose, `client` what they say.
 
@@ -15,7 +15,6 @@ mod authorities;
 mod client;
 mod subject;
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -23,10 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use pingora::listeners::TlsAccept;
-use pingora::listeners::tls::TlsSettings;
+use pingora::listeners::tls::Acceptor;
 use pingora::protocols::tls::TlsRef;
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -198,16 +196,21 @@ impl Certificates {
         own.chain(self.clients.iter().flat_map(|clients| clients.paths()))
     }
 
-    /// What pingora needs to terminate TLS with these certificates: HTTP/2 or HTTP/1.1 by ALPN.
-    pub(super) fn settings(self: &Arc<Self>, listener: &Arc<Listener>) -> pingora::Result<TlsSettings> {
-        let mut settings = TlsSettings::with_callbacks(Box::new(RecordHandshake(self.clients.clone())))?;
-        settings.set_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        if let Some(authorities) = &self.clients {
-            let (authorities, listener) = (Arc::clone(authorities), Arc::clone(listener));
-            settings.set_client_cert_verifier(Arc::new(Verifier { authorities, listener }));
-        }
-        settings.enable_h2();
-        Ok(settings)
+    /// What terminates TLS with these certificates: HTTP/2 or HTTP/1.1 by ALPN. All workers of a listener use one, so that a client
+    /// resumes its session with any of them.
+    pub(super) fn acceptor(self: &Arc<Self>, listener: &Arc<Listener>) -> Result<Acceptor, rustls::Error> {
+        let builder = ServerConfig::builder_with_provider(Arc::new(crypto::provider()));
+        let builder = builder.with_safe_default_protocol_versions()?;
+        let builder = match &self.clients {
+            Some(authorities) => {
+                let (authorities, listener) = (Arc::clone(authorities), Arc::clone(listener));
+                builder.with_client_cert_verifier(Arc::new(Verifier { authorities, listener }))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = [b"h2".as_slice(), b"http/1.1"].map(<[u8]>::to_vec).into();
+        Ok(Acceptor::from_server_config(Arc::new(config)))
     }
 }
 
@@ -347,23 +350,22 @@ fn dns_names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, String> {
         .collect())
 }
 
-/// What a handshake told of the client, as left in the TLS digest of its connection.
+/// What a handshake told of the client.
+#[derive(Default)]
 pub(super) struct Handshake {
     /// In lower case.
     pub(super) server_name: Option<Box<str>>,
     pub(super) shown: Option<Arc<Shown>>,
 }
 
-struct RecordHandshake(Option<Arc<ClientAuthorities>>);
-
-#[async_trait]
-impl TlsAccept for RecordHandshake {
-    async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
-        let chain = self.0.as_ref().zip(tls.peer_cert_chain_der());
-        Some(Arc::new(Handshake {
+impl Handshake {
+    /// Of one that is over. Certificates count where the listener takes them.
+    pub(super) fn of(tls: &TlsRef, authorities: Option<&Arc<ClientAuthorities>>) -> Self {
+        let chain = authorities.zip(tls.peer_cert_chain_der());
+        Self {
             server_name: tls.server_name().map(|name| name.to_ascii_lowercase().into_boxed_str()),
             shown: chain.and_then(|(authorities, chain)| Shown::new(chain, authorities)).map(Arc::new),
-        }))
+        }
     }
 }
 
