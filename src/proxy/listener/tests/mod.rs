@@ -41,11 +41,15 @@ impl ShutdownSignalWatch for Stopped {
 
 impl Running {
     pub(super) fn start(source: SourceMode, change: impl FnOnce(&mut Listener)) -> Self {
+        Self::with_threads(1, source, change)
+    }
+
+    pub(super) fn with_threads(threads: usize, source: SourceMode, change: impl FnOnce(&mut Listener)) -> Self {
         let (mut listener, refusals) = listener(source);
         change(&mut listener);
         let (stop, stopped) = watch::channel(false);
         let in_flight = InFlight::default();
-        let serving = Serving { in_flight: in_flight.clone(), stop: stopped.clone(), threads: 1, idle_timeout: IDLE };
+        let serving = Serving { in_flight: in_flight.clone(), stop: stopped.clone(), threads, idle_timeout: IDLE };
         let (server, addresses, never_released) = server(vec![listener], &serving);
         let server = thread::spawn(|| server.run(RunArgs { shutdown_signal: Box::new(Stopped(stopped)) }));
         Self { address: addresses[0], refusals, in_flight, stop, _never_released: never_released, server: Some(server) }

@@ -45,6 +45,26 @@ fn http_1_1_clients_are_served_on_tls() {
     }
 }
 
+/// Decision 39: workers share the memory of sessions.
+#[test]
+fn a_client_resumes_its_session_with_any_worker() {
+    let directory = tempfile::tempdir().unwrap();
+    let tls = certificates(vec![write_certificate(directory.path(), "a", &["a.test"])]);
+    let running = Running::with_threads(4, SourceMode::Peer, |listener| listener.tls = Some(tls));
+    let config = Arc::new(client_config(&[]));
+    let connect = || {
+        let session = rustls::ClientConnection::new(Arc::clone(&config), "a.test".try_into().unwrap()).unwrap();
+        let mut client = rustls::StreamOwned::new(session, running.connect());
+        assert_eq!(ask(&mut client, WHO), "public 127.0.0.1 none a.test");
+        client
+    };
+    let first = connect();
+    assert_eq!(first.conn.handshake_kind(), Some(rustls::HandshakeKind::Full));
+    // Open all at once, so that more than one worker has one.
+    let later: Vec<_> = (0..12).map(|_| connect()).collect();
+    assert!(later.iter().all(|client| client.conn.handshake_kind() == Some(rustls::HandshakeKind::Resumed)));
+}
+
 async fn http2(running: &Running) -> h2::client::SendRequest<bytes::Bytes> {
     let connector = TlsConnector::from(Arc::new(client_config(&["h2", "http/1.1"])));
     let socket = AsyncTcpStream::connect(running.address).await.unwrap();
