@@ -80,6 +80,19 @@ impl Nginx {
         nginx
     }
 
+    /// The same as nginx's documentation of auth_request has it: each question over a connection of its own.
+    pub(crate) fn asking_anew(upstream: SocketAddr, judge: SocketAddr) -> Self {
+        let server = format!(
+            "location / {{ auth_request /judge; {} }}\n\
+             location = /judge {{ internal; proxy_pass http://{judge}; proxy_pass_request_body off; \
+             proxy_set_header Content-Length \"\"; proxy_set_header X-Original-URI $request_uri; }}",
+            pass("registry")
+        );
+        let mut nginx = Self::of(2, &server);
+        nginx.add_upstream("registry", upstream);
+        nginx
+    }
+
     fn add_upstream(&mut self, name: &str, address: SocketAddr) {
         let kept = "keepalive 128; keepalive_requests 1000000000; keepalive_timeout 1h;";
         writeln!(self.http, "upstream {name} {{ server {address}; {kept} }}").unwrap();

@@ -19,6 +19,7 @@ const NGINX: &str = "nginx";
 const NGINX_LOG: &str = "nginx with its access log";
 const NGINX_AUTH: &str = "nginx auth_request with its backend";
 const NGINX_SAME: &str = "nginx, the very same request as seawall";
+const NGINX_ANEW: &str = "nginx auth_request with its backend, as nginx's documentation has it";
 const NGINX_VERIFIES: &str = "nginx auth_request, its backend verifies ES256";
 const HAPROXY: &str = "HAProxy";
 const HAPROXY_JWT: &str = "HAProxy jwt_verify ES256";
@@ -47,6 +48,7 @@ pub(crate) fn run(settings: &Settings) -> Part {
     let verifier = haproxy(address, &only_es256(&key));
     let examiner = haproxy(address, &format!("{}  http-request return status 200\n", only_es256(&key)));
     let examining = Nginx::asking(address, examiner.address).start();
+    let anew = Nginx::asking_anew(address, judge.address).start();
     let mut wall = Wall::start(&[
         Registry::plain(PLAIN, address),
         Registry::keeping(KEEPING, address),
@@ -66,6 +68,7 @@ pub(crate) fn run(settings: &Settings) -> Part {
         Target::new(NGINX_SAME, accept(at(&plain)).bearer(&puller), &[plain.id()], id),
         Target::new(NGINX_LOG, at(&logged), &[logged.id()], id).log(logged.log()),
         Target::new(NGINX_AUTH, at(&asking), &[asking.id(), judge.id()], id),
+        Target::new(NGINX_ANEW, at(&anew), &[anew.id(), judge.id()], id),
         Target::new(NGINX_VERIFIES, at(&examining).bearer(&token), &[examining.id(), examiner.id()], id),
         Target::new(HAPROXY, at(&balancer), &[balancer.id()], id),
         Target::new(HAPROXY_JWT, at(&verifier).bearer(&token), &[verifier.id()], id),
@@ -112,9 +115,10 @@ fn part(rows: &Rows) -> Part {
             "`GET` of a manifest of 1,203 bytes by wrk with one thread and {} connections. All proxies have two workers and \
              kept connections to an upstream, an nginx with one worker, that answers from memory. seawall's audit log goes to \
              a file; nginx's and HAProxy's own logs are off but where it is said. The token of seawall's callers is from its \
-             token endpoint: 2.3 kB, most of it the certificate by which Distribution could verify it; one line is nginx with that header, \
-             which it reads and passes on. The backend of auth_request answers 200 to everything, but where it verifies: there it is a HAProxy \
-             with jwt_verify. By tag, every request goes to the upstream. Latencies are those of a machine that is fully busy.",
+             token endpoint: 2.3 kB, most of it the certificate by which Distribution could verify it; one line is nginx with \
+             that header, which it reads and passes on. The backend of auth_request answers 200 to everything; where it \
+             verifies, it is a HAProxy with jwt_verify. By tag, every request goes to the upstream. Latencies are those of a \
+             machine that is fully busy.",
             crate::rounds::CONNECTIONS
         ),
         tables: vec![Table::new(&Row::HEAD, rows.cells())],
