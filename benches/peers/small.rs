@@ -24,6 +24,7 @@ const NGINX_VERIFIES: &str = "nginx auth_request, its backend verifies ES256";
 const HAPROXY: &str = "HAProxy";
 const HAPROXY_JWT: &str = "HAProxy jwt_verify ES256";
 const BY_TAG: &str = "seawall, by tag";
+const BY_TAG_RS256: &str = "seawall, by tag, with a token of RS256";
 const BY_DIGEST: &str = "seawall, by digest, content cache";
 const NOBODY: &str = "seawall, 401 without a credential";
 const STRANGER: &str = "seawall, 401 without the right";
@@ -54,6 +55,7 @@ pub(crate) fn run(settings: &Settings) -> Part {
         Registry::keeping(KEEPING, address),
         Registry::plain(CLOSED, address).with("    networkRuleSet: {defaultAction: Deny}\n"),
     ]);
+    let mut other = Wall::with_rs256(&[Registry::plain(PLAIN, address)]);
     let (tag, digest) = (Upstream::by_tag(), upstream.by_digest());
     let manifest = |ask: Ask| ask.body(&upstream.manifest);
     let at = |peer: &crate::peers::Peer| manifest(Ask::new(format!("http://{}{tag}", peer.address)));
@@ -73,6 +75,8 @@ pub(crate) fn run(settings: &Settings) -> Part {
         Target::new(HAPROXY, at(&balancer), &[balancer.id()], id),
         Target::new(HAPROXY_JWT, at(&verifier).bearer(&token), &[verifier.id()], id),
         walled(BY_TAG, accept(wall.ask(PLAIN, &tag)).bearer(&puller)),
+        Target::new(BY_TAG_RS256, accept(other.ask(PLAIN, &tag)).bearer(&other.puller(PLAIN)), &[other.id()], id)
+            .log(other.audit()),
         walled(BY_DIGEST, accept(wall.ask(KEEPING, &digest)).bearer(&wall.puller(KEEPING))),
         walled(NOBODY, wall.ask(PLAIN, &tag).status(401)),
         walled(STRANGER, wall.ask(PLAIN, &tag).bearer(&wall.stranger(PLAIN)).status(401)),
@@ -115,10 +119,10 @@ fn part(rows: &Rows) -> Part {
             "`GET` of a manifest of 1,203 bytes by wrk with one thread and {} connections. All proxies have two workers and \
              kept connections to an upstream, an nginx with one worker, that answers from memory. seawall's audit log goes to \
              a file; nginx's and HAProxy's own logs are off but where it is said. The token of seawall's callers is from its \
-             token endpoint: 2.3 kB, most of it the certificate by which Distribution could verify it; one line is nginx with \
-             that header, which it reads and passes on. The backend of auth_request answers 200 to everything; where it \
-             verifies, it is a HAProxy with jwt_verify. By tag, every request goes to the upstream. Latencies are those of a \
-             machine that is fully busy.",
+             token endpoint, of ES256 as HAProxy's (1.3 kB, most of it the certificate by which Distribution could verify it; \
+             of RS256, the default, 2.3 kB). One line is nginx with that header, which it reads and passes on. The backend of \
+             auth_request answers 200 to everything; where it verifies, it is a HAProxy with jwt_verify. By tag, every request \
+             goes to the upstream. Latencies are those of a machine that is fully busy.",
             crate::rounds::CONNECTIONS
         ),
         tables: vec![Table::new(&Row::HEAD, rows.cells())],

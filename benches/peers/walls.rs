@@ -1,4 +1,5 @@
-//! seawall as it is measured: the optimised program, two threads, everything else as it is unless a part needs it.
+//! seawall as it is measured: the optimised program, two threads, access tokens of ES256 as the peers have them, everything else as
+//! it is unless a part needs it.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -106,13 +107,26 @@ impl Wall {
         Self::start_with(Place::new(), registries, Some(files))
     }
 
+    /// With tokens of RS256, as by default.
+    pub(crate) fn with_rs256(registries: &[Registry]) -> Self {
+        Self::run(Place::new(), registries, None, "RS256")
+    }
+
     pub(crate) fn start_with(place: Place, registries: &[Registry], files: Option<&[PathBuf; 2]>) -> Self {
+        Self::run(place, registries, files, "ES256")
+    }
+
+    /// `algorithm` signs its access tokens.
+    fn run(place: Place, registries: &[Registry], files: Option<&[PathBuf; 2]>, algorithm: &str) -> Self {
         let tls = ports::free();
         let mut text = String::from("threads: 2\nregistries:\n");
         for registry in registries {
             text.push_str(&registry.document(&place));
         }
-        let mut document = place.document(&text).replace(&format!("{NO_LOGIN_LIMITS}\n"), "");
+        let signing = ("/keys\"}", format!("/keys\", algorithm: {algorithm}}}"));
+        let document = place.document(&text).replace(&format!("{NO_LOGIN_LIMITS}\n"), "");
+        let mut document = document.replace(signing.0, &signing.1);
+        assert!(document.contains(&signing.1));
         if let Some(files) = files {
             let both = [listener("public", place.public(), ""), listener("encrypted", tls, &listener_tls(&[files]))];
             document = with_listeners(&document, &both.join(", "));
