@@ -34,6 +34,8 @@ use crate::crypto;
 /// everything else is read past it. The write buffer lets a response head and a small body leave in one packet.
 const READ_BUFFER: usize = 1024;
 const WRITE_BUFFER: usize = 8 * 1024;
+/// What is under TLS comes in records, and large ones go past it.
+const TLS_WRITE_BUFFER: usize = 4 * 1024;
 
 /// Idle connections that each worker keeps to the registries behind us.
 const UPSTREAM_POOL: usize = 512;
@@ -193,7 +195,8 @@ where
     let Bound { listener, address, .. } = bound;
     let socket = bound.socket()?;
     let key = format!("{address} of worker {worker}");
-    let endpoint = ListenerConfig::tcp(key.as_str()).l4_buffer(L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER));
+    let write_buffer = if tls.is_some() { TLS_WRITE_BUFFER } else { WRITE_BUFFER };
+    let endpoint = ListenerConfig::tcp(key.as_str()).l4_buffer(L4BufferSettings::new(READ_BUFFER, write_buffer));
     let accept = Accept {
         listener: Arc::clone(listener),
         tls,
