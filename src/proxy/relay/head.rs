@@ -69,7 +69,7 @@ fn whole(bytes: &Bytes, answer: &httparse::Response<'_, '_>, is_head: bool) -> O
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value)).ok()?;
         match name {
             header::TRANSFER_ENCODING => return None,
-            header::CONTENT_LENGTH if declared.is_some() => return None,
+            header::CONTENT_LENGTH if declared.is_some() || is_padded(&value) => return None,
             header::CONTENT_LENGTH => declared = Some(length(&value)?),
             // RFC 9112 9.3.
             header::CONNECTION => stays &= value.as_bytes().eq_ignore_ascii_case(b"keep-alive"),
@@ -81,6 +81,11 @@ fn whole(bytes: &Bytes, answer: &httparse::Response<'_, '_>, is_head: bool) -> O
     }
     let body = if is_head || !has_body(status) { 0 } else { declared? };
     Some(Head { response: Box::new(response), body, stays })
+}
+
+/// Whether a length begins with a zero that means nothing: some read such a number in another way.
+fn is_padded(length: &HeaderValue) -> bool {
+    length.len() > 1 && length.as_bytes().starts_with(b"0")
 }
 
 #[cfg(test)]
@@ -130,6 +135,8 @@ mod tests {
             "Content-Length: +5\r\n",
             "Content-Length: -5\r\n",
             "Content-Length: 0x5\r\n",
+            "Content-Length: 05\r\n",
+            "Content-Length: 00\r\n",
             "Content-Length: \r\n",
             "Content-Length: 99999999999999999999\r\n",
             "Content-Length : 5\r\n",
