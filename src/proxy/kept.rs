@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 use pingora::{ErrorType, OrErr, Result};
 
 use super::answer::common_headers;
+use super::client::Client;
 use super::forward::Forward;
 use super::gate::Gate;
 use super::passage::Passage;
@@ -99,11 +99,11 @@ impl<'a> Wanted<'a> {
 
 impl Gate {
     /// Answers with what is kept; `false`: the request goes upstream.
-    pub(super) async fn answer_from_kept(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
-        let bodyless = session.as_downstream_mut().is_body_empty();
-        let headers = &session.req_header().headers;
+    pub(super) async fn answer_from_kept<C: Client>(&self, client: &mut C, passage: &mut Passage) -> Result<bool> {
+        let bodyless = !client.has_body();
+        let headers = &client.head().headers;
         let Some((kept, source)) = self.kept(headers, bodyless, passage).await else { return Ok(false) };
-        self.write_kept(session, passage, (&kept, source)).await?;
+        self.write_kept(client, passage, (&kept, source)).await?;
         Ok(true)
     }
 
@@ -208,34 +208,30 @@ impl Gate {
         }
     }
 
-    async fn write_kept(
+    async fn write_kept<C: Client>(
         &self,
-        session: &mut Session,
+        client: &mut C,
         passage: &mut Passage,
         (kept, mut source): (&Kept, Source),
     ) -> Result<()> {
-        let mut header = ResponseHeader::build_no_case(StatusCode::OK, Some(16))?;
-        for (name, value) in kept.headers() {
-            header.insert_header(name.clone(), value.clone())?;
-        }
-        let age = kept.age(self.shared.clock.ticks()).as_secs();
-        header.insert_header(header::AGE, HeaderValue::from(age))?;
-        let request = session.req_header();
-        if !request.headers.contains_key(header::AUTHORIZATION) {
-            header.insert_header(header::CACHE_CONTROL, NOT_FOR_OTHERS)?;
-        }
-        for (name, value) in common_headers(&passage.id, passage.tls) {
-            header.insert_header(name, value)?;
-        }
         passage.status = StatusCode::OK.as_u16();
         passage.trail.served_from = Some(kept.body.place());
-        session.write_response_header(Box::new(header), source.is_over()).await?;
+        let age = kept.age(self.shared.clock.ticks()).as_secs();
+        let age = (header::AGE, HeaderValue::from(age));
+        let not_for_others = !client.head().headers.contains_key(header::AUTHORIZATION);
+        let head = {
+            let kept = kept.headers().filter(|(name, _)| !not_for_others || *name != header::CACHE_CONTROL);
+            let lines = kept.map(|(name, value)| (name.clone(), value.clone())).chain([age]);
+            let lines = lines.chain(not_for_others.then_some((header::CACHE_CONTROL, NOT_FOR_OTHERS)));
+            client.compose(StatusCode::OK, lines.chain(common_headers(&passage.id, passage.tls)))?
+        };
+        client.write_head(head, source.is_over()).await?;
         if !source.is_over() {
             passage.transfer.get_or_insert_with(|| self.shared.metrics.transfer_opened());
         }
         while let Some(piece) = source.next().await? {
             passage.record.passed_on(piece.len());
-            session.write_response_body(Some(piece), source.is_over()).await?;
+            client.write_piece(piece, source.is_over()).await?;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@
 //! logins, which come as what `form` reads, `sign_in` where people sign in, `metadata` what is known of a registry's contents.
 
 mod answer;
+mod client;
 mod client_body;
 mod data_endpoint;
 mod door;
@@ -37,7 +38,9 @@ mod record;
 mod redirect;
 mod reject;
 mod relay;
+mod returned;
 mod rewrite;
+mod serve;
 mod sign_in;
 pub mod source;
 mod target;

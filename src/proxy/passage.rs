@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::proxy::Session;
-
+use super::client::Client;
 use super::forward::Forward;
+use super::journey::Next;
 use super::kept::Keeping;
 use super::learn::Learning;
 use super::listener::Connection;
@@ -61,6 +61,8 @@ pub struct Passage {
     pub(super) began_at: Timestamp,
     pub(super) policy: Option<Arc<PolicySnapshot>>,
     pub(super) trail: Trail,
+    /// What is to be done with a request that is examined, if it is not to be forwarded.
+    pub(super) next: Option<Next>,
     pub(super) forward: Option<Box<Forward>>,
     /// What the upstream is shown in place of the client's credential.
     pub(super) presented: Presented,
@@ -97,6 +99,7 @@ impl Passage {
             began_at: shared.clock.now(),
             policy: shared.current.load(),
             trail: Trail::default(),
+            next: None,
             forward: None,
             presented: Presented::default(),
             renewal: Renewal::Possible,
@@ -116,6 +119,27 @@ impl Passage {
             _in_flight: shared.metrics.request_started(),
             transfer: None,
         }
+    }
+
+    /// Its client is known: from now on there will be exactly one record.
+    pub(super) fn begun<C: Client>(&mut self, client: &C) {
+        let connection = client.connection();
+        if let Some(connection) = connection {
+            connection.head_received();
+        }
+        self.tls = client.is_encrypted();
+        let head = client.head();
+        let user_agent = head.headers.get(http::header::USER_AGENT);
+        self.record.begun = Some(Begun {
+            connection: connection.cloned(),
+            method: method(&head.method),
+            user_agent: user_agent.map(|value| Bounded::new(value.as_bytes())),
+        });
+    }
+
+    /// Whether nobody has examined it yet.
+    pub(super) const fn is_new(&self) -> bool {
+        self.next.is_none() && self.forward.is_none()
     }
 }
 
@@ -168,17 +192,6 @@ pub(super) struct Begun {
 impl Pending {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         Self { shared: Arc::clone(shared), begun: None, downloaded: 0 }
-    }
-
-    /// A request has begun: from now on there will be exactly one record.
-    pub(super) fn begun(&mut self, session: &Session) {
-        let header = session.req_header();
-        let user_agent = header.headers.get(http::header::USER_AGENT);
-        self.begun = Some(Begun {
-            connection: Connection::of(session.as_downstream()).cloned(),
-            method: method(&header.method),
-            user_agent: user_agent.map(|value| Bounded::new(value.as_bytes())),
-        });
     }
 
     /// Notes bytes on their way to the client.

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use pingora::proxy::Session;
-
-use super::listener::Connection;
+use super::client::Client;
 use super::passage::{Begun, Passage};
 use super::reject::{CLIENT_LEFT, Refusal};
 use super::target::Target;
@@ -23,16 +21,15 @@ impl Drop for Passage {
 }
 
 /// Writes down a request that is over.
-pub(super) fn finish(session: &Session, passage: &mut Passage) {
-    let given_up = Connection::of(session.as_downstream()).is_some_and(|connection| connection.is_given_up());
+pub(super) fn finish<C: Client>(client: &C, passage: &mut Passage) {
+    let given_up = client.connection().is_some_and(|connection| connection.is_given_up());
     if given_up && passage.trail.refusal.as_ref().is_some_and(|refusal| !refusal.is_denial) {
         // The sockets failed because we are ending: neither the client nor the upstream left.
         passage.trail.refusal = None;
         passage.trail.refused(&Refusal::CutOff);
     }
-    let bytes = (session.as_downstream().body_bytes_read() as u64, session.body_bytes_sent() as u64);
     if let Some(begun) = passage.record.begun.take() {
-        write(passage, begun, bytes);
+        write(passage, begun, client.transferred());
     }
 }
 

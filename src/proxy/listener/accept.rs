@@ -22,9 +22,10 @@ use pingora::server::ShutdownWatch;
 use tokio::select;
 use tokio::time::timeout;
 
-use super::connection::{Connection, Head};
+use super::connection::{Connection, Handed, Head};
 use super::head_deadline::HeadDeadline;
 use super::in_flight::InFlight;
+use super::plain::{AnswersPlain, PlainRequest};
 use super::proxy_protocol::{peer_address, read_header};
 use super::tls::Handshake;
 use super::{Listener, Refusal, SourceMode};
@@ -34,17 +35,32 @@ use crate::proxy::source::Header;
 const HANDSHAKE_TIME: Duration = Duration::from_mins(1);
 
 /// Lets connections of one listener in, and hands their requests to `app`.
-pub(super) struct Accept<H> {
+pub(super) struct Accept<H, G> {
     pub(super) listener: Arc<Listener>,
     /// Terminates TLS, where the listener does.
     pub(super) tls: Option<Arc<Acceptor>>,
     pub(super) app: Arc<Streams<H>>,
+    pub(super) plain: Arc<G>,
     pub(super) in_flight: InFlight,
     /// How long an open connection may be without a request.
     pub(super) idle_timeout: Duration,
 }
 
-impl<H: HttpServerApp + Send + Sync + 'static> Accept<H> {
+/// What became of a plain request, and of its connection.
+enum Plain {
+    /// It was answered, and another may come.
+    Stays,
+    /// It was answered, and the connection is closed.
+    Ends,
+    /// It is pingora's to answer.
+    Left,
+}
+
+impl<H, G> Accept<H, G>
+where
+    H: HttpServerApp + Send + Sync + 'static,
+    G: AnswersPlain + Send + Sync + 'static,
+{
     /// Reads what comes before the first request: the PROXY header, the handshake. `None`: the client is not let in.
     async fn admit(&self, mut stream: Stream) -> Option<(Arc<Connection>, Stream)> {
         let (peer, announced) =
@@ -66,6 +82,7 @@ impl<H: HttpServerApp + Send + Sync + 'static> Accept<H> {
             in_flight: self.in_flight.clone(),
             head: Head::first(),
             serving: std::sync::Mutex::default(),
+            handed: Handed::default(),
         };
         Some((Arc::new(connection), stream))
     }
@@ -107,22 +124,46 @@ impl<H: HttpServerApp + Send + Sync + 'static> Accept<H> {
                 _ = &mut stopped => return,
             };
             let Some(head) = head.ok().filter(|head| !head.is_empty()) else { return };
-            let mut session = ServerSession::new_http1(stream);
-            session.set_pipelined_prefix(head);
-            // pingora counts in whole seconds, and 0 would mean for ever.
-            let keepalive = (!*shutdown.borrow()).then(|| self.idle_timeout.as_secs().max(1));
-            session.set_keepalive(keepalive);
+            let head = head.freeze();
+            let is_stopping = *shutdown.borrow();
             let turn = Turn(connection);
+            if let Some(request) = PlainRequest::read(&head, connection, &mut stream, is_stopping) {
+                // What it needs is not held by a connection that waits, either.
+                match Box::pin(self.answer(request)).await {
+                    Plain::Stays => continue,
+                    Plain::Ends => return,
+                    Plain::Left => {}
+                }
+            }
+            let mut session = ServerSession::new_http1(stream);
+            session.set_pipelined_prefix(head.into());
+            // pingora counts in whole seconds, and 0 would mean for ever.
+            let keepalive = (!is_stopping).then(|| self.idle_timeout.as_secs().max(1));
+            session.set_keepalive(keepalive);
             let reused = self.app.http.process_new_http(session, shutdown).await;
             drop(turn);
             let Some(reused) = reused.and_then(|reused| reused.consume().0.into_any().downcast().ok()) else { return };
             stream = reused;
         }
     }
+
+    async fn answer(&self, mut request: PlainRequest<'_>) -> Plain {
+        if !self.plain.answer(&mut request).await {
+            Plain::Left
+        } else if request.finish().await {
+            Plain::Stays
+        } else {
+            Plain::Ends
+        }
+    }
 }
 
 #[async_trait]
-impl<H: HttpServerApp + Send + Sync + 'static> ServerApp for Accept<H> {
+impl<H, G> ServerApp for Accept<H, G>
+where
+    H: HttpServerApp + Send + Sync + 'static,
+    G: AnswersPlain + Send + Sync + 'static,
+{
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let (connection, stream) = self.admit(stream).await?;
         let _open = self.in_flight.connection();

@@ -12,6 +12,7 @@ mod accept;
 mod connection;
 mod head_deadline;
 mod in_flight;
+mod plain;
 mod proxy_protocol;
 mod service;
 mod tls;
@@ -26,6 +27,7 @@ use crate::policy::network::Network;
 
 pub use connection::Connection;
 pub use in_flight::InFlight;
+pub use plain::{AnswersPlain, PlainRequest};
 pub use service::{Bound, ListenError, Serving, server_configuration, services};
 pub use tls::{
     AuthorityFiles, CertificateError, CertificateFiles, CertificateWarning, Certificates, ClientAuthorities,

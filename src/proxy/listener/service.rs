@@ -27,7 +27,7 @@ use pingora::services::{Service as PingoraService, ServiceWithDependents};
 use thiserror::Error;
 
 use super::accept::{Accept, Streams};
-use super::{InFlight, Listener};
+use super::{AnswersPlain, InFlight, Listener};
 use crate::crypto;
 
 /// In bytes; an idle connection costs both. Only the header of the PROXY protocol is read in pieces smaller than the read buffer:
@@ -141,7 +141,7 @@ pub fn server_configuration() -> ServerConf {
     }
 }
 
-/// A service for each worker of each plain listener, and one for each listener with TLS, all in front of clones of `gate`, which share what it has.
+/// A service for each worker of each listener, all in front of clones of `gate`, which share what it has.
 ///
 /// HTTP/2 is offered on TLS listeners only. On plain ones pingora would have to wait for the 24 bytes of a preface before
 /// every HTTP/1 request, and no registry client speaks HTTP/2 without TLS.
@@ -152,7 +152,7 @@ pub fn services<G>(
     serving: &Serving,
 ) -> Result<Vec<Box<dyn ServiceWithDependents>>, ListenError>
 where
-    G: ProxyHttp + Clone + Send + Sync + 'static,
+    G: ProxyHttp + AnswersPlain + Clone + Send + Sync + 'static,
     G::CTX: Send + Sync,
 {
     // Before pingora chooses.
@@ -161,8 +161,9 @@ where
     let mut services = Vec::new();
     for worker in 0..serving.threads.max(1) {
         let app = Arc::new(application(configuration, gate.clone(), serving));
+        let plain = Arc::new(gate.clone());
         for (bound, tls) in listeners.iter().zip(&acceptors) {
-            services.push(service(bound, tls.clone(), (worker, &app), serving)?);
+            services.push(service(bound, tls.clone(), (worker, &app, &plain), serving)?);
         }
     }
     // Only the workers' sockets stay, which close when they stop.
@@ -183,14 +184,15 @@ where
     Streams { http: Arc::new(http), in_flight: serving.in_flight.clone() }
 }
 
-fn service<H>(
+fn service<H, G>(
     bound: &Bound,
     tls: Option<Arc<Acceptor>>,
-    (worker, app): (usize, &Arc<Streams<H>>),
+    (worker, app, plain): (usize, &Arc<Streams<H>>, &Arc<G>),
     serving: &Serving,
 ) -> Result<Box<dyn ServiceWithDependents>, ListenError>
 where
     H: HttpServerApp + Send + Sync + 'static,
+    G: AnswersPlain + Send + Sync + 'static,
 {
     let Bound { listener, address, .. } = bound;
     let socket = bound.socket()?;
@@ -201,6 +203,7 @@ where
         listener: Arc::clone(listener),
         tls,
         app: Arc::clone(app),
+        plain: Arc::clone(plain),
         in_flight: serving.in_flight.clone(),
         idle_timeout: serving.idle_timeout,
     };
@@ -211,8 +214,8 @@ where
 }
 
 /// A service on a socket that is bound already, following our stop signal.
-struct Endpoint<H> {
-    service: Service<Accept<H>>,
+struct Endpoint<H, G> {
+    service: Service<Accept<H, G>>,
     /// The name under which pingora looks for the socket before it would bind one.
     key: String,
     socket: Option<TcpListener>,
@@ -220,7 +223,11 @@ struct Endpoint<H> {
 }
 
 #[async_trait]
-impl<H: HttpServerApp + Send + Sync + 'static> PingoraService for Endpoint<H> {
+impl<H, G> PingoraService for Endpoint<H, G>
+where
+    H: HttpServerApp + Send + Sync + 'static,
+    G: AnswersPlain + Send + Sync + 'static,
+{
     async fn start_service(&mut self, sockets: Option<ListenFds>, _stop: ShutdownWatch, tasks_per_socket: usize) {
         if let (Some(sockets), Some(socket)) = (&sockets, self.socket.take()) {
             sockets.lock().add(self.key.clone(), socket.into_raw_fd());

@@ -84,6 +84,13 @@ impl ProxyHttp for EchoGate {
     }
 }
 
+/// Answers none of them itself.
+impl AnswersPlain for EchoGate {
+    async fn answer(&self, _: &mut PlainRequest<'_>) -> bool {
+        false
+    }
+}
+
 fn who(connection: &Connection) -> String {
     let source = match connection.announced() {
         None => "none".to_owned(),

@@ -8,55 +8,81 @@
 mod head;
 mod links;
 
-use http::Version;
+use http::{Version, header};
 use pingora::http::ResponseHeader;
-use pingora::proxy::{ProxyHttp, Session};
 use pingora::{Error, Result};
 
 use self::links::Incoming;
 pub(super) use self::links::Links;
+use super::client::Client;
 use super::forward::Forward;
 use super::gate::Gate;
 use super::passage::Passage;
+use super::rewrite::Body;
 use crate::oci::{Method, Route};
 
 impl Gate {
     /// Sends the request and passes the answer on. `false`: that is still to be done, by pingora.
-    pub(super) async fn relay(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+    pub(super) async fn relay<C: Client>(&self, client: &mut C, passage: &mut Passage) -> Result<bool> {
         let Some(forward) = passage.forward.as_deref().filter(|forward| is_plain(forward)) else { return Ok(false) };
         let is_head = forward.method == Method::Head;
-        if session.req_header().version < Version::HTTP_11 || !session.as_downstream_mut().is_body_empty() {
+        if client.head().version < Version::HTTP_11 || client.has_body() {
             return Ok(false);
         }
-        let peer = self.upstream_peer(session, passage).await?;
+        let peer = self.peer(passage).await?;
         let Some(forward) = passage.forward.as_deref() else { return Ok(false) };
-        let request = forward.head(&session.req_header().headers, passage.presented.authorization())?;
+        let request = forward.head(&client.head().headers, passage.presented.authorization())?;
         match self.links.ask(&peer, &request, is_head).await? {
-            Some((response, incoming)) => self.pass_on(session, passage, response, incoming).await,
+            Some((response, incoming)) => self.pass_on(client, passage, response, incoming).await,
             None => Ok(false),
         }
     }
 
-    async fn pass_on(
+    async fn pass_on<C: Client>(
         &self,
-        session: &mut Session,
+        client: &mut C,
         passage: &mut Passage,
         mut response: Box<ResponseHeader>,
         mut answer: Incoming,
     ) -> Result<bool> {
-        if let Err(error) = self.upstream_response_filter(session, &mut response, passage).await {
+        if let Err(error) = self.returned(client, &mut response, passage).await {
             return if passage.answered || passage.is_due_again() { Ok(passage.answered) } else { Err(error) };
         }
-        let written = session.write_response_header(response, answer.is_over()).await;
-        written.map_err(Error::into_down)?;
-        while !answer.is_over() {
-            let mut piece = Some(answer.piece().await?);
-            self.upstream_response_body_filter(session, &mut piece, answer.is_over(), passage)?;
-            let written = session.write_response_body(piece, answer.is_over()).await;
-            written.map_err(Error::into_down)?;
+        if matches!(passage.body, Body::Replace { .. }) {
+            self.replace(client, passage, response, &mut answer).await?;
+        } else {
+            let head = client.compose_of(response);
+            client.write_head(head, answer.is_over()).await.map_err(Error::into_down)?;
+            while !answer.is_over() {
+                let mut piece = Some(answer.piece().await?);
+                self.pass_piece(&mut piece, answer.is_over(), passage);
+                let piece = piece.unwrap_or_default();
+                client.write_piece(piece, answer.is_over()).await.map_err(Error::into_down)?;
+            }
         }
         self.links.keep(answer);
         Ok(true)
+    }
+
+    /// Writes our text in place of the upstream's, once that is read: so its length is known.
+    async fn replace<C: Client>(
+        &self,
+        client: &mut C,
+        passage: &mut Passage,
+        mut response: Box<ResponseHeader>,
+        answer: &mut Incoming,
+    ) -> Result<()> {
+        let mut text = None;
+        while !answer.is_over() {
+            text = Some(answer.piece().await?);
+            self.pass_piece(&mut text, answer.is_over(), passage);
+        }
+        let text = text.unwrap_or_default();
+        response.remove_header(&header::TRANSFER_ENCODING);
+        response.insert_header(header::CONTENT_LENGTH, text.len())?;
+        let head = client.compose_of(response);
+        client.write_head(head, text.is_empty()).await.map_err(Error::into_down)?;
+        if text.is_empty() { Ok(()) } else { client.write_piece(text, true).await.map_err(Error::into_down) }
     }
 }
 

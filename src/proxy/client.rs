@@ -1,0 +1,196 @@
+//! The client's side of one request, whoever reads it: pingora, or the listener itself where the request is plain.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use super::client_body::drained;
+use super::listener::{Connection, PlainRequest};
+
+/// A request that has come, and the way its answer goes.
+pub(super) trait Client: Send {
+    /// The head of an answer that has not left yet.
+    type Head: Send;
+
+    /// Its head, apart from what it is for.
+    fn head(&self) -> &Parts;
+
+    /// The request target, byte for byte.
+    fn target(&self) -> &[u8];
+
+    /// The connection it came on. `None`: nobody knows, and it must be refused.
+    fn connection(&self) -> Option<&Arc<Connection>>;
+
+    /// Whether it came over TLS.
+    fn is_encrypted(&self) -> bool;
+
+    /// Whether a body comes with it, or may.
+    fn has_body(&mut self) -> bool;
+
+    /// Reads what is left of its body, within bounds; whether that was all of it.
+    fn drain(&mut self) -> impl Future<Output = bool> + Send;
+
+    /// No other request may come on this connection. Over HTTP/2 it does nothing.
+    fn close_after(&mut self);
+
+    /// Whether an answer has begun.
+    fn is_answered(&self) -> bool;
+
+    /// The head of an answer, made of headers none of which is there twice.
+    ///
+    /// # Errors
+    /// When there are too many of them.
+    fn compose(
+        &mut self,
+        status: StatusCode,
+        lines: impl Iterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Result<Self::Head>;
+
+    /// The same of one that is made already.
+    fn compose_of(&mut self, head: Box<ResponseHeader>) -> Self::Head;
+
+    /// Writes the head of an answer; `is_all`: nothing follows.
+    fn write_head(&mut self, head: Self::Head, is_all: bool) -> impl Future<Output = Result<()>> + Send;
+
+    /// Writes a piece of the body.
+    fn write_piece(&mut self, piece: Bytes, is_last: bool) -> impl Future<Output = Result<()>> + Send;
+
+    /// Bytes of bodies: those that came, those that went.
+    fn transferred(&self) -> (u64, u64);
+
+    /// Whether it wants no body.
+    fn is_head(&self) -> bool {
+        self.head().method == Method::HEAD
+    }
+}
+
+impl Client for Session {
+    type Head = Box<ResponseHeader>;
+
+    fn head(&self) -> &Parts {
+        self.req_header()
+    }
+
+    fn target(&self) -> &[u8] {
+        self.req_header().raw_path()
+    }
+
+    fn connection(&self) -> Option<&Arc<Connection>> {
+        Connection::of(self.as_downstream())
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.digest().is_some_and(|digest| digest.ssl_digest.is_some())
+    }
+
+    fn has_body(&mut self) -> bool {
+        !self.as_downstream_mut().is_body_empty()
+    }
+
+    async fn drain(&mut self) -> bool {
+        Box::pin(drained(self)).await
+    }
+
+    fn close_after(&mut self) {
+        self.set_keepalive(None);
+    }
+
+    fn is_answered(&self) -> bool {
+        self.response_written().is_some()
+    }
+
+    fn compose(
+        &mut self,
+        status: StatusCode,
+        lines: impl Iterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Result<Self::Head> {
+        let mut head = ResponseHeader::build_no_case(status, Some(16))?;
+        for (name, value) in lines {
+            head.insert_header(name, value)?;
+        }
+        Ok(Box::new(head))
+    }
+
+    fn compose_of(&mut self, head: Box<ResponseHeader>) -> Self::Head {
+        head
+    }
+
+    async fn write_head(&mut self, head: Self::Head, is_all: bool) -> Result<()> {
+        self.write_response_header(head, is_all).await
+    }
+
+    async fn write_piece(&mut self, piece: Bytes, is_last: bool) -> Result<()> {
+        self.write_response_body(Some(piece), is_last).await
+    }
+
+    fn transferred(&self) -> (u64, u64) {
+        (self.body_bytes_read() as u64, self.body_bytes_sent() as u64)
+    }
+}
+
+impl Client for PlainRequest<'_> {
+    /// It waits in the request.
+    type Head = ();
+
+    fn head(&self) -> &Parts {
+        self.head()
+    }
+
+    fn target(&self) -> &[u8] {
+        self.target()
+    }
+
+    fn connection(&self) -> Option<&Arc<Connection>> {
+        Some(self.connection())
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.connection().is_encrypted()
+    }
+
+    fn has_body(&mut self) -> bool {
+        false
+    }
+
+    async fn drain(&mut self) -> bool {
+        true
+    }
+
+    fn close_after(&mut self) {
+        self.close_after();
+    }
+
+    fn is_answered(&self) -> bool {
+        self.is_answered()
+    }
+
+    fn compose(
+        &mut self,
+        status: StatusCode,
+        lines: impl Iterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Result<Self::Head> {
+        self.begin_answer(status, lines);
+        Ok(())
+    }
+
+    fn compose_of(&mut self, head: Box<ResponseHeader>) -> Self::Head {
+        self.begin_answer(head.status, head.headers.iter());
+    }
+
+    async fn write_head(&mut self, (): Self::Head, is_all: bool) -> Result<()> {
+        self.sent_head(is_all).await
+    }
+
+    async fn write_piece(&mut self, piece: Bytes, is_last: bool) -> Result<()> {
+        self.write_piece(&piece, is_last).await
+    }
+
+    fn transferred(&self) -> (u64, u64) {
+        (0, self.sent())
+    }
+}

@@ -1,0 +1,214 @@
+//! A request that the listener has read itself, and the answer to it.
+//!
+//! What pingora needs to serve any request costs more than most answers of ours take. A plain request, as [`head`] reads it,
+//! needs none of that: there is no body to wait for, and nothing in which two readers could see different things. Whoever
+//! [`AnswersPlain`] may still leave it to pingora, which then reads the same bytes again.
+
+mod head;
+
+use std::any::Any;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use pingora::protocols::Shutdown;
+use pingora::protocols::http::date::get_cached_date;
+use pingora::{Error, ErrorType, OrErr as _, Result};
+use tokio::io::AsyncWriteExt as _;
+
+use self::head::Head;
+use super::connection::Connection;
+use super::head_deadline::HeadDeadline;
+
+/// Pieces up to this many bytes leave together with the head of their answer.
+const SMALL: usize = 16 * 1024;
+
+/// Serves plain requests.
+pub trait AnswersPlain {
+    /// Answers it. `false`: that is still to be done, by pingora.
+    fn answer(&self, request: &mut PlainRequest<'_>) -> impl Future<Output = bool> + Send;
+}
+
+/// A `GET` or `HEAD` over HTTP/1.1 without a body, all of which has come.
+#[derive(Debug)]
+pub struct PlainRequest<'a> {
+    connection: &'a Arc<Connection>,
+    stream: &'a mut HeadDeadline,
+    head: Head,
+    answer: Written,
+    write_timeout: Option<Duration>,
+}
+
+/// What became of the answer so far.
+#[derive(Debug, Default)]
+struct Written {
+    /// What has not left yet.
+    waiting: Vec<u8>,
+    has_begun: bool,
+    is_whole: bool,
+    /// Bytes of its body.
+    sent: u64,
+}
+
+impl<'a> PlainRequest<'a> {
+    /// What has come on `stream`, if it is plain, and all of a request.
+    pub(super) fn read(
+        bytes: &Bytes,
+        connection: &'a Arc<Connection>,
+        stream: &'a mut HeadDeadline,
+        is_stopping: bool,
+    ) -> Option<Self> {
+        let mut head = head::parse(bytes)?;
+        head.stays &= !is_stopping;
+        Some(Self { connection, stream, head, answer: Written::default(), write_timeout: None })
+    }
+
+    /// The connection it came on.
+    pub fn connection(&self) -> &Arc<Connection> {
+        self.connection
+    }
+
+    /// Its head, apart from what it is for.
+    pub fn head(&self) -> &Parts {
+        &self.head.parts
+    }
+
+    /// What it is for, byte for byte.
+    pub fn target(&self) -> &[u8] {
+        &self.head.target
+    }
+
+    /// How long the client may take no byte of the answer.
+    pub fn set_write_timeout(&mut self, time: Duration) {
+        self.write_timeout = Some(time);
+    }
+
+    /// No other request may come on the connection.
+    pub fn close_after(&mut self) {
+        self.head.stays = false;
+    }
+
+    /// Whether an answer has begun.
+    pub fn is_answered(&self) -> bool {
+        self.answer.has_begun
+    }
+
+    /// Bytes of the answer's body that were written.
+    pub fn sent(&self) -> u64 {
+        self.answer.sent
+    }
+
+    /// Keeps `state` for whoever serves it after this: [`Connection::handed`].
+    pub fn hand_over(&self, state: Box<dyn Any + Send>) {
+        self.connection.hand_over(state);
+    }
+
+    /// Begins the answer; it leaves with [`Self::sent_head`].
+    pub fn begin_answer<N, V>(&mut self, status: StatusCode, lines: impl Iterator<Item = (N, V)>)
+    where
+        N: std::borrow::Borrow<HeaderName>,
+        V: std::borrow::Borrow<HeaderValue>,
+    {
+        let head = &mut self.answer.waiting;
+        head.reserve(1024);
+        let reason = status.canonical_reason().unwrap_or_default();
+        for piece in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
+            head.extend_from_slice(piece.as_bytes());
+        }
+        let mut has_end = !has_body(status) || self.head.parts.method == http::Method::HEAD;
+        let mut line = |name: &str, value: &[u8]| {
+            for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
+                head.extend_from_slice(piece);
+            }
+        };
+        for (name, value) in lines {
+            let (name, value) = (name.borrow(), value.borrow());
+            has_end |= *name == header::CONTENT_LENGTH;
+            // These are this connection's.
+            if !matches!(*name, header::DATE | header::CONNECTION | header::TRANSFER_ENCODING) {
+                line(titled(name), value.as_bytes());
+            }
+        }
+        // To a body whose length nobody has said, the end of the connection is the end.
+        self.head.stays &= has_end;
+        line("Date", get_cached_date().as_bytes());
+        line("Connection", if self.head.stays { b"keep-alive" } else { b"close" });
+        head.extend_from_slice(b"\r\n");
+        self.answer.has_begun = true;
+    }
+
+    /// The head of the answer is on its way, at the latest with the next piece; `is_all`: nothing follows.
+    ///
+    /// # Errors
+    /// When the client has left, or takes no byte for too long.
+    pub async fn sent_head(&mut self, is_all: bool) -> Result<()> {
+        self.answer.is_whole = is_all;
+        if is_all { self.write(&[]).await } else { Ok(()) }
+    }
+
+    /// Writes a piece of the body.
+    ///
+    /// # Errors
+    /// When the client has left, or takes no byte for too long.
+    pub async fn write_piece(&mut self, piece: &[u8], is_last: bool) -> Result<()> {
+        self.answer.is_whole = is_last;
+        self.answer.sent += piece.len() as u64;
+        if piece.len() > SMALL {
+            return self.write(piece).await;
+        }
+        self.answer.waiting.extend_from_slice(piece);
+        self.write(&[]).await
+    }
+
+    /// Writes what waits, and `piece`.
+    async fn write(&mut self, piece: &[u8]) -> Result<()> {
+        let Self { stream, answer, .. } = self;
+        let write = async {
+            if !answer.waiting.is_empty() {
+                stream.write_all(&answer.waiting).await?;
+            }
+            if !piece.is_empty() {
+                stream.write_all(piece).await?;
+            }
+            stream.flush().await
+        };
+        let written = match self.write_timeout {
+            Some(time) => {
+                pingora::prelude::timeout(time, write).await.or_err(ErrorType::WriteTimedout, "writing an answer")
+            }
+            None => Ok(write.await),
+        };
+        answer.waiting.clear();
+        written.and_then(|written| written.or_err(ErrorType::WriteError, "writing an answer")).map_err(Error::into_down)
+    }
+
+    /// It is over. Whether another may come on its connection; if not, that is closed.
+    pub(super) async fn finish(self) -> bool {
+        let stays = self.head.stays && self.answer.is_whole;
+        if !stays {
+            Shutdown::shutdown(self.stream).await;
+        }
+        stays
+    }
+}
+
+/// Whether an answer with this status to a request that is no `HEAD` has a body.
+const fn has_body(status: StatusCode) -> bool {
+    !matches!(status.as_u16(), 204 | 304)
+}
+
+/// The names that pingora writes in another way than in lower case, in that way.
+fn titled(name: &HeaderName) -> &str {
+    match *name {
+        header::ACCEPT_RANGES => "Accept-Ranges",
+        header::AGE => "Age",
+        header::CACHE_CONTROL => "Cache-Control",
+        header::CONTENT_ENCODING => "Content-Encoding",
+        header::CONTENT_LENGTH => "Content-Length",
+        header::CONTENT_TYPE => "Content-Type",
+        _ => name.as_str(),
+    }
+}
