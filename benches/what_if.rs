@@ -70,7 +70,7 @@ fn policy() -> String {
     text
 }
 
-fn record(number: u32, repositories: u32) -> AuditRecord {
+fn record(number: u32, repositories: u32) -> AuditRecord<'static> {
     let token = number % TOKENS;
     let [_, _, high, low] = number.to_be_bytes();
     let (operation, method) = if number.is_multiple_of(7) {
@@ -80,9 +80,9 @@ fn record(number: u32, repositories: u32) -> AuditRecord {
     };
     AuditRecord {
         time: Timestamp::from_microsecond(1_795_000_000_000_000 + i64::from(number) * 1_000).unwrap(),
-        request_id: format!("{number:032x}"),
-        registry: Some("myregistry".to_owned()),
-        listener: "public".to_owned(),
+        request_id: format!("{number:032x}").into(),
+        registry: Some("myregistry".into()),
+        listener: "public".into(),
         peer_address: Some(([10, 0, high % 200, low], 40_000).into()),
         source_address: Some(SourceAddress::new([10, 0, (token % 200) as u8, 9].into())),
         network: Some(NetworkClass::Public),
@@ -90,15 +90,15 @@ fn record(number: u32, repositories: u32) -> AuditRecord {
         data_endpoint: None,
         client_certificate: None,
         principal: Some(PrincipalRecord::new("token", Some(format!("token-{token}")))),
-        credential: Some("password1".to_owned()),
+        credential: Some("password1".into()),
         operation,
         method,
-        repository: Some(format!("team-{token}/app-{}", number % repositories)),
-        reference: Some(format!("sha256:{number:064x}")),
+        repository: Some(format!("team-{token}/app-{}", number % repositories).into()),
+        reference: Some(format!("sha256:{number:064x}").into()),
         changed: None,
         decision: Outcome::Permit,
         reason: "permitted",
-        rule: Some(format!("scope map map-{token} (policy.yaml:20:7)")),
+        rule: Some(format!("scope map map-{token} (policy.yaml:20:7)").into()),
         policy_version: 3,
         status: 200,
         request_bytes: 0,

@@ -252,9 +252,18 @@ impl ErrorBody {
 
     /// The body as JSON; `'`, `<`, `>` and `&` are escaped as .NET, and so ACR, escapes them.
     pub fn json(&self) -> String {
-        let (code, message) = (quoted(self.code.code()), quoted(&self.message));
-        let (key, detail) = if self.detail.is_empty() { ("", "") } else { (r#","detail":"#, self.detail.as_str()) };
-        [r#"{"errors":[{"code":"#, &code, r#","message":"#, &message, key, detail, "}]}"].concat()
+        let mut json = String::with_capacity(96 + self.message.len() + self.detail.len());
+        // A code is plain.
+        for piece in [r#"{"errors":[{"code":""#, self.code.code(), r#"","message":"#] {
+            json.push_str(piece);
+        }
+        push_quoted(&mut json, &self.message);
+        if !self.detail.is_empty() {
+            json.push_str(r#","detail":"#);
+            json.push_str(&self.detail);
+        }
+        json.push_str("}]}");
+        json
     }
 }
 
@@ -265,33 +274,58 @@ impl From<&RouteError> for ErrorBody {
 }
 
 /// Whether a byte stands for itself in a JSON string of ours.
-const fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'\'' | b'<' | b'>' | b'&')
+fn is_plain(byte: u8) -> bool {
+    PLAIN.get(usize::from(byte)).is_some_and(|plain| *plain)
 }
+
+/// By byte. Every refusal has a few hundred of them.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        plain[byte as usize] = !matches!(byte, b'"' | b'\\' | b'\'' | b'<' | b'>' | b'&');
+        byte += 1;
+    }
+    plain
+};
 
 /// `text` as a JSON string.
 fn quoted(text: &str) -> String {
     let mut json = String::with_capacity(text.len() + 2);
+    push_quoted(&mut json, text);
+    json
+}
+
+fn push_quoted(json: &mut String, text: &str) {
     json.push('"');
-    // Nearly always: then in one piece.
-    if text.bytes().all(is_plain) {
-        json.push_str(text);
-        json.push('"');
-        return json;
-    }
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\'' | '<' | '>' | '&' | '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| !is_plain(byte)) {
+        let (plain, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        json.push_str(plain);
+        let mut characters = from.chars();
+        match characters.next() {
+            Some('"') => json.push_str("\\\""),
+            Some('\\') => json.push_str("\\\\"),
+            Some(
+                character @ ('\''
+                | '<'
+                | '>'
+                | '&'
+                | '\u{0}'..='\u{1f}'
+                | '\u{7f}'..='\u{9f}'
+                | '\u{2028}'
+                | '\u{2029}'),
+            ) => {
                 // Writing to a `String` cannot fail.
                 let _ = write!(json, "\\u{:04x}", u32::from(character));
             }
-            other => json.push(other),
+            Some(other) => json.push(other),
+            None => {}
         }
+        rest = characters.as_str();
     }
+    json.push_str(rest);
     json.push('"');
-    json
 }
 
 #[cfg(test)]

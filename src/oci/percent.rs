@@ -30,6 +30,11 @@ pub enum Plus {
 
 /// The text that `raw` encodes.
 pub fn decode(raw: &str, plus: Plus) -> Result<String, PercentError> {
+    // Nearly always it encodes itself.
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%' && (byte != b'+' || plus == Plus::Literal);
+    if raw.bytes().all(is_plain) {
+        return Ok(raw.to_owned());
+    }
     let mut decoded = Vec::with_capacity(raw.len());
     let mut bytes = raw.bytes();
     while let Some(byte) = bytes.next() {

@@ -35,15 +35,20 @@ impl Answer {
 
 /// The headers of every answer, ours or the upstream's (requirements B.1-1).
 pub(crate) fn common_headers(request_id: &str, tls: bool) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    const EXPOSED: &str = "Docker-Content-Digest, WWW-Authenticate, Link, X-Ms-Correlation-Request-Id";
+    // Constants: a name is looked at when it is made.
+    const VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+    const REGISTRY_2: HeaderValue = HeaderValue::from_static("registry/2.0");
+    const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
+    const EXPOSED: HeaderValue =
+        HeaderValue::from_static("Docker-Content-Digest, WWW-Authenticate, Link, X-Ms-Correlation-Request-Id");
+    const STRICT: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
     let fixed = [
-        (HeaderName::from_static("docker-distribution-api-version"), HeaderValue::from_static("registry/2.0")),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED)),
+        (VERSION, REGISTRY_2),
+        (header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED),
     ];
-    let request_id = HeaderValue::from_str(request_id).ok();
-    let request_id = request_id.map(|id| (HeaderName::from_static("x-ms-correlation-request-id"), id));
-    let strict = HeaderValue::from_static("max-age=31536000; includeSubDomains");
-    let strict = tls.then_some((header::STRICT_TRANSPORT_SECURITY, strict));
+    let request_id = HeaderValue::from_str(request_id).ok().map(|id| (REQUEST_ID, id));
+    let strict = tls.then_some((header::STRICT_TRANSPORT_SECURITY, STRICT));
     fixed.into_iter().chain(request_id).chain(strict)
 }

@@ -1,5 +1,6 @@
 //! Step 11, audit: exactly one record for every request, and the metrics of it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::client::Client;
@@ -44,15 +45,15 @@ fn cut_off(passage: &mut Passage) {
 fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
     let shared = &passage.record.shared;
     let took = shared.clock.ticks().saturating_sub(passage.began);
-    let registry = passage.trail.registry.as_ref().map(|registry| registry.name.to_string());
+    let registry = passage.trail.registry.as_ref().map(|registry| &*registry.name);
     let (outcome, reason) = outcome(&passage.trail);
-    shared.metrics.decided(registry.as_deref(), outcome, reason);
+    shared.metrics.decided(registry, outcome, reason);
     let shadow = passage.trail.shadow.as_ref().map(ShadowRecord::new);
-    if let (Some(registry), Some(shadow)) = (&registry, &shadow) {
+    if let (Some(registry), Some(shadow)) = (registry, &shadow) {
         shared.metrics.shadow_decided(registry, shadow.would);
     }
     shared.metrics.request_finished(&FinishedRequest {
-        registry: registry.as_deref(),
+        registry,
         operation: passage.trail.class,
         status: passage.status,
         duration: took,
@@ -62,26 +63,26 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
     });
     let connection = begun.connection.as_ref();
     let target = passage.trail.target.as_ref();
-    shared.audit.record(AuditRecord {
+    shared.audit.record(&AuditRecord {
         time: passage.began_at,
-        request_id: passage.id.clone(),
-        registry,
-        data_endpoint: passage.trail.data_endpoint.as_ref().map(ToString::to_string),
-        listener: connection.map(|connection| connection.listener().name.to_string()).unwrap_or_default(),
+        request_id: passage.id.as_str().into(),
+        registry: registry.map(Into::into),
+        data_endpoint: passage.trail.data_endpoint.as_ref().map(|host| host.to_string().into()),
+        listener: connection.map(|connection| (&*connection.listener().name).into()).unwrap_or_default(),
         peer_address: connection.map(|connection| connection.peer()),
         source_address: passage.trail.source,
         network: passage.trail.network.clone(),
         shadow,
         principal: principal(&passage.trail),
-        credential: credential(&passage.trail),
+        credential: credential(&passage.trail).map(Into::into),
         client_certificate: connection
             .and_then(|connection| connection.shown_certificate())
-            .map(|certificate| certificate.sha256.clone()),
+            .map(|certificate| certificate.sha256.as_str().into()),
         operation: passage.trail.class,
         method: begun.method,
-        repository: target.and_then(Target::repository).map(ToString::to_string),
-        reference: target.and_then(Target::reference),
-        changed: passage.trail.changed.clone(),
+        repository: target.and_then(Target::repository).map(|name| name.as_str().into()),
+        reference: target.and_then(Target::reference).map(Into::into),
+        changed: passage.trail.changed.as_deref().map(Into::into),
         decision: outcome,
         reason,
         rule: rule(&passage.trail),
@@ -93,7 +94,7 @@ fn write(passage: &Passage, begun: Begun, (uploaded, downloaded): (u64, u64)) {
         upstream_ms: passage.upstream_took.map(milliseconds),
         served_from: passage.trail.served_from,
         user_agent: begun.user_agent,
-        denial_id: passage.denial_id(),
+        denial_id: passage.denial_id().map(Into::into),
     });
 }
 
@@ -118,12 +119,14 @@ fn outcome(trail: &Trail) -> (Outcome, &'static str) {
 }
 
 /// The rule or the reason, in a sentence with its place in the file.
-fn rule(trail: &Trail) -> Option<String> {
+fn rule(trail: &Trail) -> Option<Cow<'_, str>> {
     let permitted = trail.permit.as_ref().map(|permit| permit.rule().to_string());
     match (&trail.refusal, &trail.mount_refused) {
-        (Some(refusal), _) => Some(refusal.text.clone()),
-        (None, Some(denial)) => permitted.map(|rule| format!("{rule}; the mount became a plain upload: {denial}")),
-        (None, None) => permitted,
+        (Some(refusal), _) => Some(refusal.text.as_str().into()),
+        (None, Some(denial)) => {
+            permitted.map(|rule| format!("{rule}; the mount became a plain upload: {denial}").into())
+        }
+        (None, None) => permitted.map(Into::into),
     }
 }
 
@@ -155,9 +158,9 @@ fn principal(trail: &Trail) -> Option<PrincipalRecord> {
     }
 }
 
-fn credential(trail: &Trail) -> Option<String> {
+fn credential(trail: &Trail) -> Option<&str> {
     let caller = trail.caller.as_ref()?;
     let id = caller.credential?;
     let password = caller.principal.passwords().iter().find(|password| password.id == id)?;
-    Some(password.name.to_string())
+    Some(&*password.name)
 }

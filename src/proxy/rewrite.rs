@@ -20,7 +20,7 @@ use crate::secret::HashKey;
 const ERROR_LIMIT: usize = 64 * 1024;
 
 /// The upstream's headers that a client may see.
-const PASSED: [HeaderName; 17] = [
+static PASSED: [HeaderName; 17] = [
     header::ACCEPT_RANGES,
     header::CACHE_CONTROL,
     header::CONTENT_ENCODING,
@@ -40,9 +40,12 @@ const PASSED: [HeaderName; 17] = [
     HeaderName::from_static("oci-subject"),
 ];
 
-/// Whether anybody looks at this header of an upstream's answer.
-pub(crate) fn matters(name: &HeaderName) -> bool {
-    PASSED.contains(name) || matches!(*name, header::LOCATION | header::LINK | header::WWW_AUTHENTICATE)
+/// Those that tell us something.
+static TOLD: [HeaderName; 3] = [header::LOCATION, header::LINK, header::WWW_AUTHENTICATE];
+
+/// The header of an upstream's answer that is called `name`, if anybody looks at it.
+pub(crate) fn looked_at(name: &str) -> Option<HeaderName> {
+    PASSED.iter().chain(&TOLD).find(|known| known.as_str().eq_ignore_ascii_case(name)).cloned()
 }
 
 /// What becomes of the upstream's body.

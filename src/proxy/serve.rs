@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::{Answer, common_headers};
@@ -23,7 +23,7 @@ use crate::oci::ErrorCode;
 use crate::policy::network::NetworkClass;
 
 /// By which an operator finds out why: `seawall explain --denial ID`.
-const DENIAL: &str = "x-seawall-denial";
+const DENIAL: HeaderName = HeaderName::from_static("x-seawall-denial");
 
 impl AnswersPlain for Gate {
     async fn answer(&self, request: &mut PlainRequest<'_>) -> bool {
@@ -104,7 +104,7 @@ impl Gate {
         let Answer { status, headers, body } = answer;
         passage.status = status.as_u16();
         let denial = passage.denial_id().and_then(|id| HeaderValue::from_maybe_shared(id).ok());
-        let denial = denial.map(|id| (http::HeaderName::from_static(DENIAL), id));
+        let denial = denial.map(|id| (DENIAL, id));
         let length = (http::header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         let lines = common_headers(&passage.id, passage.tls).chain(headers).chain(denial).chain([length]);
         let head_only = client.is_head() || body.is_empty();

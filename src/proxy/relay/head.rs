@@ -1,7 +1,7 @@
 //! The head of an upstream's answer, in the one way in which all read it alike: HTTP/1.1, and at most one length, of digits.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 
 use crate::proxy::forward::length;
@@ -65,19 +65,20 @@ fn whole(bytes: &Bytes, answer: &httparse::Response<'_, '_>, is_head: bool) -> O
     let mut response = ResponseHeader::build_no_case(status, Some(answer.headers.len() + 8)).ok()?;
     let (mut declared, mut stays) = (None, true);
     for line in answer.headers.iter() {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
+        if line.name.eq_ignore_ascii_case(header::CONNECTION.as_str()) {
+            // RFC 9112 9.3.
+            stays &= line.value.eq_ignore_ascii_case(b"keep-alive");
+            continue;
+        }
+        let Some(name) = rewrite::looked_at(line.name) else { continue };
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value)).ok()?;
         match name {
             header::TRANSFER_ENCODING => return None,
             header::CONTENT_LENGTH if declared.is_some() || is_padded(&value) => return None,
             header::CONTENT_LENGTH => declared = Some(length(&value)?),
-            // RFC 9112 9.3.
-            header::CONNECTION => stays &= value.as_bytes().eq_ignore_ascii_case(b"keep-alive"),
             _ => {}
         }
-        if rewrite::matters(&name) {
-            response.append_header(name, value).ok()?;
-        }
+        response.append_header(name, value).ok()?;
     }
     let body = if is_head || !has_body(status) { 0 } else { declared? };
     Some(Head { response: Box::new(response), body, stays })

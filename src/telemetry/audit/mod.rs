@@ -6,6 +6,7 @@
 //! stopping a registry because a disk is full would be the worse answer. [`AuditLog::close`] writes what is queued.
 
 mod denials;
+mod line;
 mod management;
 mod output;
 mod queue;
@@ -88,13 +89,17 @@ impl AuditLog {
 
     /// Queues a record; drops and counts it when the queue is full or the log is closed. Never waits. A denial is kept in
     /// memory, too.
-    pub fn record(&self, record: AuditRecord) {
-        self.queue(&record);
-        self.0.denials.keep(record);
+    pub fn record(&self, record: &AuditRecord<'_>) {
+        let mut line = Vec::with_capacity(LINE);
+        let is_whole = line::write(&mut line, record);
+        self.put(is_whole, &line);
+        if let Some(id) = &record.denial_id {
+            self.0.denials.keep(id, &line);
+        }
     }
 
-    /// The denial with this id, if it is among the last.
-    pub fn denial(&self, id: &str) -> Option<AuditRecord> {
+    /// The line of the denial with this id, if it is among the last.
+    pub fn denial(&self, id: &str) -> Option<String> {
         self.0.denials.find(id)
     }
 
@@ -108,12 +113,17 @@ impl AuditLog {
         self.queue(event);
     }
 
-    /// Its JSON has no line break. It is made here, for what it is made of was made on this thread, too.
+    /// Its JSON has no line break.
     fn queue(&self, record: &impl Serialize) {
         let mut line = Vec::with_capacity(LINE);
         let is_whole = serde_json::to_writer(&mut line, record).is_ok();
         line.push(b'\n');
-        if !is_whole || !self.0.queue.put(&line) {
+        self.put(is_whole, &line);
+    }
+
+    /// Lines are made here, on the thread of what they are about, for what they are made of was made there, too.
+    fn put(&self, is_whole: bool, line: &[u8]) {
+        if !is_whole || !self.0.queue.put(line) {
             self.0.metrics.audit_records_dropped(1);
         }
     }

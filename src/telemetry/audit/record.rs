@@ -1,5 +1,6 @@
 //! What one line of the audit log says.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
@@ -11,20 +12,20 @@ use crate::telemetry::labels::{OperationClass, Outcome};
 /// One request. What is unknown, because the request ended before, is left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AuditRecord {
+pub struct AuditRecord<'a> {
     /// When the request began. RFC 3339, UTC, microseconds.
     #[serde(serialize_with = "micros")]
     pub time: Timestamp,
     /// The id that the client's answer carries too, as `X-Ms-Correlation-Request-Id`.
-    pub request_id: String,
+    pub request_id: Cow<'a, str>,
     /// The registry's configured name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub registry: Option<String>,
+    pub registry: Option<Cow<'a, str>>,
     /// The host, of a request to a data endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub data_endpoint: Option<String>,
+    pub data_endpoint: Option<Cow<'a, str>>,
     /// The listener's configured name.
-    pub listener: String,
+    pub listener: Cow<'a, str>,
     /// The other end of the socket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_address: Option<SocketAddr>,
@@ -41,27 +42,27 @@ pub struct AuditRecord {
     pub principal: Option<PrincipalRecord>,
     /// The name of the password that was used, never the password.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub credential: Option<String>,
+    pub credential: Option<Cow<'a, str>>,
     /// The SHA-256 fingerprint of the certificate that the client showed, whether or not it counted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_certificate: Option<String>,
+    pub client_certificate: Option<Cow<'a, str>>,
     pub operation: OperationClass,
     /// `OTHER` for a method that the protocol does not know.
     pub method: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub repository: Option<String>,
+    pub repository: Option<Cow<'a, str>>,
     /// A tag or a digest.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
+    pub reference: Option<Cow<'a, str>>,
     /// What a change of attributes has changed, with the reason of an unlock.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub changed: Option<String>,
+    pub changed: Option<Cow<'a, str>>,
     pub decision: Outcome,
     /// The code of the reason, as in `seawall_decisions_total`.
     pub reason: &'static str,
     /// The rule that decided, with `file:line:column`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
+    pub rule: Option<Cow<'a, str>>,
     /// The version of the policy that decided.
     pub policy_version: u64,
     /// The status sent to the client; 0 when the connection ended before.
@@ -81,7 +82,7 @@ pub struct AuditRecord {
     pub user_agent: Option<Bounded>,
     /// Of a denial, what its answer is found by: `seawall explain --denial ID`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub denial_id: Option<String>,
+    pub denial_id: Option<Cow<'a, str>>,
 }
 
 /// A decision that was not made.

@@ -8,28 +8,28 @@ use crate::clock::{ManualClock, Timestamp};
 use crate::policy::network::{NetworkClass, SourceAddress};
 use crate::telemetry::{OperationClass, Outcome};
 
-pub(super) fn record(request_id: &str) -> AuditRecord {
+pub(super) fn record(request_id: &str) -> AuditRecord<'_> {
     AuditRecord {
         time: Timestamp::from_microsecond(1_700_000_000_000_500).unwrap(),
-        request_id: request_id.to_owned(),
-        registry: Some("myregistry".to_owned()),
+        request_id: request_id.into(),
+        registry: Some("myregistry".into()),
         data_endpoint: None,
-        listener: "public".to_owned(),
+        listener: "public".into(),
         peer_address: Some("10.0.0.1:40000".parse().unwrap()),
         source_address: Some(SourceAddress::new("::ffff:203.0.113.9".parse().unwrap())),
         network: Some(NetworkClass::Public),
         shadow: None,
         principal: Some(PrincipalRecord::new("token", Some("ci-push".to_owned()))),
-        credential: Some("password1".to_owned()),
-        client_certificate: Some("ab01".to_owned()),
+        credential: Some("password1".into()),
+        client_certificate: Some("ab01".into()),
         operation: OperationClass::ManifestRead,
         method: "GET",
-        repository: Some("team/app".to_owned()),
-        reference: Some("v1".to_owned()),
+        repository: Some("team/app".into()),
+        reference: Some("v1".into()),
         changed: None,
         decision: Outcome::Permit,
         reason: "scope_map",
-        rule: Some("scope map `team-a` at policy.yaml:20:7".to_owned()),
+        rule: Some("scope map `team-a` at policy.yaml:20:7".into()),
         policy_version: 3,
         status: 200,
         request_bytes: 0,
@@ -42,7 +42,7 @@ pub(super) fn record(request_id: &str) -> AuditRecord {
     }
 }
 
-fn unknown() -> AuditRecord {
+fn unknown() -> AuditRecord<'static> {
     AuditRecord {
         registry: None,
         peer_address: None,
@@ -107,6 +107,55 @@ fn a_record_is_one_line_in_a_fixed_shape() {
     );
 }
 
+/// The line is made by hand; what it should be, serde_json says.
+#[test]
+fn a_line_is_what_serde_json_makes_of_the_record() {
+    let hostile = "a\n\"quoted\" \\ \u{1b}\u{7f}\u{2028}\u{1f40b}";
+    let full = AuditRecord {
+        data_endpoint: Some("r.eu.data.example.com".into()),
+        network: Some(NetworkClass::PrivateEndpoint("a \"b\"".into())),
+        shadow: Some(ShadowRecord { would: "deny", rule: hostile.to_owned() }),
+        changed: Some(hostile.into()),
+        reference: Some(hostile.into()),
+        rule: Some(hostile.into()),
+        served_from: Some("memory"),
+        denial_id: Some("0a1b2c3d4e5f".into()),
+        ..record(hostile)
+    };
+    let address = |peer: &str, source: &str| AuditRecord {
+        peer_address: Some(peer.parse().unwrap()),
+        source_address: Some(SourceAddress::new(source.parse().unwrap())),
+        ..record("r3")
+    };
+    let number = |number: u64, milliseconds: f64| AuditRecord {
+        policy_version: number,
+        request_bytes: number,
+        response_bytes: number,
+        duration_ms: milliseconds,
+        upstream_ms: Some(milliseconds),
+        ..record("r4")
+    };
+    let mut records = vec![record("r1"), unknown(), full, number(0, 0.0), number(u64::MAX, 1e21), number(7, 0.1 + 0.2)];
+    for (peer, source) in [
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("[::ffff:1.2.3.4]:1", "::"),
+        ("0.0.0.0:0", "0.0.0.0"),
+        ("255.255.255.255:65535", "255.255.255.255"),
+        ("9.10.99.100:9", "101.199.200.201"),
+        ("1.2.3.4:10", "1.2.3.4"),
+        ("1.2.3.4:999", "1.2.3.4"),
+        ("1.2.3.4:1000", "1.2.3.4"),
+        ("1.2.3.4:10000", "1.2.3.4"),
+    ] {
+        records.push(address(peer, source));
+    }
+    for record in records {
+        let mut line = Vec::new();
+        assert!(line::write(&mut line, &record));
+        assert_eq!(String::from_utf8(line).unwrap(), format!("{}\n", serde_json::to_string(&record).unwrap()));
+    }
+}
+
 #[test]
 fn the_warning_of_a_passwords_end_names_its_kind() {
     let event = PasswordExpiring {
@@ -145,12 +194,12 @@ fn closing_writes_everything_queued_to_a_file_of_its_owner() {
         AuditLog::open(AuditSink::File(path.clone()), Arc::clone(&metrics), Arc::new(ManualClock::at(0))).unwrap();
     let expected: Vec<_> = (0..5_000).map(|n| format!("r{n}")).collect();
     for id in &expected {
-        log.record(record(id));
+        log.record(&record(id));
     }
     log.close();
     assert_eq!(ids(&path), expected);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    log.record(record("late"));
+    log.record(&record("late"));
     log.close();
     assert_eq!((ids(&path).len(), dropped(&metrics)), (5_000, 1));
 }
@@ -163,7 +212,7 @@ fn dropping_the_last_handle_closes_and_opening_again_appends() {
         let log = AuditLog::open(AuditSink::File(path.clone()), metrics(), Arc::new(ManualClock::at(0))).unwrap();
         let clone = log.clone();
         drop(log);
-        clone.record(record(id));
+        clone.record(&record(id));
     }
     assert_eq!(ids(&path), ["r1", "r2"]);
 }
@@ -240,10 +289,10 @@ fn scripted() -> Scripted {
 #[test]
 fn a_stalled_sink_costs_records_and_never_a_request() {
     let Scripted { log, metrics, begins, answers } = scripted();
-    log.record(record("written"));
+    log.record(&record("written"));
     begins.recv().unwrap();
     for n in 0..25 {
-        log.record(record(&format!("r{n}")));
+        log.record(&record(&format!("r{n}")));
     }
     assert_eq!(dropped(&metrics), 15);
     answers.send(Ok(())).unwrap();
@@ -257,13 +306,13 @@ fn a_stalled_sink_costs_records_and_never_a_request() {
 #[test]
 fn a_failed_write_counts_its_records_and_the_next_begins_a_new_line() {
     let Scripted { log, metrics, begins, answers } = scripted();
-    log.record(record("r1"));
+    log.record(&record("r1"));
     begins.recv().unwrap();
     answers.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
-    log.record(record("r2"));
+    log.record(&record("r2"));
     assert!(begins.recv().unwrap().starts_with(b"\n{"));
     answers.send(Ok(())).unwrap();
-    log.record(record("r3"));
+    log.record(&record("r3"));
     assert!(begins.recv().unwrap().starts_with(b"{"));
     answers.send(Ok(())).unwrap();
     log.close();
