@@ -15,6 +15,7 @@ mod in_flight;
 mod plain;
 mod proxy_protocol;
 mod service;
+mod socket;
 mod tls;
 
 use std::fmt;

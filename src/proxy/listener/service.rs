@@ -1,7 +1,7 @@
 //! Bound sockets and a `ProxyHttp` become pingora services.
 //!
-//! Every worker is a service of its own, with one thread, its own duplicate of the socket and its own pool of connections to
-//! the upstreams. So a request stays on the thread that accepted its connection: pingora gives every task of a service with
+//! Every worker is a service of its own, with one thread, its own socket on the port and its own pool of connections to the
+//! upstreams. So a request stays on the thread that accepted its connection: pingora gives every task of a service with
 //! several threads, such as the one that watches an idle connection, to any of them, and then each request wakes another
 //! thread and is woken by it.
 //!
@@ -27,7 +27,7 @@ use pingora::services::{Service as PingoraService, ServiceWithDependents};
 use thiserror::Error;
 
 use super::accept::{Accept, Streams};
-use super::{AnswersPlain, InFlight, Listener};
+use super::{AnswersPlain, InFlight, Listener, socket};
 use crate::crypto;
 
 /// In bytes; an idle connection costs both. Only the header of the PROXY protocol is read in pieces smaller than the read buffer:
@@ -78,8 +78,7 @@ pub struct Bound {
 impl Bound {
     /// Takes the listener's port.
     pub fn bind(listener: Listener) -> Result<Self, ListenError> {
-        let bound = TcpListener::bind(listener.address).and_then(|socket| {
-            socket.set_nonblocking(true)?;
+        let bound = socket::first(listener.address).and_then(|socket| {
             let address = socket.local_addr()?;
             Ok((socket, address))
         });
@@ -98,9 +97,10 @@ impl Bound {
             .map_err(|error| ListenError::Tls { name: self.listener.name.to_string(), reason: error.to_string() })
     }
 
-    /// The port once more, for one more worker: whichever of them is free first takes the next connection.
-    fn socket(&self) -> Result<TcpListener, ListenError> {
-        self.socket.try_clone().map_err(|source| cannot_listen(&self.listener, self.address, source))
+    /// The socket of this worker: the system spreads connections among all of them.
+    fn socket(&self, worker: usize) -> Result<TcpListener, ListenError> {
+        let socket = if worker == 0 { self.socket.try_clone() } else { socket::another(&self.socket) };
+        socket.map_err(|source| cannot_listen(&self.listener, self.address, source))
     }
 
     /// Where it listens, with the port that the system chose if the configuration said 0.
@@ -195,7 +195,7 @@ where
     G: AnswersPlain + Send + Sync + 'static,
 {
     let Bound { listener, address, .. } = bound;
-    let socket = bound.socket()?;
+    let socket = bound.socket(worker)?;
     let key = format!("{address} of worker {worker}");
     let write_buffer = if tls.is_some() { TLS_WRITE_BUFFER } else { WRITE_BUFFER };
     let endpoint = ListenerConfig::tcp(key.as_str()).l4_buffer(L4BufferSettings::new(READ_BUFFER, write_buffer));
