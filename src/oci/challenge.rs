@@ -4,8 +4,6 @@
 //! header value, `Bearer` and never `Basic` beside it, no space after a comma, every value quoted, the order realm,
 //! service, scope, error.
 
-use std::fmt;
-
 use super::scope::Scope;
 
 /// Why a presented access token was not enough (RFC 6750 §3.1).
@@ -27,7 +25,7 @@ impl ChallengeError {
     }
 }
 
-/// The value of the one `WWW-Authenticate` header, printed by `Display`.
+/// The value of the one `WWW-Authenticate` header, made by [`Challenge::text`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Challenge<'a> {
     /// The URL of the token endpoint.
@@ -40,59 +38,46 @@ pub struct Challenge<'a> {
     pub error: Option<ChallengeError>,
 }
 
-impl fmt::Display for Challenge<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Bearer realm={},service={}", Quoted(&self.realm), Quoted(&self.service))?;
+impl Challenge<'_> {
+    /// The text of the header.
+    pub fn text(&self) -> String {
+        let mut text = String::with_capacity(256);
+        quoted(&mut text, "Bearer realm=", [self.realm]);
+        quoted(&mut text, ",service=", [self.service]);
         if !self.scopes.is_empty() {
-            write!(f, ",scope={}", Quoted(&List(self.scopes)))?;
+            let pieces = self.scopes.iter().enumerate().flat_map(|(at, scope)| {
+                let space = if at > 0 { " " } else { "" };
+                std::iter::once(space).chain(scope.pieces())
+            });
+            quoted(&mut text, ",scope=", pieces);
         }
         if let Some(error) = self.error {
-            write!(f, ",error={}", Quoted(&error.as_str()))?;
+            quoted(&mut text, ",error=", [error.as_str()]);
         }
-        Ok(())
+        text
     }
 }
 
-/// Scopes separated by a space.
-struct List<'a>(&'a [Scope]);
-
-impl fmt::Display for List<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, scope) in self.0.iter().enumerate() {
-            write!(f, "{}{scope}", if at > 0 { " " } else { "" })?;
-        }
-        Ok(())
-    }
-}
-
-/// A quoted-string (RFC 9110 §5.6.4). What no header may hold becomes `?`, so that no value splits the response.
-struct Quoted<'a>(&'a dyn fmt::Display);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        fmt::Write::write_fmt(&mut Escaping(f), format_args!("{}", self.0))?;
-        f.write_str("\"")
-    }
-}
-
-struct Escaping<'a, 'f>(&'a mut fmt::Formatter<'f>);
-
-impl fmt::Write for Escaping<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
+/// Appends `before`, and the pieces as one quoted-string (RFC 9110 §5.6.4). What no header may hold becomes `?`, so that no value
+/// splits the response.
+fn quoted<'a>(text: &mut String, before: &str, pieces: impl IntoIterator<Item = &'a str>) {
+    text.push_str(before);
+    text.push('"');
+    for piece in pieces {
         // Nearly always: then in one piece.
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
-            return self.0.write_str(text);
+        if piece.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+            text.push_str(piece);
+            continue;
         }
-        for character in text.chars() {
+        for character in piece.chars() {
             match character {
-                '"' | '\\' => write!(self.0, "\\{character}")?,
-                ' '..='~' => self.0.write_char(character)?,
-                _ => self.0.write_str("?")?,
+                '"' | '\\' => text.extend(['\\', character]),
+                ' '..='~' => text.push(character),
+                _ => text.push('?'),
             }
         }
-        Ok(())
     }
+    text.push('"');
 }
 
 #[cfg(test)]
@@ -111,7 +96,7 @@ mod tests {
     #[test]
     fn the_base_endpoint_has_no_scope() {
         assert_eq!(
-            PLAIN.to_string(),
+            PLAIN.text(),
             r#"Bearer realm="https://registry.example.com/oauth2/token",service="registry.example.com""#
         );
     }
@@ -123,7 +108,7 @@ mod tests {
             [(ChallengeError::InvalidToken, "invalid_token"), (ChallengeError::InsufficientScope, "insufficient_scope")]
         {
             assert_eq!(
-                Challenge { scopes: &scopes, error: Some(error), ..PLAIN }.to_string(),
+                Challenge { scopes: &scopes, error: Some(error), ..PLAIN }.text(),
                 format!(
                     r#"Bearer realm="https://registry.example.com/oauth2/token",service="registry.example.com",scope="repository:a/b:pull,push repository:c:pull",error="{text}""#
                 )
@@ -134,7 +119,7 @@ mod tests {
     #[test]
     fn no_value_ends_its_quotes_or_the_header() {
         let hostile = Challenge { realm: "a\"b\\c\r\nSet-Cookie: x\0é", ..PLAIN };
-        assert_eq!(hostile.to_string(), r#"Bearer realm="a\"b\\c??Set-Cookie: x??",service="registry.example.com""#);
+        assert_eq!(hostile.text(), r#"Bearer realm="a\"b\\c??Set-Cookie: x??",service="registry.example.com""#);
     }
 
     /// Reads a challenge as the Go SDK does: cut at `",`, then each piece at its first `="`.
@@ -153,7 +138,7 @@ mod tests {
         ) {
             let scopes: Vec<_> = names.iter().map(|name| Scope::new("repository", name, ["pull", "push"])).collect();
             let error = Some(ChallengeError::InsufficientScope);
-            let text = Challenge { realm: &realm, service: &service, scopes: &scopes, error }.to_string();
+            let text = Challenge { realm: &realm, service: &service, scopes: &scopes, error }.text();
             let read = read_as_go_does(&text);
             let keys: Vec<_> = read.iter().map(|(key, _)| key.as_str()).collect();
             prop_assert_eq!(keys, ["realm", "service", "scope", "error"]);

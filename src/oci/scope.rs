@@ -127,20 +127,19 @@ fn check(text: &str, longest: usize, belongs: impl Fn(u8) -> bool) -> Result<(),
     if !text.is_empty() && text.bytes().all(belongs) { Ok(()) } else { Err(ScopeError::Malformed) }
 }
 
+impl Scope {
+    /// What it is printed as, in pieces.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &str> {
+        let class = self.class.iter().flat_map(|class| ["(", class, ")"]);
+        let actions = self.actions.iter().enumerate();
+        let actions = actions.flat_map(|(at, action)| [if at > 0 { "," } else { "" }, action]);
+        [self.kind.as_str()].into_iter().chain(class).chain([":", &self.name, ":"]).chain(actions)
+    }
+}
+
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.kind)?;
-        if let Some(class) = &self.class {
-            write!(f, "({class})")?;
-        }
-        write!(f, ":{}:", self.name)?;
-        for (at, action) in self.actions.iter().enumerate() {
-            if at > 0 {
-                f.write_str(",")?;
-            }
-            f.write_str(action)?;
-        }
-        Ok(())
+        self.pieces().try_for_each(|piece| f.write_str(piece))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The client's side of one request, whoever reads it: pingora, or the listener itself where the request is plain.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,8 +52,15 @@ pub(super) trait Client: Send {
         lines: impl Iterator<Item = (HeaderName, HeaderValue)>,
     ) -> Result<Self::Head>;
 
-    /// The same of one that is made already.
-    fn compose_of(&mut self, head: Box<ResponseHeader>) -> Self::Head;
+    /// The same of one that is made already, and `more`.
+    ///
+    /// # Errors
+    /// When there are too many of them.
+    fn compose_of(
+        &mut self,
+        head: Box<ResponseHeader>,
+        more: impl Iterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Result<Self::Head>;
 
     /// Writes the head of an answer; `is_all`: nothing follows.
     fn write_head(&mut self, head: Self::Head, is_all: bool) -> impl Future<Output = Result<()>> + Send;
@@ -110,14 +118,17 @@ impl Client for Session {
         lines: impl Iterator<Item = (HeaderName, HeaderValue)>,
     ) -> Result<Self::Head> {
         let mut head = ResponseHeader::build_no_case(status, Some(16))?;
-        for (name, value) in lines {
-            head.insert_header(name, value)?;
-        }
+        insert(&mut head, lines)?;
         Ok(Box::new(head))
     }
 
-    fn compose_of(&mut self, head: Box<ResponseHeader>) -> Self::Head {
-        head
+    fn compose_of(
+        &mut self,
+        mut head: Box<ResponseHeader>,
+        more: impl Iterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Result<Self::Head> {
+        insert(&mut head, more)?;
+        Ok(head)
     }
 
     async fn write_head(&mut self, head: Self::Head, is_all: bool) -> Result<()> {
@@ -178,8 +189,14 @@ impl Client for PlainRequest<'_> {
         Ok(())
     }
 
-    fn compose_of(&mut self, head: Box<ResponseHeader>) -> Self::Head {
-        self.begin_answer(head.status, head.headers.iter());
+    fn compose_of(
+        &mut self,
+        head: Box<ResponseHeader>,
+        more: impl Iterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Result<Self::Head> {
+        let lines = head.headers.iter().map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)));
+        self.begin_answer(head.status, lines.chain(more.map(|(name, value)| (Cow::Owned(name), Cow::Owned(value)))));
+        Ok(())
     }
 
     async fn write_head(&mut self, (): Self::Head, is_all: bool) -> Result<()> {
@@ -193,4 +210,12 @@ impl Client for PlainRequest<'_> {
     fn transferred(&self) -> (u64, u64) {
         (0, self.sent())
     }
+}
+
+/// Puts headers into a head, each in place of one with its name.
+pub(super) fn insert(head: &mut ResponseHeader, lines: impl Iterator<Item = (HeaderName, HeaderValue)>) -> Result<()> {
+    for (name, value) in lines {
+        head.insert_header(name, value)?;
+    }
+    Ok(())
 }

@@ -14,7 +14,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
-use super::answer::Answer;
+use super::answer::{Answer, common_headers};
 use super::client_body::{read_form, read_manifest, read_patch};
 use super::door::Door;
 use super::form::OAuthRequest;
@@ -29,7 +29,7 @@ use super::record;
 use super::reject::{Refusal, UpstreamFailure};
 use super::relay::Links;
 use super::trail::Trail;
-use super::{exchange, sign_in, token_endpoint};
+use super::{client, exchange, sign_in, token_endpoint};
 use crate::oci::Method;
 use crate::policy::Registry;
 use crate::upstream::{Credentials, NoCredential};
@@ -227,7 +227,11 @@ impl ProxyHttp for Gate {
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
-        self.returned(session, response, passage).await
+        self.returned(session, response, passage).await?;
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        client::insert(response, common_headers(&passage.id, passage.tls))
     }
 
     /// To HTTP/1.0 the end of the connection is the end of a body: it knows no chunks, which pingora has put in by now.

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, Result};
 
-use super::answer::common_headers;
 use super::client::Client;
 use super::forward::Forward;
 use super::gate::Gate;
@@ -18,7 +17,8 @@ use crate::policy::redirects::RedirectRefusal;
 use crate::upstream::Presented;
 
 impl Gate {
-    /// Makes the upstream's answer ours: what may be passed on of it is left in `response`.
+    /// Makes the upstream's answer ours: what may be passed on of it is left in `response`. The headers of every answer are
+    /// still to come.
     ///
     /// # Errors
     /// When it is not passed on: the request is due again, was answered, or fails ([`Passage::is_due_again`],
@@ -82,9 +82,6 @@ impl Gate {
         passage.status = response.status.as_u16();
         if !client.head().headers.contains_key(http::header::AUTHORIZATION) {
             response.insert_header(http::header::CACHE_CONTROL, NOT_FOR_OTHERS)?;
-        }
-        for (name, value) in common_headers(&passage.id, passage.tls) {
-            response.insert_header(name, value)?;
         }
         Ok(())
     }

@@ -288,7 +288,7 @@ impl Refusal {
 
 fn unauthorized(challenge: &Challenge<'_>, denial: Option<&str>) -> Answer {
     error(401, &ErrorBody::unauthorized(challenge.scopes).with_denial(denial))
-        .with(header::WWW_AUTHENTICATE, &challenge.to_string())
+        .with(header::WWW_AUTHENTICATE, &challenge.text())
 }
 
 fn too_many(retry_after: u64) -> Answer {

@@ -61,8 +61,9 @@ fn whole(bytes: &Bytes, answer: &httparse::Response<'_, '_>, is_head: bool) -> O
         return None;
     }
     let status = StatusCode::from_u16(answer.code?).ok().filter(|status| !status.is_informational())?;
-    // Room for what is added to it.
-    let mut response = ResponseHeader::build_no_case(status, Some(answer.headers.len() + 8)).ok()?;
+    let (mut response, ()) = http::Response::new(()).into_parts();
+    response.status = status;
+    response.headers.reserve(answer.headers.len());
     let (mut declared, mut stays) = (None, true);
     for line in answer.headers.iter() {
         if line.name.eq_ignore_ascii_case(header::CONNECTION.as_str()) {
@@ -78,10 +79,10 @@ fn whole(bytes: &Bytes, answer: &httparse::Response<'_, '_>, is_head: bool) -> O
             header::CONTENT_LENGTH => declared = Some(length(&value)?),
             _ => {}
         }
-        response.append_header(name, value).ok()?;
+        response.headers.try_append(name, value).ok()?;
     }
     let body = if is_head || !has_body(status) { 0 } else { declared? };
-    Some(Head { response: Box::new(response), body, stays })
+    Some(Head { response: Box::new(response.into()), body, stays })
 }
 
 /// Whether a length begins with a zero that means nothing: some read such a number in another way.

@@ -14,6 +14,7 @@ use pingora::{Error, Result};
 
 use self::links::Incoming;
 pub(super) use self::links::Links;
+use super::answer::common_headers;
 use super::client::Client;
 use super::forward::Forward;
 use super::gate::Gate;
@@ -51,7 +52,7 @@ impl Gate {
         if matches!(passage.body, Body::Replace { .. }) {
             self.replace(client, passage, response, &mut answer).await?;
         } else {
-            let head = client.compose_of(response);
+            let head = client.compose_of(response, common_headers(&passage.id, passage.tls))?;
             client.write_head(head, answer.is_over()).await.map_err(Error::into_down)?;
             while !answer.is_over() {
                 let mut piece = Some(answer.piece().await?);
@@ -80,7 +81,7 @@ impl Gate {
         let text = text.unwrap_or_default();
         response.remove_header(&header::TRANSFER_ENCODING);
         response.insert_header(header::CONTENT_LENGTH, text.len())?;
-        let head = client.compose_of(response);
+        let head = client.compose_of(response, common_headers(&passage.id, passage.tls))?;
         client.write_head(head, text.is_empty()).await.map_err(Error::into_down)?;
         if text.is_empty() { Ok(()) } else { client.write_piece(text, true).await.map_err(Error::into_down) }
     }
