@@ -6,13 +6,14 @@
 //! | 2 source | `source/`, called from `journey` |
 //! | 3–8 registry, admission, route, credential, principal, authorization | `journey`, `locks` |
 //! | 9 forward, unless it is `kept` | `forward`, `peer`, `relay/`, `redirect`, `upload`, `minter` |
-//! | 10 rewrite | `rewrite`, `upload`, `learn` |
+//! | 10 rewrite | `returned`, `rewrite`, `upload`, `learn` |
 //! | 11 audit | `trail`, `record` |
 //!
 //! `mutual_tls` says what a client's certificate means in steps 3 and 6.
 //! At a data endpoint steps 5 to 8 are `data_endpoint`'s.
 //!
-//! `gate` holds the pingora hooks, `reject` what a client sees of every refusal, `token_endpoint` and `exchange` the
+//! `serve` takes a request through these steps as far as pingora is not needed, `gate` holds pingora's hooks for the rest; `client`
+//! is what both know of whoever asks. `reject` says what a client sees of every refusal, `token_endpoint` and `exchange` are the
 //! logins, which come as what `form` reads, `sign_in` where people sign in, `metadata` what is known of a registry's contents.
 
 mod answer;
