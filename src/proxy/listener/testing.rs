@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::{ProxyHttp, Session};
 use pingora::server::Server;
@@ -22,7 +23,8 @@ use crate::clock::Timestamp;
 use crate::crypto;
 use crate::proxy::source::Header;
 
-/// Answers `/who`, `/body` (with what it received) and `/slow` (half at once, half when released).
+/// Answers `/who`, `/body` (with what it received), `/slow` (half at once, half when released) and `/kept` (with what was kept of
+/// the request when it was plain); and without pingora `/plain/BYTES` and `/endless`, which does not say how long it is.
 #[derive(Clone)]
 pub(crate) struct EchoGate {
     released: watch::Receiver<bool>,
@@ -70,6 +72,7 @@ impl ProxyHttp for EchoGate {
                 }
                 received
             }
+            "/kept" => Connection::of(session).unwrap().handed::<String>().map_or("nothing".to_owned(), |kept| *kept),
             _ => return self.slowly(session).await.map(|()| true),
         };
         let mut header = ResponseHeader::build(200, None)?;
@@ -84,10 +87,29 @@ impl ProxyHttp for EchoGate {
     }
 }
 
-/// Answers none of them itself.
 impl AnswersPlain for EchoGate {
-    async fn answer(&self, _: &mut PlainRequest<'_>) -> bool {
-        false
+    async fn answer(&self, request: &mut PlainRequest<'_>) -> bool {
+        let target = String::from_utf8(request.target().to_vec()).unwrap();
+        let (body, length) = match (target.strip_prefix("/plain/"), &*target) {
+            (Some(bytes), _) => {
+                let bytes = bytes.parse().unwrap();
+                (vec![b'x'; bytes], Some((header::CONTENT_LENGTH, HeaderValue::from(bytes))))
+            }
+            (None, "/endless") => (b"endless".to_vec(), None),
+            (None, "/kept") => {
+                request.hand_over(Box::new(format!("kept of {}", request.head().method)));
+                return false;
+            }
+            (None, _) => return false,
+        };
+        request.connection().head_received();
+        request.begin_answer(StatusCode::OK, length.into_iter());
+        let is_head = request.head().method == Method::HEAD;
+        let written = request.sent_head(is_head).await.is_ok();
+        if !is_head {
+            assert!(written && request.write_piece(&body, true).await.is_ok());
+        }
+        true
     }
 }
 

@@ -58,9 +58,11 @@ fn is_all(parsed: httparse::Result<usize>, length: usize) -> bool {
     matches!(parsed, Ok(httparse::Status::Complete(end)) if end == length)
 }
 
-/// Whether a target is a path and nothing else: not a URL, not text that would have to be escaped.
+/// Whether a target is a path with perhaps a query, of characters that stand for themselves in both (RFC 3986 3.3): not a URL,
+/// nothing that some would cut off or escape.
 fn is_path(target: &[u8]) -> bool {
-    target.starts_with(b"/") && target.iter().all(u8::is_ascii_graphic)
+    let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(byte);
+    target.starts_with(b"/") && target.iter().all(is_usual)
 }
 
 /// Whether a `Host` is a name or an address, perhaps with a port.
@@ -107,6 +109,9 @@ mod tests {
             "get /v2/ HTTP/1.1",
             "GET http://r.example.com/v2/ HTTP/1.1",
             "GET * HTTP/1.1",
+            "GET /v2/#fragment HTTP/1.1",
+            "GET /v2/\\ HTTP/1.1",
+            "GET /v2/\"<[{|}]>^` HTTP/1.1",
             "GET /v2/\u{e9} HTTP/1.1",
             "GET /v2/ HTTP/1.0",
             "GET /v2/  HTTP/1.1",

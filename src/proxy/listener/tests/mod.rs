@@ -14,6 +14,7 @@ use super::testing::*;
 use super::*;
 
 mod heads;
+mod plain;
 mod proxy_header;
 mod tls_listener;
 
