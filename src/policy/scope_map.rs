@@ -80,6 +80,9 @@ impl ScopeMap {
     }
 }
 
+/// Up to so many rules are found faster by comparing than by a hash of what is looked for.
+const FEW: usize = 16;
+
 /// Rules by pattern, so that a look-up asks once per path segment instead of once per rule (D10).
 #[derive(Debug, Clone)]
 struct RuleIndex {
@@ -106,7 +109,14 @@ impl RuleIndex {
     }
 
     fn with_key(&self, wanted: &str) -> &[ScopeRule] {
-        self.by_key.get(wanted).and_then(|range| self.sorted.get(range.clone())).unwrap_or_default()
+        let range = if self.sorted.len() <= FEW {
+            let start = self.sorted.partition_point(|rule| key(&rule.pattern) < wanted);
+            let end = self.sorted.partition_point(|rule| key(&rule.pattern) <= wanted);
+            Some(start..end)
+        } else {
+            self.by_key.get(wanted).cloned()
+        };
+        range.and_then(|range| self.sorted.get(range)).unwrap_or_default()
     }
 }
 
@@ -228,7 +238,7 @@ mod tests {
             actions: Action::ALL.into_iter().filter(|action| bits & (1 << *action as u8) != 0).collect(),
             origin: Origin::built_in(),
         });
-        proptest::collection::vec(rule, 0..12)
+        proptest::collection::vec(rule, 0..40)
     }
 
     proptest! {

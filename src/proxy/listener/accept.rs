@@ -83,6 +83,7 @@ where
             head: Head::first(),
             serving: std::sync::Mutex::default(),
             handed: Handed::default(),
+            lingers: false.into(),
         };
         Some((Arc::new(connection), stream))
     }

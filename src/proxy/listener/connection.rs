@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pingora::protocols::Digest;
@@ -37,6 +37,7 @@ pub struct Connection {
     /// The HTTP/1 request being served; HTTP/2 requests are counted by their own tasks.
     pub(super) serving: Mutex<Option<Counted>>,
     pub(super) handed: Handed,
+    pub(super) lingers: AtomicBool,
 }
 
 impl Connection {
@@ -94,6 +95,16 @@ impl Connection {
     /// Whether its bytes go over TLS.
     pub fn is_encrypted(&self) -> bool {
         self.listener.tls.is_some()
+    }
+
+    /// It is going to be closed while the client still sends: for a moment what comes is taken and thrown away, so that the client
+    /// can read its answer (RFC 9112 9.6).
+    pub fn linger(&self) {
+        self.lingers.store(true, Ordering::Release);
+    }
+
+    pub(super) fn lingers(&self) -> bool {
+        self.lingers.load(Ordering::Acquire)
     }
 
     /// Keeps `state` of the plain request being served for whoever goes on with it.

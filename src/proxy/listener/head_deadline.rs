@@ -22,7 +22,7 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
     UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::Refusal;
@@ -33,6 +33,10 @@ const HEAD_LIMIT: usize = 64 * 1024;
 
 /// What is read of a head at first, in bytes: all of most heads, with an access token.
 const HEAD_PIECE: usize = 8 * 1024;
+
+/// How much is taken of what a refused client still sends, in bytes, and for how long.
+const LINGER_LIMIT: usize = 256 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// A downstream connection whose request heads have a deadline and a limit.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub(super) struct HeadDeadline {
     /// Wakes us, at `due` or before it. It is moved only when it wakes us, or would do so too late.
     alarm: Pin<Box<Sleep>>,
     answered_early: bool,
+    /// Bytes that came after our end of the connection was closed; `None`: it is open.
+    lingered: Option<usize>,
     /// Bytes of the head that is arriving, and of what came with it.
     head_bytes: usize,
 }
@@ -57,7 +63,17 @@ impl HeadDeadline {
         let digest = Arc::new(Arc::clone(&connection).into_digest()?);
         let alarm = Box::pin(tokio::time::sleep(connection.listener.head_timeout));
         let due = Some(alarm.deadline());
-        Ok(Self { inner, connection, digest, idle_timeout, due, alarm, answered_early: false, head_bytes: 0 })
+        Ok(Self {
+            inner,
+            connection,
+            digest,
+            idle_timeout,
+            due,
+            alarm,
+            answered_early: false,
+            lingered: None,
+            head_bytes: 0,
+        })
     }
 
     /// Waits for the next request: the beginning of its head, and of whatever has come with it; nothing when the client has
@@ -110,6 +126,23 @@ impl HeadDeadline {
         counts && self.head_bytes > HEAD_LIMIT
     }
 
+    /// Takes what the client still sends, within bounds. Bytes that nobody has taken when a connection is closed make the system
+    /// reset it, and a client that is still writing then never reads its answer.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.lingered.is_some_and(|taken| taken < LINGER_LIMIT) {
+            let mut room = [const { MaybeUninit::uninit() }; 4096];
+            let mut piece = ReadBuf::uninit(&mut room);
+            match Pin::new(&mut *self.inner).poll_read(cx, &mut piece) {
+                Poll::Ready(Ok(())) if !piece.filled().is_empty() => {
+                    self.lingered = self.lingered.map(|taken| taken + piece.filled().len());
+                }
+                Poll::Ready(_) => break,
+                Poll::Pending => return self.alarm.as_mut().poll(cx),
+            }
+        }
+        Poll::Ready(())
+    }
+
     /// An HTTP/1 answer before the gate has seen a head is pingora's own: it could not read what came.
     fn about_to_write(&mut self) {
         let unseen = matches!(self.connection.head.state(), HeadState::First | HeadState::Begun);
@@ -160,7 +193,12 @@ impl AsyncWrite for HeadDeadline {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.inner).poll_shutdown(cx)
+        if self.lingered.is_none() {
+            ready!(Pin::new(&mut *self.inner).poll_shutdown(cx))?;
+            self.lingered = Some(0);
+            self.alarm.as_mut().reset(Instant::now() + LINGER_TIME);
+        }
+        if self.connection.lingers() { self.poll_linger(cx).map(Ok) } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_write_vectored(
@@ -180,7 +218,8 @@ impl AsyncWrite for HeadDeadline {
 #[async_trait]
 impl Shutdown for HeadDeadline {
     async fn shutdown(&mut self) {
-        Shutdown::shutdown(&mut *self.inner).await;
+        // All that can be said of an error is that the client has gone already.
+        let _ = AsyncWriteExt::shutdown(self).await;
     }
 }
 

@@ -24,7 +24,7 @@ use crate::crypto;
 use crate::proxy::source::Header;
 
 /// Answers `/who`, `/body` (with what it received), `/slow` (half at once, half when released) and `/kept` (with what was kept of
-/// the request when it was plain); and without pingora `/plain/BYTES` and `/endless`, which does not say how long it is.
+/// the request when it was plain), and closes after `/refused` without reading a body; and without pingora `/plain/BYTES` and `/endless`, which does not say how long it is.
 #[derive(Clone)]
 pub(crate) struct EchoGate {
     released: watch::Receiver<bool>,
@@ -71,6 +71,11 @@ impl ProxyHttp for EchoGate {
                     received.push_str(&String::from_utf8_lossy(&bytes));
                 }
                 received
+            }
+            "/refused" => {
+                session.set_keepalive(None);
+                Connection::of(session).unwrap().linger();
+                "refused".to_owned()
             }
             "/kept" => Connection::of(session).unwrap().handed::<String>().map_or("nothing".to_owned(), |kept| *kept),
             _ => return self.slowly(session).await.map(|()| true),

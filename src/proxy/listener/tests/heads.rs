@@ -129,3 +129,22 @@ fn a_response_may_take_longer_than_the_deadline() {
     assert_eq!(client.read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     assert_eq!(running.refused(), []);
 }
+
+/// A connection that is closed on what the client still sends is reset, and its answer lost.
+#[test]
+fn a_refused_client_may_send_its_body_before_it_reads_the_answer() {
+    let running = Running::start(SourceMode::Peer, |_| {});
+    let mut client = running.connect();
+    client.write_all(b"POST /refused HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n").unwrap();
+    for _ in 0..10 {
+        thread::sleep(Duration::from_millis(20));
+        client.write_all(&[b'x'; 10_000]).unwrap();
+    }
+    assert_eq!(read_response(&mut client), "refused");
+    assert!(is_closed(&mut client));
+    // One that never stops is cut.
+    let mut client = running.connect();
+    client.write_all(b"POST /refused HTTP/1.1\r\nHost: test\r\nContent-Length: 100000000\r\n\r\n").unwrap();
+    assert!((0..1_000).any(|_| client.write_all(&[b'x'; 100_000]).is_err()));
+    wait_until(|| running.in_flight.connections() == 0);
+}
