@@ -1,8 +1,8 @@
 //! The journey of a request: who is calling, from where, for what, and may they.
 //!
 //! [`examine`] is the one function to read: steps 2 to 8 of `docs/request-journey.md`, top down. Each step either hands
-//! the next one something that cannot be wrong any more, or ends the journey with a [`Refusal`]. The pingora hooks in
-//! `gate` call it and do what it says; nothing else decides.
+//! the next one something that cannot be wrong any more, or ends the journey with a [`Refusal`]. `serve` calls it
+//! and does what it says; nothing else decides.
 
 use std::net::IpAddr;
 use std::sync::Arc;

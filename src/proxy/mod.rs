@@ -25,6 +25,7 @@ mod exchange;
 mod form;
 mod forward;
 mod gate;
+mod http1;
 mod journey;
 mod kept;
 mod learn;

@@ -1,6 +1,6 @@
-//! What one request carries through the hooks, and what all of them share.
+//! What one request carries from step to step, and what all of them share.
 //!
-//! Apart from the hooks, so that `record` can read it without knowing them.
+//! Apart from the steps, so that `record` can read it without knowing them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl Shared {
     }
 }
 
-/// What one request carries through the hooks.
+/// What one request carries from step to step.
 #[derive(Debug)]
 pub struct Passage {
     pub(super) id: String,
@@ -173,7 +173,7 @@ pub(super) enum Renewal {
     Done,
 }
 
-/// What the record takes from the session, kept apart from it: a task that is ended under its request has none any more.
+/// What the record takes from the client, kept apart from it: a task that is ended under its request has none any more.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) shared: Arc<Shared>,

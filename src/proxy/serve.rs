@@ -124,7 +124,9 @@ impl Gate {
         passage.trail.refused(refusal);
         if !stays_open(client, refusal).await {
             client.close_after();
-            client.connection().into_iter().for_each(|connection| connection.linger());
+            if client.has_body() {
+                client.connection().into_iter().for_each(|connection| connection.linger());
+            }
         }
         let answer = refusal.answer_with(passage.denial_id().as_deref());
         self.write(client, passage, answer).await

@@ -1,9 +1,9 @@
 //! The two wrappers around pingora's HTTP application: one per connection, one per HTTP/2 request.
 //!
 //! [`Accept`] lets a connection in: it learns who is at the other end, reads the PROXY header, terminates TLS, and makes
-//! it a stream with a deadline for request heads. Over HTTP/1 it waits for each request itself, and gives pingora only
-//! what has begun to arrive: what pingora needs for a request is not held by a connection that waits for one. HTTP/2 is
-//! pingora's; [`Streams`] counts the requests.
+//! it a stream with a deadline for request heads. Over HTTP/1 it waits for each request itself. What has come whole and is
+//! plain it has answered without pingora, if that can be. Of all others pingora gets what has begun to arrive, so that what it
+//! needs for a request is not held by a connection that waits for one. HTTP/2 is pingora's; [`Streams`] counts the requests.
 
 use std::net::SocketAddr;
 use std::pin::pin;

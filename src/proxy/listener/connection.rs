@@ -122,7 +122,7 @@ impl Connection {
         self.in_flight.is_given_up()
     }
 
-    /// To be called once per request as soon as its head has been read (`early_request_filter`): ends the deadline for
+    /// To be called once per request as soon as its head has been read: ends the deadline for
     /// the head and lets a drain wait for the request. Calling it again does nothing.
     ///
     /// Without this call the connection is cut when the deadline passes, response or not.

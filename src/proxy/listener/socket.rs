@@ -31,10 +31,12 @@ mod sys {
 
     pub(super) fn first(address: SocketAddr) -> io::Result<TcpListener> {
         let socket = stream_socket(address)?;
-        // Before it is said that others may have the port, too: so whoever has it already is in the way.
         bind(&socket, &address)?;
+        let socket = listening(socket)?;
+        // Only now is it said that others may have the port, too: so whoever has it already is in the way, and of two that begin at
+        // the same time one cannot listen.
         set_socket_reuseport(&socket, true)?;
-        listening(socket)
+        Ok(socket)
     }
 
     pub(super) fn another(first: &TcpListener) -> io::Result<TcpListener> {

@@ -5,10 +5,8 @@ use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 
 use crate::proxy::forward::length;
+use crate::proxy::http1::{MOST_HEADERS, has_body, is_clean};
 use crate::proxy::rewrite;
-
-/// The most headers that an answer may have.
-const MOST_HEADERS: usize = 64;
 
 /// What an answer begins with.
 #[derive(Debug)]
@@ -32,11 +30,6 @@ pub(super) enum Parsed {
     Odd,
 }
 
-/// Whether an answer with this status to a request that is no `HEAD` has a body.
-const fn has_body(status: StatusCode) -> bool {
-    !matches!(status.as_u16(), 204 | 304)
-}
-
 /// Reads the head of the answer to a request, which was a `HEAD` or not.
 pub(super) fn parse(read: BytesMut, is_head: bool) -> Parsed {
     let bytes = read.freeze();
@@ -44,9 +37,7 @@ pub(super) fn parse(read: BytesMut, is_head: bool) -> Parsed {
     let mut answer = httparse::Response::new(&mut lines);
     match answer.parse(&bytes) {
         Ok(httparse::Status::Complete(length)) => {
-            // Some would see the end of such a head elsewhere.
-            let is_clean = bytes.get(..length).is_some_and(|head| head.ends_with(b"\r\n\r\n"));
-            let head = if is_clean { whole(&bytes, &answer, is_head) } else { None };
+            let head = if bytes.get(..length).is_some_and(is_clean) { whole(&bytes, &answer, is_head) } else { None };
             head.map_or(Parsed::Odd, |head| Parsed::Whole(head, bytes.slice(length..)))
         }
         Ok(httparse::Status::Partial) => {
@@ -155,9 +146,11 @@ mod tests {
             assert!(is_odd(&format!("{first}\r\nContent-Length: 5\r\n\r\nhello")), "{first}");
         }
         assert!(is_odd(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(MOST_HEADERS + 1))));
-        for bare in
-            ["HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", "HTTP/1.1 200 OK\r\nContent-Length: 2\n\nhi\r\n\r\n"]
-        {
+        for bare in [
+            "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
+            "HTTP/1.1 200 OK\r\nDate: x\nContent-Length: 2\r\n\r\nhi",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\n\nhi\r\n\r\n",
+        ] {
             assert!(is_odd(bare), "{bare:?}");
         }
     }

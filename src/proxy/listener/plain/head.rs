@@ -5,8 +5,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Version, header};
 
-/// The most headers that such a request may have.
-const MOST_HEADERS: usize = 64;
+use crate::proxy::http1::{MOST_HEADERS, is_clean};
 
 /// What a plain request begins with, and all of it.
 #[derive(Debug)]
@@ -23,8 +22,7 @@ pub(super) struct Head {
 pub(super) fn parse(bytes: &Bytes) -> Option<Head> {
     let mut lines = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut lines);
-    // Some would see the end of a head without a carriage return elsewhere.
-    if !bytes.ends_with(b"\r\n\r\n") || !is_all(request.parse(bytes), bytes.len()) || request.version != Some(1) {
+    if !is_clean(bytes) || !is_all(request.parse(bytes), bytes.len()) || request.version != Some(1) {
         return None;
     }
     let target = request.path.filter(|target| is_path(target.as_bytes()))?;
@@ -140,6 +138,8 @@ mod tests {
         assert!(head(&PLAIN.replace("Host: r.example.com:8443\r\n", "")).is_none());
         assert!(head(&PLAIN.replace("Accept: a\r\n", &"A: b\r\n".repeat(MOST_HEADERS))).is_none());
         assert!(head(&PLAIN.replace("\r\n", "\n")).is_none());
+        assert!(head(&PLAIN.replacen("\r\n", "\n", 1)).is_none());
+        assert!(head(&PLAIN.replace("Accept: a\r\n", "Accept: a\n")).is_none());
         assert!(head(&PLAIN[..PLAIN.len() - 2]).is_none());
         assert!(head(&format!("{PLAIN}GET")).is_none() && head(&format!("{PLAIN}{PLAIN}")).is_none());
         assert!(head(&format!("\r\n{PLAIN}")).is_some_and(|head| head.stays));

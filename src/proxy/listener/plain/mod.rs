@@ -22,6 +22,10 @@ use tokio::io::AsyncWriteExt as _;
 use self::head::Head;
 use super::connection::Connection;
 use super::head_deadline::HeadDeadline;
+use crate::proxy::http1::has_body;
+
+/// How long it may take to close a connection, where nobody has said how long the client may take.
+const CLOSING_TIME: Duration = Duration::from_secs(60);
 
 /// Pieces up to this many bytes leave together with the head of their answer.
 const SMALL: usize = 16 * 1024;
@@ -81,7 +85,7 @@ impl<'a> PlainRequest<'a> {
         &self.head.target
     }
 
-    /// How long the client may take no byte of the answer.
+    /// How long the client may take for one piece of the answer.
     pub fn set_write_timeout(&mut self, time: Duration) {
         self.write_timeout = Some(time);
     }
@@ -143,24 +147,29 @@ impl<'a> PlainRequest<'a> {
     /// The head of the answer is on its way, at the latest with the next piece; `is_all`: nothing follows.
     ///
     /// # Errors
-    /// When the client has left, or takes no byte for too long.
+    /// When the client has left, or takes too long.
     pub async fn sent_head(&mut self, is_all: bool) -> Result<()> {
-        self.answer.is_whole = is_all;
-        if is_all { self.write(&[]).await } else { Ok(()) }
+        if is_all {
+            self.write(&[]).await?;
+            self.answer.is_whole = true;
+        }
+        Ok(())
     }
 
     /// Writes a piece of the body.
     ///
     /// # Errors
-    /// When the client has left, or takes no byte for too long.
+    /// When the client has left, or takes too long for this piece.
     pub async fn write_piece(&mut self, piece: &[u8], is_last: bool) -> Result<()> {
-        self.answer.is_whole = is_last;
-        self.answer.sent += piece.len() as u64;
         if piece.len() > SMALL {
-            return self.write(piece).await;
+            self.write(piece).await?;
+        } else {
+            self.answer.waiting.extend_from_slice(piece);
+            self.write(&[]).await?;
         }
-        self.answer.waiting.extend_from_slice(piece);
-        self.write(&[]).await
+        self.answer.sent += piece.len() as u64;
+        self.answer.is_whole = is_last;
+        Ok(())
     }
 
     /// Writes what waits, and `piece`.
@@ -187,17 +196,16 @@ impl<'a> PlainRequest<'a> {
 
     /// It is over. Whether another may come on its connection; if not, that is closed.
     pub(super) async fn finish(self) -> bool {
-        let stays = self.head.stays && self.answer.is_whole;
-        if !stays {
-            Shutdown::shutdown(self.stream).await;
+        if !self.answer.is_whole {
+            // What the client has not taken, it would not take now: the connection is cut.
+            return false;
         }
-        stays
+        if !self.head.stays {
+            let time = self.write_timeout.unwrap_or(CLOSING_TIME);
+            let _ = pingora::prelude::timeout(time, Shutdown::shutdown(self.stream)).await;
+        }
+        self.head.stays
     }
-}
-
-/// Whether an answer with this status to a request that is no `HEAD` has a body.
-const fn has_body(status: StatusCode) -> bool {
-    !matches!(status.as_u16(), 204 | 304)
 }
 
 /// The names that pingora writes in another way than in lower case, in that way.

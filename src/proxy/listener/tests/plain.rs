@@ -63,3 +63,15 @@ fn what_is_handed_over_belongs_to_one_request() {
     assert_eq!(ask(&mut client, &get("/kept", "")), "kept of GET");
     assert_eq!(ask(&mut client, &get("/kept", "Expect: nothing\r\n")), "nothing");
 }
+
+#[test]
+fn a_client_that_reads_nothing_is_cut() {
+    let running = Running::start(SourceMode::Peer, |_| {});
+    let mut client = running.connect();
+    client.write_all(get("/plain/50000000", "").as_bytes()).unwrap();
+    wait_until(|| running.in_flight.connections() == 1);
+    wait_until(|| running.in_flight.connections() == 0 && running.in_flight.requests() == 0);
+    let mut read = Vec::new();
+    let _ = client.read_to_end(&mut read);
+    assert!(read.starts_with(b"HTTP/1.1 200 OK\r\n") && read.len() < 50_000_000);
+}
