@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
-use super::record::AuditRecord;
+use super::record::{AuditRecord, Bounded};
 
 /// Writes the record's JSON, with a line break after it. `false`: it cannot be written.
 pub(super) fn write(line: &mut Vec<u8>, record: &AuditRecord<'_>) -> bool {
@@ -52,7 +52,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &AuditRecord<'_>) -> bool {
         && json(line, "durationMs", &record.duration_ms)
         && json_if(line, "upstreamMs", record.upstream_ms.as_ref());
     text_if(line, "servedFrom", record.served_from);
-    text_if(line, "userAgent", record.user_agent.as_ref().map(|agent| agent.as_str()));
+    text_if(line, "userAgent", record.user_agent.as_ref().map(Bounded::as_str));
     text_if(line, "denialId", record.denial_id.as_deref());
     line.extend_from_slice(b"}\n");
     rare && numbers
@@ -73,8 +73,7 @@ fn text_if(line: &mut Vec<u8>, name: &str, value: Option<&str>) {
 fn text(line: &mut Vec<u8>, name: &str, value: &str) {
     key(line, name);
     // To the end in any case, so that many bytes are looked at in one step.
-    let is_plain = value.bytes().fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\'));
-    if is_plain {
+    if value.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
         line.push(b'"');
         line.extend_from_slice(value.as_bytes());
         line.push(b'"');
@@ -91,6 +90,12 @@ fn json_if(line: &mut Vec<u8>, name: &str, value: Option<&impl Serialize>) -> bo
 fn json(line: &mut Vec<u8>, name: &str, value: &impl Serialize) -> bool {
     key(line, name);
     serde_json::to_writer(line, value).is_ok()
+}
+
+/// Whether a byte stands for itself in a JSON string.
+#[expect(clippy::needless_bitwise_bool, reason = "a branch for each byte is what it avoids")]
+const fn is_plain(byte: u8) -> bool {
+    (byte >= b' ') & (byte != b'"') & (byte != b'\\')
 }
 
 /// Text in which nothing has to be escaped.

@@ -25,7 +25,7 @@ use super::head_deadline::HeadDeadline;
 use crate::proxy::http1::has_body;
 
 /// How long it may take to close a connection, where nobody has said how long the client may take.
-const CLOSING_TIME: Duration = Duration::from_secs(60);
+const CLOSING_TIME: Duration = Duration::from_mins(1);
 
 /// Pieces up to this many bytes leave together with the head of their answer.
 const SMALL: usize = 16 * 1024;

@@ -145,6 +145,7 @@ fn a_refused_client_may_send_its_body_before_it_reads_the_answer() {
     // One that never stops is cut.
     let mut client = running.connect();
     client.write_all(b"POST /refused HTTP/1.1\r\nHost: test\r\nContent-Length: 100000000\r\n\r\n").unwrap();
-    assert!((0..1_000).any(|_| client.write_all(&[b'x'; 100_000]).is_err()));
+    let piece = vec![b'x'; 100_000];
+    assert!((0..1_000).any(|_| client.write_all(&piece).is_err()));
     wait_until(|| running.in_flight.connections() == 0);
 }
