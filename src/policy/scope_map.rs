@@ -87,15 +87,16 @@ const FEW: usize = 16;
 #[derive(Debug, Clone)]
 struct RuleIndex {
     sorted: Vec<ScopeRule>,
-    /// Where those with a key are in `sorted`.
+    /// Where those with a key are in `sorted`, if there are more than [`FEW`].
     by_key: HashMap<Box<str>, Range<usize>>,
 }
 
 impl RuleIndex {
     fn new(mut rules: Vec<ScopeRule>) -> Self {
         rules.sort_by(|a, b| key(&a.pattern).cmp(key(&b.pattern)));
+        let is_many = rules.len() > FEW;
         let mut by_key: HashMap<Box<str>, Range<usize>> = HashMap::new();
-        for (at, rule) in rules.iter().enumerate() {
+        for (at, rule) in rules.iter().enumerate().filter(|_| is_many) {
             by_key.entry(key(&rule.pattern).into()).or_insert(at..at).end = at + 1;
         }
         Self { sorted: rules, by_key }
@@ -109,7 +110,7 @@ impl RuleIndex {
     }
 
     fn with_key(&self, wanted: &str) -> &[ScopeRule] {
-        let range = if self.sorted.len() <= FEW {
+        let range = if self.by_key.is_empty() {
             let start = self.sorted.partition_point(|rule| key(&rule.pattern) < wanted);
             let end = self.sorted.partition_point(|rule| key(&rule.pattern) <= wanted);
             Some(start..end)

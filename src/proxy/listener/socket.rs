@@ -5,9 +5,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-/// Connections that may wait for a worker, as pingora has it.
-const BACKLOG: i32 = 65_535;
-
 /// Takes the port. Fails when anybody listens there, another seawall too.
 pub(super) fn first(address: SocketAddr) -> io::Result<TcpListener> {
     sys::first(address)
@@ -27,7 +24,8 @@ mod sys {
     use rustix::net::sockopt::{set_socket_reuseaddr, set_socket_reuseport};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 
-    use super::BACKLOG;
+    /// Connections that may wait for a worker, as pingora has it.
+    const BACKLOG: i32 = 65_535;
 
     pub(super) fn first(address: SocketAddr) -> io::Result<TcpListener> {
         let socket = stream_socket(address)?;
@@ -101,7 +99,7 @@ mod tests {
         assert_eq!(first(theirs).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
-    /// Fewer than nine of 64 for one of two: with a chance of one in hundreds of millions.
+    /// Fewer than nine of 64 for one of two: with a chance of one in a billion.
     #[cfg(target_os = "linux")]
     #[test]
     fn connections_that_come_at_once_are_spread() {

@@ -1,9 +1,9 @@
 //! Step 9 for what is asked for most: a manifest, or a blob's head, whose answer comes in one piece that says how long it is.
 //!
 //! pingora's own way serves any request: two tasks with a channel between them, so that a body can go up while the answer comes
-//! down. Here is nothing to go up, so that the request is written, the answer read and passed on, one after the other. What is made of the answer
-//! is `returned`, as of pingora's. Whatever is not plain is left to pingora: these requests change nothing, and may
-//! be sent again.
+//! down. Here is nothing to go up, so that the request is written, the answer read and passed on, one after the other. What becomes
+//! of the answer is `returned`'s to say, as it is of pingora's. Whatever is not plain is left to pingora: these requests change
+//! nothing, and may be sent again.
 
 mod head;
 mod links;

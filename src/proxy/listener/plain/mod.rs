@@ -220,3 +220,38 @@ fn titled(name: &HeaderName) -> &str {
         _ => name.as_str(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use pingora::http::ResponseHeader;
+
+    use super::*;
+
+    /// Clients see the same head, whoever has written it.
+    #[test]
+    fn names_are_written_as_pingora_writes_them() {
+        for name in [
+            header::ACCEPT_RANGES,
+            header::AGE,
+            header::CACHE_CONTROL,
+            header::CONTENT_ENCODING,
+            header::CONTENT_LENGTH,
+            header::CONTENT_RANGE,
+            header::CONTENT_TYPE,
+            header::ETAG,
+            header::LAST_MODIFIED,
+            header::LINK,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+            HeaderName::from_static("docker-content-digest"),
+        ] {
+            let mut answer = ResponseHeader::build_no_case(StatusCode::OK, None).unwrap();
+            answer.insert_header(name.clone(), "1").unwrap();
+            let mut written = BytesMut::new();
+            answer.header_to_h1_wire(&mut written);
+            assert_eq!(written, format!("{}: 1\r\n", titled(&name)));
+        }
+    }
+}
