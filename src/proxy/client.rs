@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use super::client_body::drained;
 use super::listener::{Connection, PlainRequest};
@@ -77,7 +77,8 @@ pub(super) trait Client: Send {
     }
 }
 
-impl Client for Session {
+/// pingora's, without its modules: no module may touch a registry's bytes.
+impl Client for ServerSession {
     type Head = Box<ResponseHeader>;
 
     fn head(&self) -> &Parts {
@@ -89,7 +90,7 @@ impl Client for Session {
     }
 
     fn connection(&self) -> Option<&Arc<Connection>> {
-        Connection::of(self.as_downstream())
+        Connection::of(self)
     }
 
     fn is_encrypted(&self) -> bool {
@@ -97,7 +98,7 @@ impl Client for Session {
     }
 
     fn has_body(&mut self) -> bool {
-        !self.as_downstream_mut().is_body_empty()
+        !self.is_body_empty()
     }
 
     async fn drain(&mut self) -> bool {
@@ -132,11 +133,15 @@ impl Client for Session {
     }
 
     async fn write_head(&mut self, head: Self::Head, is_all: bool) -> Result<()> {
-        self.write_response_header(head, is_all).await
+        match self {
+            // A stream whose end nobody has said is reset.
+            Self::H2(stream) => stream.write_response_header(head, is_all),
+            other => other.write_response_header(head).await,
+        }
     }
 
     async fn write_piece(&mut self, piece: Bytes, is_last: bool) -> Result<()> {
-        self.write_response_body(Some(piece), is_last).await
+        self.write_response_body(piece, is_last).await
     }
 
     fn transferred(&self) -> (u64, u64) {

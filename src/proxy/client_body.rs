@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use super::form::FORM_LIMIT;
 use super::forward::MANIFEST_LIMIT;
@@ -17,7 +17,7 @@ const DRAIN_LIMIT: usize = 8 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// The form of a `POST` to the token endpoint, bounded.
-pub(super) async fn read_form(session: &mut Session, method: Method, time: Duration) -> Result<BytesMut, Refusal> {
+pub(super) async fn read_form(session: &mut ServerSession, method: Method, time: Duration) -> Result<BytesMut, Refusal> {
     const FORM: Bounds = Bounds {
         limit: FORM_LIMIT as u64,
         unreadable: bad_request(400, "the form could not be read"),
@@ -30,7 +30,7 @@ pub(super) async fn read_form(session: &mut Session, method: Method, time: Durat
 }
 
 /// The attributes of a `PATCH` of the metadata API, bounded.
-pub(super) async fn read_patch(session: &mut Session, time: Duration) -> Result<BytesMut, Refusal> {
+pub(super) async fn read_patch(session: &mut ServerSession, time: Duration) -> Result<BytesMut, Refusal> {
     const PATCH: Bounds = Bounds {
         limit: PATCH_LIMIT as u64,
         unreadable: bad_request(400, "the body could not be read"),
@@ -40,7 +40,7 @@ pub(super) async fn read_patch(session: &mut Session, time: Duration) -> Result<
 }
 
 /// A manifest that goes no further, bounded as those are that do.
-pub(super) async fn read_manifest(session: &mut Session, time: Duration) -> Result<BytesMut, Refusal> {
+pub(super) async fn read_manifest(session: &mut ServerSession, time: Duration) -> Result<BytesMut, Refusal> {
     const MANIFEST: Bounds = Bounds {
         limit: MANIFEST_LIMIT,
         unreadable: bad_request(400, "the manifest could not be read"),
@@ -61,15 +61,15 @@ const fn bad_request(status: u16, reason: &'static str) -> Refusal {
 }
 
 /// The time is for all of it: pingora keeps no time over HTTP/2.
-async fn read(session: &mut Session, time: Duration, bounds: Bounds) -> Result<BytesMut, Refusal> {
+async fn read(session: &mut ServerSession, time: Duration, bounds: Bounds) -> Result<BytesMut, Refusal> {
     let mut body = BytesMut::new();
     let waits = session.req_header().headers.contains_key(http::header::EXPECT);
     let Bounds { limit, unreadable, too_large } = bounds;
     let read = async {
-        if waits && session.as_downstream_mut().write_continue_response().await.is_err() {
+        if waits && session.write_continue_response().await.is_err() {
             return None;
         }
-        while let Some(piece) = session.as_downstream_mut().read_request_body().await.ok()? {
+        while let Some(piece) = session.read_request_body().await.ok()? {
             if (body.len() + piece.len()) as u64 > limit {
                 return Some(Err(too_large));
             }
@@ -85,13 +85,13 @@ async fn read(session: &mut Session, time: Duration, bounds: Bounds) -> Result<B
 
 /// Reads what is left of the body, within bounds; whether that was all of it. A client that waits for `100 Continue` sends
 /// none.
-pub(super) async fn drained(session: &mut Session) -> bool {
+pub(super) async fn drained(session: &mut ServerSession) -> bool {
     if session.req_header().headers.contains_key(http::header::EXPECT) {
-        return session.as_downstream_mut().is_body_empty();
+        return session.is_body_empty();
     }
     let drain = async {
         let mut read = 0;
-        while let Ok(piece) = session.as_downstream_mut().read_request_body().await {
+        while let Ok(piece) = session.read_request_body().await {
             let Some(piece) = piece else { return true };
             read += piece.len();
             if read > DRAIN_LIMIT {

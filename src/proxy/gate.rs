@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -20,7 +21,7 @@ use super::door::Door;
 use super::form::OAuthRequest;
 use super::forward::{BodyRule, MANIFEST_LIMIT};
 use super::journey::{Next, too_large};
-use super::listener::Connection;
+use super::listener::left;
 use super::locks::Turns;
 use super::metadata::{Desk, Own};
 use super::passage::{Passage, Shared};
@@ -52,7 +53,7 @@ impl Gate {
     }
 
     /// The answer to what is ours to answer.
-    async fn respond(&self, session: &mut Session, passage: &mut Passage, next: Next) -> Result<Answer, Refusal> {
+    async fn respond(&self, session: &mut ServerSession, passage: &mut Passage, next: Next) -> Result<Answer, Refusal> {
         match next {
             Next::Forward(..) => Err(Refusal::Internal("what goes upstream has no answer of ours")),
             Next::Own(own) => self.own(session, &own, &mut passage.trail).await,
@@ -81,7 +82,7 @@ impl Gate {
     }
 
     /// What seawall knows itself, or does.
-    async fn own(&self, session: &mut Session, own: &Own, trail: &mut Trail) -> Result<Answer, Refusal> {
+    async fn own(&self, session: &mut ServerSession, own: &Own, trail: &mut Trail) -> Result<Answer, Refusal> {
         let time = self.shared.stall_timeout;
         if let Some(only) = own.only() {
             let manifest = read_manifest(session, time).await?;
@@ -116,7 +117,7 @@ impl Gate {
 }
 
 fn oauth_request<'a>(
-    session: &'a Session,
+    session: &'a ServerSession,
     passage: &Passage,
     (registry, door): (&'a Registry, &'a Door),
     (method, query, form): (Method, &'a str, &'a [u8]),
@@ -138,10 +139,9 @@ impl ProxyHttp for Gate {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<()> {
-        let handed = Connection::of(session.as_downstream()).and_then(|connection| connection.handed());
-        match handed {
-            Some(handed) => *passage = *handed,
-            None => passage.begun(session),
+        match left() {
+            Some(known) => *passage = *known,
+            None => passage.begun(session.as_downstream()),
         }
         session.as_downstream_mut().set_read_timeout(Some(self.shared.stall_timeout));
         session.as_downstream_mut().set_write_timeout(Some(self.shared.stall_timeout));
@@ -149,17 +149,18 @@ impl ProxyHttp for Gate {
     }
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+        let client = session.as_downstream_mut();
         // A plain request was attended to before pingora got it.
-        if passage.is_new() && self.attend(session, passage).await? {
+        if passage.is_new() && self.attend(client, passage).await? {
             return Ok(true);
         }
         let Some(next) = passage.next.take() else { return Ok(false) };
-        match Box::pin(self.respond(session, passage, next)).await {
+        match Box::pin(self.respond(client, passage, next)).await {
             Ok(answer) => {
                 self.observe_use(passage);
-                self.write(session, passage, answer).await?;
+                self.write(client, passage, answer).await?;
             }
-            Err(refusal) => self.refuse(session, passage, &refusal).await?,
+            Err(refusal) => self.refuse(client, passage, &refusal).await?,
         }
         Ok(true)
     }
@@ -227,7 +228,7 @@ impl ProxyHttp for Gate {
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
-        self.returned(session, response, passage).await?;
+        self.returned(session.as_downstream_mut(), response, passage).await?;
         if response.status.is_informational() {
             return Ok(());
         }
@@ -280,7 +281,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
-        self.fail(session, error, passage).await;
+        self.fail(session.as_downstream_mut(), error, passage).await;
         FailToProxy { error_code: passage.status, can_reuse_downstream: false }
     }
 
@@ -294,7 +295,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, passage: &mut Passage) {
-        record::finish(session, passage);
+        record::finish(session.as_downstream(), passage);
     }
 }
 

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue};
+use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::{Answer, common_headers};
@@ -13,7 +14,7 @@ use super::client::Client;
 use super::forward::is_framed;
 use super::gate::Gate;
 use super::journey::{self, House, Next, Request, examine};
-use super::listener::{AnswersPlain, Connection, PlainRequest};
+use super::listener::{AnswersPlain, Connection, Left, PlainRequest};
 use super::mutual_tls::MutualTls;
 use super::passage::{Passage, Shared};
 use super::record;
@@ -26,27 +27,34 @@ use crate::policy::network::NetworkClass;
 const DENIAL: HeaderName = HeaderName::from_static("x-seawall-denial");
 
 impl AnswersPlain for Gate {
-    async fn answer(&self, request: &mut PlainRequest<'_>) -> bool {
+    async fn answer(&self, request: &mut PlainRequest<'_>) -> Option<Left> {
         request.set_write_timeout(self.shared.stall_timeout);
-        let mut passage = Box::new(Passage::begin(&self.shared));
-        passage.begun(request);
-        match self.attend(request, &mut passage).await {
-            Ok(true) => {}
-            Ok(false) => {
-                request.hand_over(passage);
-                return false;
-            }
-            Err(error) => {
-                self.fail(request, &error, &mut passage).await;
-                request.close_after();
-            }
-        }
-        record::finish(request, &mut passage);
-        true
+        self.serve(request).await
+    }
+
+    async fn answer_stream(&self, stream: &mut ServerSession) -> Option<Left> {
+        stream.set_write_timeout(Some(self.shared.stall_timeout));
+        self.serve(stream).await
     }
 }
 
 impl Gate {
+    /// Serves the request to its end, or leaves it as it is by then.
+    async fn serve<C: Client>(&self, client: &mut C) -> Option<Left> {
+        let mut passage = Box::new(Passage::begin(&self.shared));
+        passage.begun(client);
+        match self.attend(client, &mut passage).await {
+            Ok(true) => {}
+            Ok(false) => return Some(Left::with(passage)),
+            Err(error) => {
+                self.fail(client, &error, &mut passage).await;
+                client.close_after();
+            }
+        }
+        record::finish(client, &mut passage);
+        None
+    }
+
     /// Answers the request. `false`: it is examined, and what is [`Passage::next`], or to be forwarded, is left to pingora.
     ///
     /// # Errors

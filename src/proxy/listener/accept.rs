@@ -3,7 +3,8 @@
 //! [`Accept`] lets a connection in: it learns who is at the other end, reads the PROXY header, terminates TLS, and makes
 //! it a stream with a deadline for request heads. Over HTTP/1 it waits for each request itself. What has come whole and is
 //! plain it has answered without pingora, if that can be. Of all others pingora gets what has begun to arrive, so that what it
-//! needs for a request is not held by a connection that waits for one. HTTP/2 is pingora's; [`Streams`] counts the requests.
+//! needs for a request is not held by a connection that waits for one. The connections of HTTP/2 are pingora's; [`Streams`] has its
+//! requests answered in the same way.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::Method;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::listeners::ALPN;
 use pingora::listeners::tls::Acceptor;
@@ -22,9 +24,10 @@ use pingora::server::ShutdownWatch;
 use tokio::select;
 use tokio::time::timeout;
 
-use super::connection::{Connection, Handed, Head};
+use super::connection::{Connection, Head};
 use super::head_deadline::HeadDeadline;
 use super::in_flight::InFlight;
+use super::left::Left;
 use super::plain::{AnswersPlain, PlainRequest};
 use super::proxy_protocol::{peer_address, read_header};
 use super::tls::Handshake;
@@ -39,8 +42,7 @@ pub(super) struct Accept<H, G> {
     pub(super) listener: Arc<Listener>,
     /// Terminates TLS, where the listener does.
     pub(super) tls: Option<Arc<Acceptor>>,
-    pub(super) app: Arc<Streams<H>>,
-    pub(super) plain: Arc<G>,
+    pub(super) app: Arc<Streams<H, G>>,
     pub(super) in_flight: InFlight,
     /// How long an open connection may be without a request.
     pub(super) idle_timeout: Duration,
@@ -53,7 +55,7 @@ enum Plain {
     /// It was answered, and the connection is closed.
     Ends,
     /// It is pingora's to answer.
-    Left,
+    Left(Left),
 }
 
 impl<H, G> Accept<H, G>
@@ -82,7 +84,6 @@ where
             in_flight: self.in_flight.clone(),
             head: Head::first(),
             serving: std::sync::Mutex::default(),
-            handed: Handed::default(),
             lingers: false.into(),
         };
         Some((Arc::new(connection), stream))
@@ -128,12 +129,13 @@ where
             let head = head.freeze();
             let is_stopping = *shutdown.borrow();
             let turn = Turn(connection);
+            let mut known = None;
             if let Some(request) = PlainRequest::read(&head, connection, &mut stream, is_stopping) {
                 // What it needs is not held by a connection that waits, either.
                 match Box::pin(self.answer(request)).await {
                     Plain::Stays => continue,
                     Plain::Ends => return,
-                    Plain::Left => {}
+                    Plain::Left(left) => known = Some(left),
                 }
             }
             let mut session = ServerSession::new_http1(stream);
@@ -141,7 +143,7 @@ where
             // pingora counts in whole seconds, and 0 would mean for ever.
             let keepalive = (!is_stopping).then(|| self.idle_timeout.as_secs().max(1));
             session.set_keepalive(keepalive);
-            let reused = self.app.http.process_new_http(session, shutdown).await;
+            let reused = self.app.left_to_pingora(session, known, shutdown).await;
             drop(turn);
             let Some(reused) = reused.and_then(|reused| reused.consume().0.into_any().downcast().ok()) else { return };
             stream = reused;
@@ -149,8 +151,8 @@ where
     }
 
     async fn answer(&self, mut request: PlainRequest<'_>) -> Plain {
-        if !self.plain.answer(&mut request).await {
-            Plain::Left
+        if let Some(left) = self.app.plain.answer(&mut request).await {
+            Plain::Left(left)
         } else if request.finish().await {
             Plain::Stays
         } else {
@@ -181,22 +183,48 @@ where
     }
 }
 
-/// Counts the requests of HTTP/2 connections, and leaves everything else to `http`.
-pub(super) struct Streams<H> {
+/// Counts the requests of HTTP/2 connections, has those answered that bring no body, if that can be, and leaves everything else
+/// to `http`.
+pub(super) struct Streams<H, G> {
     pub(super) http: Arc<H>,
+    pub(super) plain: Arc<G>,
     pub(super) in_flight: InFlight,
 }
 
+impl<H: HttpServerApp, G> Streams<H, G> {
+    /// Has pingora answer it, with what is `known` of it already.
+    async fn left_to_pingora(
+        &self,
+        session: ServerSession,
+        known: Option<Left>,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let served = self.http.process_new_http(session, shutdown);
+        match known {
+            Some(known) => known.within(served).await,
+            None => served.await,
+        }
+    }
+}
+
 #[async_trait]
-impl<H: HttpServerApp + Send + Sync + 'static> HttpServerApp for Streams<H> {
+impl<H, G> HttpServerApp for Streams<H, G>
+where
+    H: HttpServerApp + Send + Sync + 'static,
+    G: AnswersPlain + Send + Sync + 'static,
+{
     async fn process_new_http(
         self: &Arc<Self>,
-        session: ServerSession,
+        mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         // The head of an HTTP/2 request has arrived when its session is made.
         let _serving = self.in_flight.request();
-        self.http.process_new_http(session, shutdown).await
+        let mut known = None;
+        if brings_nothing(&session) {
+            known = Some(self.plain.answer_stream(&mut session).await?);
+        }
+        self.left_to_pingora(session, known, shutdown).await
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -210,6 +238,13 @@ impl<H: HttpServerApp + Send + Sync + 'static> HttpServerApp for Streams<H> {
     async fn http_cleanup(&self) {
         self.http.http_cleanup().await;
     }
+}
+
+/// Whether it is a stream of HTTP/2 on which a `GET` or `HEAD` has come whole.
+fn brings_nothing(session: &ServerSession) -> bool {
+    session.as_http2().is_some_and(|stream| {
+        stream.is_body_done() && matches!(stream.req_header().method, Method::GET | Method::HEAD)
+    })
 }
 
 /// One HTTP/1 request, from before its head was read; ends with its task, whatever ends that.

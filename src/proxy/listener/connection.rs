@@ -4,11 +4,9 @@
 //! `user_data` is the one public place where a stream wrapper can leave something for the request filters. That is
 //! where the [`Connection`] lives.
 
-use std::any::Any;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pingora::protocols::Digest;
 use pingora::protocols::http::ServerSession;
@@ -36,7 +34,6 @@ pub struct Connection {
     pub(super) head: Head,
     /// The HTTP/1 request being served; HTTP/2 requests are counted by their own tasks.
     pub(super) serving: Mutex<Option<Counted>>,
-    pub(super) handed: Handed,
     pub(super) lingers: AtomicBool,
 }
 
@@ -107,16 +104,6 @@ impl Connection {
         self.lingers.load(Ordering::Acquire)
     }
 
-    /// Keeps `state` of the plain request being served for whoever goes on with it.
-    pub(super) fn hand_over(&self, state: Box<dyn Any + Send>) {
-        self.handed.lock().replace(state);
-    }
-
-    /// What [`super::AnswersPlain`] has kept of the request that is being served; `None` for one that it never saw.
-    pub fn handed<T: 'static>(&self) -> Option<Box<T>> {
-        self.handed.lock().take()?.downcast().ok()
-    }
-
     /// Whether the process is ending and cuts what still runs.
     pub fn is_given_up(&self) -> bool {
         self.in_flight.is_given_up()
@@ -136,8 +123,6 @@ impl Connection {
     /// The HTTP/1 request is over, including what was left of its body: another head may come, at leisure.
     pub(super) fn awaits_next_head(&self) {
         self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Nobody has taken it, and what comes next is another request.
-        drop(self.handed.lock().take());
         self.head.advance(HeadState::Received, HeadState::Awaited);
     }
 
@@ -148,22 +133,6 @@ impl Connection {
     /// Wraps the connection into the digest that pingora hands to every request on it.
     pub(super) fn into_digest(self: Arc<Self>) -> pingora::Result<ProxyDigest> {
         digest_with(self)
-    }
-}
-
-/// What a request was left with, until it is taken up again.
-#[derive(Default)]
-pub(super) struct Handed(Mutex<Option<Box<dyn Any + Send>>>);
-
-impl Handed {
-    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Any + Send>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Handed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handed").finish_non_exhaustive()
     }
 }
 

@@ -12,6 +12,7 @@ mod accept;
 mod connection;
 mod head_deadline;
 mod in_flight;
+mod left;
 mod plain;
 mod proxy_protocol;
 mod service;
@@ -28,6 +29,7 @@ use crate::policy::network::Network;
 
 pub use connection::Connection;
 pub use in_flight::InFlight;
+pub use left::{Left, left};
 pub use plain::{AnswersPlain, PlainRequest};
 pub use service::{Bound, ListenError, Serving, server_configuration, services};
 pub use tls::{

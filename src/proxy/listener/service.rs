@@ -160,10 +160,9 @@ where
     let acceptors = listeners.iter().map(Bound::acceptor).collect::<Result<Vec<_>, _>>()?;
     let mut services = Vec::new();
     for worker in 0..serving.threads.max(1) {
-        let app = Arc::new(application(configuration, gate.clone(), serving));
-        let plain = Arc::new(gate.clone());
+        let app = Arc::new(application(configuration, gate, serving));
         for (bound, tls) in listeners.iter().zip(&acceptors) {
-            services.push(service(bound, tls.clone(), (worker, &app, &plain), serving)?);
+            services.push(service(bound, tls.clone(), (worker, &app), serving)?);
         }
     }
     // Only the workers' sockets stay, which close when they stop.
@@ -172,22 +171,22 @@ where
 }
 
 /// What one worker does with connections, whichever listener they come from.
-fn application<G>(configuration: &Arc<ServerConf>, gate: G, serving: &Serving) -> Streams<HttpProxy<G>>
+fn application<G>(configuration: &Arc<ServerConf>, gate: &G, serving: &Serving) -> Streams<HttpProxy<G>, G>
 where
-    G: ProxyHttp + Send + Sync + 'static,
+    G: ProxyHttp + Clone + Send + Sync + 'static,
     G::CTX: Send + Sync,
 {
-    let mut http: HttpProxy<G> = http_proxy(configuration, gate);
+    let mut http: HttpProxy<G> = http_proxy(configuration, gate.clone());
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(serving.idle_timeout);
     http.server_options = Some(options);
-    Streams { http: Arc::new(http), in_flight: serving.in_flight.clone() }
+    Streams { http: Arc::new(http), plain: Arc::new(gate.clone()), in_flight: serving.in_flight.clone() }
 }
 
 fn service<H, G>(
     bound: &Bound,
     tls: Option<Arc<Acceptor>>,
-    (worker, app, plain): (usize, &Arc<Streams<H>>, &Arc<G>),
+    (worker, app): (usize, &Arc<Streams<H, G>>),
     serving: &Serving,
 ) -> Result<Box<dyn ServiceWithDependents>, ListenError>
 where
@@ -203,7 +202,6 @@ where
         listener: Arc::clone(listener),
         tls,
         app: Arc::clone(app),
-        plain: Arc::clone(plain),
         in_flight: serving.in_flight.clone(),
         idle_timeout: serving.idle_timeout,
     };

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::{ProxyHttp, Session};
 use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
@@ -24,7 +25,8 @@ use crate::crypto;
 use crate::proxy::source::Header;
 
 /// Answers `/who`, `/body` (with what it received), `/slow` (half at once, half when released) and `/kept` (with what was kept of
-/// the request when it was plain), and closes after `/refused` without reading a body; and without pingora `/plain/BYTES` and `/endless`, which does not say how long it is.
+/// the request when it was plain), and closes after `/refused` without reading a body; and without pingora `/plain/BYTES`, over
+/// HTTP/2 `/plain`, and `/endless`, which does not say how long it is.
 #[derive(Clone)]
 pub(crate) struct EchoGate {
     released: watch::Receiver<bool>,
@@ -77,7 +79,7 @@ impl ProxyHttp for EchoGate {
                 Connection::of(session).unwrap().linger();
                 "refused".to_owned()
             }
-            "/kept" => Connection::of(session).unwrap().handed::<String>().map_or("nothing".to_owned(), |kept| *kept),
+            path if path.starts_with("/kept") => left::<String>().map_or("nothing".to_owned(), |kept| *kept),
             _ => return self.slowly(session).await.map(|()| true),
         };
         let mut header = ResponseHeader::build(200, None)?;
@@ -93,7 +95,7 @@ impl ProxyHttp for EchoGate {
 }
 
 impl AnswersPlain for EchoGate {
-    async fn answer(&self, request: &mut PlainRequest<'_>) -> bool {
+    async fn answer(&self, request: &mut PlainRequest<'_>) -> Option<Left> {
         let target = String::from_utf8(request.target().to_vec()).unwrap();
         let (body, length) = match (target.strip_prefix("/plain/"), &*target) {
             (Some(bytes), _) => {
@@ -102,10 +104,9 @@ impl AnswersPlain for EchoGate {
             }
             (None, "/endless") => (b"endless".to_vec(), None),
             (None, "/kept") => {
-                request.hand_over(Box::new(format!("kept of {}", request.head().method)));
-                return false;
+                return Some(Left::with(Box::new(format!("kept of {}", request.head().method))));
             }
-            (None, _) => return false,
+            (None, _) => return Some(Left::with(Box::new(()))),
         };
         request.connection().head_received();
         request.set_write_timeout(Duration::from_millis(500));
@@ -116,7 +117,19 @@ impl AnswersPlain for EchoGate {
         if !written {
             request.close_after();
         }
-        true
+        None
+    }
+
+    async fn answer_stream(&self, stream: &mut ServerSession) -> Option<Left> {
+        let path = stream.req_header().uri.path().to_owned();
+        if path != "/plain" {
+            return Some(Left::with(Box::new(format!("kept of {path}"))));
+        }
+        Connection::of(stream).unwrap().head_received();
+        let head = ResponseHeader::build(200, None).unwrap();
+        stream.write_response_header(Box::new(head)).await.unwrap();
+        stream.write_response_body(Bytes::from_static(b"plain"), true).await.unwrap();
+        None
     }
 }
 

@@ -6,7 +6,6 @@
 
 mod head;
 
-use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::protocols::Shutdown;
+use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::date::get_cached_date;
 use pingora::{Error, ErrorType, OrErr as _, Result};
 use tokio::io::AsyncWriteExt as _;
@@ -22,6 +22,7 @@ use tokio::io::AsyncWriteExt as _;
 use self::head::Head;
 use super::connection::Connection;
 use super::head_deadline::HeadDeadline;
+use super::left::Left;
 use crate::proxy::http1::has_body;
 
 /// How long it may take to close a connection, where nobody has said how long the client may take.
@@ -32,8 +33,11 @@ const SMALL: usize = 16 * 1024;
 
 /// Serves plain requests.
 pub trait AnswersPlain {
-    /// Answers it. `false`: that is still to be done, by pingora.
-    fn answer(&self, request: &mut PlainRequest<'_>) -> impl Future<Output = bool> + Send;
+    /// Answers it. What is known of one that is still to be answered, by pingora, is returned.
+    fn answer(&self, request: &mut PlainRequest<'_>) -> impl Future<Output = Option<Left>> + Send;
+
+    /// The same of a stream of HTTP/2 that brings no body. It is reset if it is dropped before its answer has ended.
+    fn answer_stream(&self, stream: &mut ServerSession) -> impl Future<Output = Option<Left>> + Send;
 }
 
 /// A `GET` or `HEAD` over HTTP/1.1 without a body, all of which has come.
@@ -103,11 +107,6 @@ impl<'a> PlainRequest<'a> {
     /// Bytes of the answer's body that were written.
     pub fn sent(&self) -> u64 {
         self.answer.sent
-    }
-
-    /// Keeps `state` for whoever serves it after this: [`Connection::handed`].
-    pub fn hand_over(&self, state: Box<dyn Any + Send>) {
-        self.connection.hand_over(state);
     }
 
     /// Begins the answer; it leaves with [`Self::sent_head`].

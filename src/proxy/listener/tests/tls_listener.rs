@@ -75,11 +75,46 @@ async fn http2(running: &Running) -> h2::client::SendRequest<bytes::Bytes> {
     requests
 }
 
-async fn who(requests: &h2::client::SendRequest<bytes::Bytes>) -> Result<String, h2::Error> {
-    let request = http::Request::get("https://a.test/who").body(()).unwrap();
-    let (response, _) = requests.clone().ready().await?.send_request(request, true)?;
+/// What comes back from `path`, asked for with this body or with none.
+async fn told(
+    requests: &h2::client::SendRequest<bytes::Bytes>,
+    path: &str,
+    body: Option<&'static str>,
+) -> Result<String, h2::Error> {
+    let method = if body.is_some() { http::Method::POST } else { http::Method::GET };
+    let request = http::Request::builder().method(method).uri(format!("https://a.test{path}")).body(()).unwrap();
+    let (response, mut sent) = requests.clone().ready().await?.send_request(request, body.is_none())?;
+    if let Some(body) = body {
+        sent.send_data(body.into(), true)?;
+    }
     let body = response.await?.into_body().data().await.unwrap()?;
     Ok(String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn who(requests: &h2::client::SendRequest<bytes::Bytes>) -> Result<String, h2::Error> {
+    told(requests, "/who", None).await
+}
+
+/// Many are served at once: what is left of one is nobody else's.
+#[tokio::test]
+async fn http2_requests_are_answered_without_pingora_or_left_to_it_each_with_what_is_known_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let tls = certificates(vec![write_certificate(directory.path(), "a", &["a.test"])]);
+    let running = Running::start(SourceMode::Peer, |listener| listener.tls = Some(tls));
+    let requests = http2(&running).await;
+    let paths: Vec<_> = (0..50).map(|number| format!("/kept/{number}")).collect();
+    let asked = paths.iter().map(|path| {
+        let (requests, path) = (requests.clone(), path.clone());
+        tokio::spawn(async move { told(&requests, &path, None).await })
+    });
+    let asked: Vec<_> = asked.collect();
+    for (path, asked) in paths.iter().zip(asked) {
+        assert_eq!(asked.await.unwrap().unwrap(), format!("kept of {path}"));
+    }
+    assert_eq!(told(&requests, "/plain", None).await.unwrap(), "plain");
+    assert_eq!(told(&requests, "/kept", Some("a body")).await.unwrap(), "nothing");
+    assert_eq!(told(&requests, "/plain", None).await.unwrap(), "plain");
+    wait_until(|| running.in_flight.requests() == 0);
 }
 
 #[tokio::test]

@@ -209,6 +209,8 @@ impl Certificates {
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        // Clients of registries that resume a session at all need one ticket for it.
+        config.send_tls13_tickets = 1;
         config.alpn_protocols = [b"h2".as_slice(), b"http/1.1"].map(<[u8]>::to_vec).into();
         Ok(Acceptor::from_server_config(Arc::new(config)))
     }
