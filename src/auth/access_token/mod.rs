@@ -4,6 +4,7 @@
 //! verified signature can be remembered for its whole life, while its times, its audience and whether its key still counts
 //! are looked at on every use.
 
+mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moka::sync::Cache;
 
+use self::recent::Recent;
 use super::CacheOutcome;
 use super::keys::Keyring;
 use super::signed_token::{
@@ -61,13 +63,14 @@ pub struct VerifiedAccess {
     pub granted: Arc<AccessList>,
     pub identity: Option<Arc<Assertion>>,
     pub validity: Validity,
+    /// The id of the key that signed it.
+    pub key: Arc<str>,
 }
 
-/// A verified token, the id of the key that signed it, and how long its text was: claims take memory in proportion.
+/// A verified token, and how long its text was: claims take memory in proportion.
 #[derive(Debug, Clone)]
 struct Remembered {
     claims: Arc<VerifiedAccess>,
-    key: Arc<str>,
     size: u32,
 }
 
@@ -76,8 +79,9 @@ struct Remembered {
 pub struct AccessTokens {
     tokens: SignedTokens,
     hash_key: HashKey,
-    /// By a keyed digest of the whole token, so that neither a token nor something to guess at lies in memory.
+    /// By a keyed digest of the whole token: as many as are remembered, neither they nor something to guess at lie in memory.
     verified: Cache<KeyedDigest, Remembered>,
+    recent: Recent,
 }
 
 impl AccessTokens {
@@ -93,6 +97,7 @@ impl AccessTokens {
             tokens: SignedTokens::new(keys, issuer.into(), Kind::AccessToken, ACCESS_TOKEN_SECONDS),
             hash_key,
             verified,
+            recent: Recent::new(),
         }
     }
 
@@ -125,26 +130,40 @@ impl AccessTokens {
         audience: &str,
         now: Timestamp,
     ) -> Result<(Arc<VerifiedAccess>, CacheOutcome), TokenRejection<VerifiedAccess>> {
-        let token = presented.expose();
-        check_size(token)?;
-        let digest = self.hash_key.digest("verified-access-token", &[token.as_bytes()]);
-        let (claims, outcome) = if let Some(Remembered { claims, key, .. }) = self.verified.get(&digest) {
-            if !self.tokens.knows(&key, now) {
-                self.verified.invalidate(&digest);
-                return Err(InvalidToken::UnknownKey.into());
-            }
-            (claims, CacheOutcome::Hit)
-        } else {
-            let (payload, key) = self.tokens.open(token, now)?;
-            let claims = Arc::new(VerifiedAccess::try_from(payload)?);
-            let size = u32::try_from(token.len()).unwrap_or(u32::MAX);
-            self.verified.insert(digest, Remembered { claims: Arc::clone(&claims), key, size });
-            (claims, CacheOutcome::Miss)
+        check_size(presented.expose())?;
+        let (claims, outcome) = match self.remembered(presented) {
+            Some(claims) if self.tokens.knows(&claims.key, now) => (claims, CacheOutcome::Hit),
+            Some(_) => return Err(InvalidToken::UnknownKey.into()),
+            None => (self.open(presented, now)?, CacheOutcome::Miss),
         };
         match claims.validity.check(audience, now)? {
             Standing::Good => Ok((claims, outcome)),
             Standing::Expired => Err(TokenRejection::Expired { since: claims.validity.expires_at, claims }),
         }
+    }
+
+    /// What was found to be signed by us, of late or since it was made. Whether its key still counts is not looked at.
+    fn remembered(&self, presented: &Secret) -> Option<Arc<VerifiedAccess>> {
+        let token = presented.expose();
+        self.recent.find(token).or_else(|| {
+            let Remembered { claims, .. } = self.verified.get(&self.digest(token))?;
+            self.recent.keep(presented, &claims);
+            Some(claims)
+        })
+    }
+
+    /// What a token says that nobody has seen yet; from then on it is remembered.
+    fn open(&self, presented: &Secret, now: Timestamp) -> Result<Arc<VerifiedAccess>, InvalidToken> {
+        let token = presented.expose();
+        let (payload, key) = self.tokens.open(token, now)?;
+        let claims = Arc::new(VerifiedAccess::of(payload, key)?);
+        let size = u32::try_from(token.len()).unwrap_or(u32::MAX);
+        self.verified.insert(self.digest(token), Remembered { claims: Arc::clone(&claims), size });
+        Ok(claims)
+    }
+
+    fn digest(&self, token: &str) -> KeyedDigest {
+        self.hash_key.digest("verified-access-token", &[token.as_bytes()])
     }
 }
 
@@ -153,10 +172,8 @@ pub(super) fn scopes(access: &[Access]) -> Vec<Scope> {
     access.iter().map(|access| Scope::new(&access.kind, &access.name, &access.actions)).collect()
 }
 
-impl TryFrom<Payload> for VerifiedAccess {
-    type Error = InvalidToken;
-
-    fn try_from(payload: Payload) -> Result<Self, InvalidToken> {
+impl VerifiedAccess {
+    fn of(payload: Payload, key: Arc<str>) -> Result<Self, InvalidToken> {
         let validity = payload.validity();
         let access = payload.access.ok_or(InvalidToken::Malformed)?;
         let granted = Arc::new(AccessList::from_scopes(&scopes(&access)));
@@ -169,6 +186,7 @@ impl TryFrom<Payload> for VerifiedAccess {
             granted,
             identity: payload.identity.map(|said| Arc::new(said.into())),
             validity,
+            key,
         })
     }
 }

@@ -23,6 +23,15 @@ fn claims() -> AccessClaims {
     }
 }
 
+/// What a verified token says, of which `id` is the name.
+pub(super) fn verified(id: &str) -> VerifiedAccess {
+    let AccessClaims { subject, audience, principal, credential, access, identity } = claims();
+    let validity = Validity { audience, not_before: now(), issued_at: now(), expires_at: after(60) };
+    let granted = Arc::new(AccessList::from_scopes(&scopes(&access)));
+    let (id, key) = (id.to_owned(), Arc::from("a key"));
+    VerifiedAccess { id, subject, principal, credential, access, granted, identity, validity, key }
+}
+
 fn access(kind: &str, name: &str, actions: &[&str]) -> Access {
     let actions = actions.iter().map(|action| (*action).to_owned()).collect();
     Access { kind: kind.to_owned(), name: name.to_owned(), actions }

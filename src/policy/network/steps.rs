@@ -18,14 +18,15 @@ pub(super) struct Steps<T> {
     uppers: Tree,
     /// The places of each upper half; and, one more, the end.
     groups: Vec<Group<T>>,
-    /// The lower half of each place, and what holds from there on.
+    /// The lower half of each place, and what holds from there on, of the groups that need them.
     places: Vec<(u64, Option<T>)>,
 }
 
+/// Those of one upper half. A group whose only place has the lower half 0 needs no places: what holds is the same everywhere.
 #[derive(Debug, Clone, Copy)]
 struct Group<T> {
     /// The position of its first place.
-    start: usize,
+    start: u32,
     /// What holds behind its last place.
     last: Option<T>,
 }
@@ -35,18 +36,23 @@ impl<T: Copy> Steps<T> {
     pub(super) fn new(mut steps: BTreeMap<u128, Option<T>>) -> Self {
         steps.entry(0).or_insert(None);
         let (mut uppers, mut groups, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        for (place, value) in steps {
-            let (upper, lower) = halves(place);
-            if uppers.last() != Some(&upper) {
-                uppers.push(upper);
-                groups.push(Group { start: places.len(), last: None });
+        let mut steps = steps.into_iter().map(|(place, value)| (halves(place), value)).peekable();
+        while let Some(((upper, lower), mut last)) = steps.next() {
+            uppers.push(upper);
+            // No memory holds as many places as a `u32` cannot count; a wrong position stops.
+            let start = u32::try_from(places.len()).unwrap_or(u32::MAX);
+            let mut more = steps.next_if(|((next, _), _)| *next == upper);
+            if lower > 0 || more.is_some() {
+                places.push((lower, last));
             }
-            if let Some(group) = groups.last_mut() {
-                group.last = value;
+            while let Some(((_, lower), value)) = more {
+                places.push((lower, value));
+                last = value;
+                more = steps.next_if(|((next, _), _)| *next == upper);
             }
-            places.push((lower, value));
+            groups.push(Group { start, last });
         }
-        groups.push(Group { start: places.len(), last: None });
+        groups.push(Group { start: u32::try_from(places.len()).unwrap_or(u32::MAX), last: None });
         Self { uppers: Tree::new(&uppers), groups, places }
     }
 
@@ -56,19 +62,22 @@ impl<T: Copy> Steps<T> {
         let (upper, lower) = halves(number);
         let (group, found) = self.uppers.last_up_to(upper);
         let (Group { start, last }, Group { start: end, .. }) = (self.groups[group], self.groups[group + 1]);
-        if found < upper {
+        if found < upper || start == end {
             return last;
         }
-        // Before the first of its group the last place of the group before it holds; place 0 is always there.
-        let behind = start + self.places[start..end].partition_point(|(place, _)| *place <= lower);
-        let (_, value) = self.places[behind - 1];
-        value
+        let places = &self.places[start as usize..end as usize];
+        match places.partition_point(|(place, _)| *place <= lower) {
+            // Before its first place the group before it holds; the first of all begins at 0.
+            0 => self.groups[group - 1].last,
+            behind => places[behind - 1].1,
+        }
     }
 
     /// The number of steps.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        let whole = self.groups.windows(2).filter(|pair| matches!(pair, [one, next] if one.start == next.start)).count();
+        self.places.len() + whole
     }
 }
 
