@@ -15,7 +15,6 @@ use async_trait::async_trait;
 use http::Method;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::listeners::ALPN;
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::l4::stream::Stream as TcpStream;
@@ -30,7 +29,7 @@ use super::in_flight::InFlight;
 use super::left::Left;
 use super::plain::{AnswersPlain, PlainRequest};
 use super::proxy_protocol::{peer_address, read_header};
-use super::tls::Handshake;
+use super::tls::{Handshake, Handshakes};
 use super::{Listener, Refusal, SourceMode};
 use crate::proxy::source::Header;
 
@@ -41,7 +40,7 @@ const HANDSHAKE_TIME: Duration = Duration::from_mins(1);
 pub(super) struct Accept<H, G> {
     pub(super) listener: Arc<Listener>,
     /// Terminates TLS, where the listener does.
-    pub(super) tls: Option<Arc<Acceptor>>,
+    pub(super) tls: Option<Arc<Handshakes>>,
     pub(super) app: Arc<Streams<H, G>>,
     pub(super) in_flight: InFlight,
     /// How long an open connection may be without a request.
@@ -70,7 +69,7 @@ where
         let network = self.listener.network_of(announced.as_ref()).map_err(|_| Refusal::MalformedProxyHeader);
         let network = network.map_err(|refusal| self.listener.refuse(refusal)).ok()?;
         let (stream, Handshake { server_name, shown }) = match &self.tls {
-            Some(acceptor) => Box::pin(self.encrypt(acceptor, stream)).await?,
+            Some(handshakes) => Box::pin(self.encrypt(handshakes, stream)).await?,
             None => (stream, Handshake::default()),
         };
         let connection = Connection {
@@ -100,9 +99,9 @@ where
     }
 
     /// The same connection over TLS. Handshakes that fail are everyday life on an open port, and nobody's request.
-    async fn encrypt(&self, acceptor: &Acceptor, stream: Stream) -> Option<(Stream, Handshake)> {
+    async fn encrypt(&self, handshakes: &Handshakes, stream: Stream) -> Option<(Stream, Handshake)> {
         let stream: Box<TcpStream> = stream.into_any().downcast().ok()?;
-        let stream = match timeout(HANDSHAKE_TIME, acceptor.tls_handshake(*stream)).await {
+        let stream = match timeout(HANDSHAKE_TIME, handshakes.shake(*stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 tracing::debug!(listener = &*self.listener.name, %error, "a TLS handshake failed");

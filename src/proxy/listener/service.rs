@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions};
-use pingora::listeners::tls::Acceptor;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::{HttpProxy, ProxyHttp, http_proxy};
 use pingora::server::configuration::ServerConf;
@@ -27,6 +26,7 @@ use pingora::services::{Service as PingoraService, ServiceWithDependents};
 use thiserror::Error;
 
 use super::accept::{Accept, Streams};
+use super::tls::Handshakes;
 use super::{AnswersPlain, InFlight, Listener, socket};
 use crate::crypto;
 
@@ -89,11 +89,11 @@ impl Bound {
     }
 
     /// What terminates TLS, if it does.
-    fn acceptor(&self) -> Result<Option<Arc<Acceptor>>, ListenError> {
+    fn handshakes(&self) -> Result<Option<Arc<Handshakes>>, ListenError> {
         let Some(certificates) = &self.listener.tls else { return Ok(None) };
         certificates
-            .acceptor(&self.listener)
-            .map(|acceptor| Some(Arc::new(acceptor)))
+            .handshakes(&self.listener)
+            .map(|handshakes| Some(Arc::new(handshakes)))
             .map_err(|error| ListenError::Tls { name: self.listener.name.to_string(), reason: error.to_string() })
     }
 
@@ -157,11 +157,11 @@ where
 {
     // Before pingora chooses.
     crypto::install();
-    let acceptors = listeners.iter().map(Bound::acceptor).collect::<Result<Vec<_>, _>>()?;
+    let handshakes = listeners.iter().map(Bound::handshakes).collect::<Result<Vec<_>, _>>()?;
     let mut services = Vec::new();
     for worker in 0..serving.threads.max(1) {
         let app = Arc::new(application(configuration, gate, serving));
-        for (bound, tls) in listeners.iter().zip(&acceptors) {
+        for (bound, tls) in listeners.iter().zip(&handshakes) {
             services.push(service(bound, tls.clone(), (worker, &app), serving)?);
         }
     }
@@ -185,7 +185,7 @@ where
 
 fn service<H, G>(
     bound: &Bound,
-    tls: Option<Arc<Acceptor>>,
+    tls: Option<Arc<Handshakes>>,
     (worker, app): (usize, &Arc<Streams<H, G>>),
     serving: &Serving,
 ) -> Result<Box<dyn ServiceWithDependents>, ListenError>

@@ -240,7 +240,15 @@ pub(crate) fn is_closed<S: Read>(stream: &mut S) -> bool {
 
 /// A TLS client that trusts anybody and offers `protocols` by ALPN.
 pub(crate) fn client_config(protocols: &[&str]) -> rustls::ClientConfig {
-    let provider = Arc::new(crypto::provider());
+    client_config_of(crypto::provider(), protocols)
+}
+
+/// The same with this cryptography.
+pub(crate) fn client_config_of(
+    provider: rustls::crypto::CryptoProvider,
+    protocols: &[&str],
+) -> rustls::ClientConfig {
+    let provider = Arc::new(provider);
     let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -5,6 +5,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::clock::Timestamp;
+use crate::crypto;
 
 #[test]
 fn the_certificate_is_chosen_by_name_and_replaced_while_connections_are_open() {
@@ -63,6 +64,42 @@ fn a_client_resumes_its_session_with_any_worker() {
     // Open all at once, so that more than one worker has one.
     let later: Vec<_> = (0..12).map(|_| connect()).collect();
     assert!(later.iter().all(|client| client.conn.handshake_kind() == Some(rustls::HandshakeKind::Resumed)));
+}
+
+/// Of both versions; sent in two pieces as well as in one.
+#[test]
+fn a_client_gets_the_cheapest_suite_or_the_one_that_it_needs() {
+    use rustls::crypto::aws_lc_rs::cipher_suite as suite;
+    let directory = tempfile::tempdir().unwrap();
+    let tls = certificates(vec![write_certificate(directory.path(), "a", &["a.test"])]);
+    let running = Running::start(SourceMode::Peer, |listener| listener.tls = Some(tls));
+    let got = |suites: &[rustls::SupportedCipherSuite], is_split: bool| {
+        let provider = rustls::crypto::CryptoProvider { cipher_suites: suites.to_vec(), ..crypto::provider() };
+        let config = client_config_of(provider, &[]);
+        let session = rustls::ClientConnection::new(Arc::new(config), "a.test".try_into().unwrap()).unwrap();
+        let mut client = rustls::StreamOwned::new(session, running.connect());
+        if is_split {
+            let mut hello = Vec::new();
+            client.conn.write_tls(&mut hello).unwrap();
+            let (first, rest) = hello.split_at(60);
+            client.sock.write_all(first).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            client.sock.write_all(rest).unwrap();
+        }
+        assert_eq!(ask(&mut client, WHO), "public 127.0.0.1 none a.test");
+        client.conn.negotiated_cipher_suite().unwrap().suite()
+    };
+    let newer = [suite::TLS13_AES_256_GCM_SHA384, suite::TLS13_AES_128_GCM_SHA256, suite::TLS13_CHACHA20_POLY1305_SHA256];
+    let older = [
+        suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    ];
+    for ([large, small, chacha], is_split) in [(newer, false), (newer, true), (older, false), (older, true)] {
+        assert_eq!(got(&[large, chacha, small], is_split), small.suite());
+        assert_eq!(got(&[chacha, large, small], is_split), chacha.suite());
+        assert_eq!(got(&[large], is_split), large.suite());
+    }
 }
 
 async fn http2(running: &Running) -> h2::client::SendRequest<bytes::Bytes> {

@@ -14,6 +14,7 @@
 mod authorities;
 mod client;
 mod subject;
+mod suites;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,7 +23,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::tls::TlsRef;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -43,6 +43,7 @@ pub use authorities::{AuthorityFiles, ClientAuthorities};
 pub use client::ClientCertificate;
 pub(super) use client::Shown;
 use client::Verifier;
+pub(super) use suites::Handshakes;
 
 /// Where one certificate is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,8 +199,8 @@ impl Certificates {
 
     /// What terminates TLS with these certificates: HTTP/2 or HTTP/1.1 by ALPN. All workers of a listener use one, so that a client
     /// resumes its session with any of them.
-    pub(super) fn acceptor(self: &Arc<Self>, listener: &Arc<Listener>) -> Result<Acceptor, rustls::Error> {
-        let builder = ServerConfig::builder_with_provider(Arc::new(crypto::provider()));
+    pub(super) fn handshakes(self: &Arc<Self>, listener: &Arc<Listener>) -> Result<Handshakes, rustls::Error> {
+        let builder = ServerConfig::builder_with_provider(Arc::new(suites::provider()));
         let builder = builder.with_safe_default_protocol_versions()?;
         let builder = match &self.clients {
             Some(authorities) => {
@@ -212,7 +213,7 @@ impl Certificates {
         // Clients of registries that resume a session at all need one ticket for it.
         config.send_tls13_tickets = 1;
         config.alpn_protocols = [b"h2".as_slice(), b"http/1.1"].map(<[u8]>::to_vec).into();
-        Ok(Acceptor::from_server_config(Arc::new(config)))
+        Ok(Handshakes::new(config))
     }
 }
 
