@@ -1,13 +1,15 @@
-//! What traffic teaches and others should know: bounded queues that requests never wait for.
+//! What traffic teaches and others should know: bounded notes that requests never wait for.
 //!
-//! The queues are allocated once, and nobody is woken by what is left in them: leaving a note costs a request some tens of
-//! nanoseconds. Whoever keeps the notes comes by now and then. There is one queue for each kind, so that strangers who
-//! flood one do not crowd out the other.
+//! Nobody is woken by what is noted: that costs a request some tens of nanoseconds. Whoever keeps the notes comes by now and then.
+//! Uses of passwords and sightings of endpoints have places of their own, so that strangers who flood one do not crowd out the other.
 
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::mem;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::policy::credential::CredentialId;
@@ -31,37 +33,64 @@ pub struct UnknownEndpoint {
 /// How many sightings of unknown endpoints fit into their queue. What finds no room comes again with the next request.
 const ENDPOINTS: usize = 1_024;
 
-/// Where requests leave what they observed. Clones share the queues.
+/// How many places there are for uses of passwords: threads that have one each do not wait for each other.
+const PLACES: usize = 8;
+
+/// Where requests leave what they observed. Clones share the notes.
 #[derive(Debug, Clone)]
 pub struct Observed {
-    queue: SyncSender<PasswordUse>,
-    dropped: Arc<AtomicU64>,
+    uses: Arc<Uses>,
     endpoints: SyncSender<UnknownEndpoint>,
 }
 
-/// The other end of the queues.
+/// Who reads the notes.
 #[derive(Debug)]
 pub struct Observations {
-    queue: Receiver<PasswordUse>,
-    dropped: Arc<AtomicU64>,
+    uses: Arc<Uses>,
     endpoints: Receiver<UnknownEndpoint>,
 }
 
+/// The uses of passwords since they were taken: of each credential, the latest.
+#[derive(Debug)]
+struct Uses {
+    places: [Mutex<HashMap<CredentialId, PasswordUse>>; PLACES],
+    /// Of credentials, in each place.
+    capacity: usize,
+    dropped: AtomicU64,
+}
+
+/// The place of this thread.
+fn place() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static PLACE: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) % PLACES);
+    }
+    PLACE.get()
+}
+
 impl Observed {
-    /// A queue for `capacity` uses of passwords, and one for endpoints.
+    /// Notes of uses, of `capacity` credentials for each place, and of endpoints.
     pub fn channel(capacity: usize) -> (Self, Observations) {
-        // Without room for one, `try_send` would wait for a receiver that is waiting.
-        let (sender, receiver) = sync_channel(capacity.max(1));
-        let dropped = Arc::<AtomicU64>::default();
+        let uses = Arc::new(Uses { places: Default::default(), capacity, dropped: AtomicU64::default() });
         let (endpoints, unknown) = sync_channel(ENDPOINTS);
-        let observed = Self { queue: sender, dropped: Arc::clone(&dropped), endpoints };
-        (observed, Observations { queue: receiver, dropped, endpoints: unknown })
+        let observed = Self { uses: Arc::clone(&uses), endpoints };
+        (observed, Observations { uses, endpoints: unknown })
     }
 
-    /// Leaves a note that `credential` was used; drops and counts it when the queue is full.
+    /// Leaves a note that `credential` was used; drops and counts it when there is no room for one more credential.
     pub fn password_used(&self, credential: CredentialId, at: Timestamp, address: IpAddr) {
-        if self.queue.try_send(PasswordUse { credential, at, address }).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let Uses { places, capacity, dropped } = &*self.uses;
+        let Some(place) = places.get(place()) else { return };
+        let mut noted = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let this = PasswordUse { credential, at, address };
+        if let Some(known) = noted.get_mut(&credential) {
+            if known.at <= at {
+                *known = this;
+            }
+        } else if noted.len() < *capacity {
+            noted.insert(credential, this);
+        } else {
+            dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -74,9 +103,12 @@ impl Observed {
 }
 
 impl Observations {
-    /// Takes the uses that are there now, oldest first, up to `most`.
-    pub fn take(&self, most: usize) -> impl Iterator<Item = PasswordUse> {
-        self.queue.try_iter().take(most)
+    /// Takes the uses that are noted now.
+    pub fn take(&self) -> impl Iterator<Item = PasswordUse> {
+        self.uses.places.iter().flat_map(|place| {
+            let noted = mem::take(&mut *place.lock().unwrap_or_else(PoisonError::into_inner));
+            noted.into_values()
+        })
     }
 
     /// Takes the sightings of unknown endpoints that are there now, oldest first.
@@ -86,7 +118,7 @@ impl Observations {
 
     /// How many uses found no room since this was asked last.
     pub fn dropped(&self) -> u64 {
-        self.dropped.swap(0, Ordering::Relaxed)
+        self.uses.dropped.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -95,20 +127,45 @@ mod tests {
     use super::*;
     use crate::secret::HashKey;
 
+    fn id(number: u8) -> CredentialId {
+        CredentialId::derive(&HashKey::from_bytes([0; 32]), "test", &[&[number]])
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
     #[test]
-    fn what_finds_no_room_is_dropped_and_counted() {
+    fn of_each_credential_the_latest_use_is_kept_and_what_finds_no_room_is_counted() {
         let (observed, received) = Observed::channel(2);
-        let id = CredentialId::derive(&HashKey::from_bytes([0; 32]), "test", &[]);
-        let address = IpAddr::from([192, 0, 2, 1]);
-        let note = |second| observed.password_used(id, Timestamp::from_second(second).unwrap(), address);
-        let take = |most| received.take(most).map(|one| one.at.as_second()).collect::<Vec<_>>();
-        (0..5).for_each(note);
-        assert_eq!((received.dropped(), received.dropped()), (3, 0));
-        assert_eq!((take(1), take(10), take(10)), (vec![0], vec![1], vec![]));
-        note(6);
-        assert_eq!((received.dropped(), take(10)), (0, vec![6]));
+        let note = |number, second| observed.password_used(id(number), at(second), IpAddr::from([192, 0, 2, number]));
+        let take = || {
+            let mut taken: Vec<_> = received.take().collect();
+            taken.sort_by_key(|one| one.at);
+            taken.into_iter().map(|one| (one.credential, one.at, one.address)).collect::<Vec<_>>()
+        };
+        let expected = |number, second| (id(number), at(second), IpAddr::from([192, 0, 2, number]));
+        for (number, second) in [(1, 3), (2, 4), (1, 9), (1, 5), (3, 6), (3, 7), (2, 8)] {
+            note(number, second);
+        }
+        assert_eq!((received.dropped(), received.dropped()), (2, 0));
+        assert_eq!((take(), take()), (vec![expected(2, 8), expected(1, 9)], vec![]));
+        note(3, 1);
+        assert_eq!((received.dropped(), take()), (0, vec![expected(3, 1)]));
         drop(received);
-        note(7);
+        note(1, 7);
+    }
+
+    #[test]
+    fn every_thread_is_heard() {
+        let (observed, received) = Observed::channel(100);
+        std::thread::scope(|scope| {
+            for number in 0..50 {
+                let observed = &observed;
+                scope.spawn(move || observed.password_used(id(number), at(1), IpAddr::from([192, 0, 2, 1])));
+            }
+        });
+        assert_eq!((received.take().count(), received.dropped()), (50, 0));
     }
 
     #[test]
@@ -118,9 +175,8 @@ mod tests {
         for id in 0..5_000 {
             observed.endpoint_unknown(&registry, &EndpointMark::LinkId(id));
         }
-        let id = CredentialId::derive(&HashKey::from_bytes([0; 32]), "test", &[]);
-        observed.password_used(id, Timestamp::from_second(1).unwrap(), IpAddr::from([192, 0, 2, 1]));
-        assert_eq!((received.take(10).count(), received.dropped()), (1, 0));
+        observed.password_used(id(1), at(1), IpAddr::from([192, 0, 2, 1]));
+        assert_eq!((received.take().count(), received.dropped()), (1, 0));
         let endpoints: Vec<_> = received.take_endpoints().collect();
         assert_eq!(endpoints.len(), ENDPOINTS);
         assert_eq!(endpoints[7], UnknownEndpoint { registry, mark: EndpointMark::LinkId(7) });

@@ -99,7 +99,7 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
         Probes::bind(config.metrics).map_err(|source| StartError::Metrics { address: config.metrics, source })?;
 
     let keyring = Arc::clone(plane.keyring());
-    let (observed, observations) = Observed::channel(observed::QUEUE);
+    let (observed, observations) = Observed::channel(observed::NOTED);
     let authenticator = Authenticator::new(keyring, &config.signing.issuer, Arc::clone(&metrics));
     let authenticator = Arc::new(authenticator.with_login_limits(config.login_limits));
     plane.keep_providers(&authenticator);

@@ -1,4 +1,4 @@
-//! Keeps when and from where passwords were used last: from the queue that requests fill to the store. And tells of private
+//! Keeps when and from where passwords were used last: from the notes of requests to the store. And tells of private
 //! endpoints that nobody knows, and makes them Pending.
 //!
 //! Of each credential only the latest use counts, so a busy password costs one row every two seconds. While the store is
@@ -22,8 +22,8 @@ use crate::policy::credential::CredentialId;
 use crate::store::{LastUse, Store};
 use crate::telemetry::metrics::Metrics;
 
-/// How many notes fit into the queue: a quarter of a million requests a second do not fill it between two visits.
-pub(super) const QUEUE: usize = 65_536;
+/// Of how many credentials uses may be noted between two visits, in each place of [`Observed`](crate::observed::Observed).
+pub(super) const NOTED: usize = 65_536;
 /// Credentials whose last use may wait for the store.
 const MOST: usize = 100_000;
 const TAKE_EVERY: Duration = Duration::from_millis(200);
@@ -68,7 +68,7 @@ impl LastUses {
                 () = &mut stop => break,
                 _ = take.tick() => self.take(),
                 _ = ask.tick() => self.pending.write(),
-                // Not waited for: the queue would be full when a store takes seconds to fail.
+                // Not waited for: no place would be left when a store takes seconds to fail.
                 _ = write.tick(), if writing.is_none() => writing = self.write(),
                 left = end_of(&mut writing) => {
                     writing = None;
@@ -88,14 +88,14 @@ impl LastUses {
         self.metrics.observations_dropped(self.waiting.len() as u64);
     }
 
-    /// Empties the queues.
+    /// Takes what is noted.
     fn take(&mut self) {
         let sightings: Vec<_> = self.observations.take_endpoints().collect();
         self.pending.note(&sightings);
         self.endpoints.note(sightings.into_iter());
         let mut dropped = self.observations.dropped();
         let Self { observations, waiting, most, .. } = self;
-        for PasswordUse { credential, at, address } in observations.take(QUEUE) {
+        for PasswordUse { credential, at, address } in observations.take() {
             dropped += u64::from(!keep(waiting, *most, LastUse { credential, at, address }));
         }
         self.metrics.observations_dropped(dropped);

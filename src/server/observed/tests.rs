@@ -82,7 +82,7 @@ fn uses_of<S: Store + 'static>(observations: Observations, store: &Arc<S>, metri
     LastUses::new(observations, store, Arc::clone(metrics), pending)
 }
 
-/// A queue for ten notes, and two credentials may wait.
+/// Uses of ten credentials may be noted, and two may wait.
 fn small() -> (Arc<Uses>, Observed, LastUses, Arc<Metrics>) {
     let store = Arc::new(Uses::default());
     let (observed, observations) = Observed::channel(10);
@@ -140,13 +140,16 @@ async fn an_outage_loses_nothing_as_long_as_there_is_room() {
     let left = end_of(&mut { failed }).await;
     uses.written(left);
     assert_eq!(dropped(&metrics), 0);
-    // There is room for two credentials, and for ten notes.
+    // Two credentials may wait, and ten be noted.
     observed.password_used(id(3), at(9), address(1));
     uses.take();
     assert_eq!(dropped(&metrics), 1);
     (0..15).for_each(|_| observed.password_used(id(2), at(4), address(1)));
     uses.take();
-    assert_eq!(dropped(&metrics), 1 + 5);
+    assert_eq!(dropped(&metrics), 1);
+    (10..25).for_each(|number| observed.password_used(id(number), at(4), address(1)));
+    uses.take();
+    assert_eq!(dropped(&metrics), 1 + 15, "five that found no place, and ten that may not wait");
 
     store.away.store(false, Ordering::SeqCst);
     write(&mut uses).await;
@@ -159,7 +162,7 @@ async fn an_outage_loses_nothing_as_long_as_there_is_room() {
 async fn what_is_known_at_the_end_is_written() {
     let folder = TempDir::new().unwrap();
     let store = store::open(&Settings::at(StoreUrl::Sqlite(folder.path().join("seawall.db")))).await.unwrap();
-    let (observed, observations) = Observed::channel(QUEUE);
+    let (observed, observations) = Observed::channel(NOTED);
     let metrics = Arc::new(Metrics::new().unwrap());
     let uses = uses_of(observations, &store, &metrics);
     let (stop, stopped) = oneshot::channel::<()>();
