@@ -17,7 +17,11 @@ const DRAIN_LIMIT: usize = 8 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// The form of a `POST` to the token endpoint, bounded.
-pub(super) async fn read_form(session: &mut ServerSession, method: Method, time: Duration) -> Result<BytesMut, Refusal> {
+pub(super) async fn read_form(
+    session: &mut ServerSession,
+    method: Method,
+    time: Duration,
+) -> Result<BytesMut, Refusal> {
     const FORM: Bounds = Bounds {
         limit: FORM_LIMIT as u64,
         unreadable: bad_request(400, "the form could not be read"),

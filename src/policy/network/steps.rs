@@ -76,7 +76,8 @@ impl<T: Copy> Steps<T> {
     /// The number of steps.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        let whole = self.groups.windows(2).filter(|pair| matches!(pair, [one, next] if one.start == next.start)).count();
+        let whole =
+            self.groups.windows(2).filter(|pair| matches!(pair, [one, next] if one.start == next.start)).count();
         self.places.len() + whole
     }
 }

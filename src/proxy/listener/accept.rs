@@ -241,9 +241,9 @@ where
 
 /// Whether it is a stream of HTTP/2 on which a `GET` or `HEAD` has come whole.
 fn brings_nothing(session: &ServerSession) -> bool {
-    session.as_http2().is_some_and(|stream| {
-        stream.is_body_done() && matches!(stream.req_header().method, Method::GET | Method::HEAD)
-    })
+    session
+        .as_http2()
+        .is_some_and(|stream| stream.is_body_done() && matches!(stream.req_header().method, Method::GET | Method::HEAD))
 }
 
 /// One HTTP/1 request, from before its head was read; ends with its task, whatever ends that.

@@ -244,10 +244,7 @@ pub(crate) fn client_config(protocols: &[&str]) -> rustls::ClientConfig {
 }
 
 /// The same with this cryptography.
-pub(crate) fn client_config_of(
-    provider: rustls::crypto::CryptoProvider,
-    protocols: &[&str],
-) -> rustls::ClientConfig {
+pub(crate) fn client_config_of(provider: rustls::crypto::CryptoProvider, protocols: &[&str]) -> rustls::ClientConfig {
     let provider = Arc::new(provider);
     let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

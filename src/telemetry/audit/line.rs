@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
-use super::record::{AuditRecord, Bounded};
+use super::record::{AuditRecord, Bounded, PrincipalRecord};
 
 /// Writes the record's JSON, with a line break after it. `false`: it cannot be written.
 pub(super) fn write(line: &mut Vec<u8>, record: &AuditRecord<'_>) -> bool {
@@ -34,7 +34,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &AuditRecord<'_>) -> bool {
     }
     let rare = json_if(line, "network", record.network.as_ref())
         && json_if(line, "shadow", record.shadow.as_ref())
-        && json_if(line, "principal", record.principal.as_ref());
+        && record.principal.as_ref().is_none_or(|principal| write_principal(line, principal));
     text_if(line, "credential", record.credential.as_deref());
     text_if(line, "clientCertificate", record.client_certificate.as_deref());
     text(line, "operation", operation.as_str());
@@ -56,6 +56,22 @@ pub(super) fn write(line: &mut Vec<u8>, record: &AuditRecord<'_>) -> bool {
     text_if(line, "denialId", record.denial_id.as_deref());
     line.extend_from_slice(b"}\n");
     rare && numbers
+}
+
+/// Whom a provider vouched for goes through serde_json.
+fn write_principal(line: &mut Vec<u8>, principal: &PrincipalRecord) -> bool {
+    let PrincipalRecord { kind, name, provider: None, subject: None, identities } = principal else {
+        return json(line, "principal", principal);
+    };
+    if !identities.is_empty() {
+        return json(line, "principal", principal);
+    }
+    line.extend_from_slice(br#","principal":{"kind":""#);
+    line.extend_from_slice(kind.as_bytes());
+    line.push(b'"');
+    text_if(line, "name", name.as_deref());
+    line.push(b'}');
+    true
 }
 
 fn key(line: &mut Vec<u8>, name: &str) {

@@ -135,7 +135,25 @@ fn a_line_is_what_serde_json_makes_of_the_record() {
         upstream_ms: Some(milliseconds),
         ..record("r4")
     };
-    let mut records = vec![record("r1"), unknown(), full, number(0, 0.0), number(u64::MAX, 1e21), number(7, 0.1 + 0.2)];
+    let whose = |principal: PrincipalRecord| AuditRecord { principal: Some(principal), ..record("r5") };
+    let vouched = PrincipalRecord {
+        provider: Some(hostile.to_owned()),
+        subject: Some(Bounded::new(hostile.as_bytes())),
+        ..PrincipalRecord::new("identity", Some(hostile.to_owned()))
+    };
+    let mapped = PrincipalRecord { identities: vec![hostile.to_owned()], ..PrincipalRecord::new("identity", None) };
+    let mut records = vec![
+        whose(PrincipalRecord::new("token", Some(hostile.to_owned()))),
+        whose(PrincipalRecord::new("anonymous", None)),
+        whose(vouched),
+        whose(mapped),
+        record("r1"),
+        unknown(),
+        full,
+        number(0, 0.0),
+        number(u64::MAX, 1e21),
+        number(7, 0.1 + 0.2),
+    ];
     for (peer, source) in [
         ("[2001:db8::1]:443", "2001:db8::1"),
         ("[::ffff:1.2.3.4]:1", "::"),

@@ -89,7 +89,8 @@ fn a_client_gets_the_cheapest_suite_or_the_one_that_it_needs() {
         assert_eq!(ask(&mut client, WHO), "public 127.0.0.1 none a.test");
         client.conn.negotiated_cipher_suite().unwrap().suite()
     };
-    let newer = [suite::TLS13_AES_256_GCM_SHA384, suite::TLS13_AES_128_GCM_SHA256, suite::TLS13_CHACHA20_POLY1305_SHA256];
+    let newer =
+        [suite::TLS13_AES_256_GCM_SHA384, suite::TLS13_AES_128_GCM_SHA256, suite::TLS13_CHACHA20_POLY1305_SHA256];
     let older = [
         suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
         suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,

@@ -35,9 +35,7 @@ const fn is_cheap(suite: CipherSuite) -> bool {
     };
     matches!(
         suite,
-        TLS13_AES_128_GCM_SHA256
-            | TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-            | TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+        TLS13_AES_128_GCM_SHA256 | TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 | TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
     )
 }
 
@@ -80,7 +78,9 @@ async fn first_choice(stream: &mut Stream) -> Option<CipherSuite> {
     let (mut hello, mut seen) = (rustls::server::Acceptor::default(), Vec::new());
     let choice = loop {
         let mut piece = [0; 2048];
-        let Some(mut piece) = stream.read(&mut piece).await.ok().and_then(|length| piece.get(..length)) else { break None };
+        let Some(mut piece) = stream.read(&mut piece).await.ok().and_then(|length| piece.get(..length)) else {
+            break None;
+        };
         seen.extend_from_slice(piece);
         if piece.is_empty() {
             break None;
