@@ -258,11 +258,14 @@ impl Incoming {
         self.left == 0
     }
 
-    /// The next piece of the body.
+    /// The next piece of the body; `None`: all of it was taken.
     ///
     /// # Errors
     /// When the upstream breaks off, or takes too long.
-    pub(super) async fn piece(&mut self) -> Result<Bytes> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.is_over() {
+            return Ok(None);
+        }
         if self.read.is_empty() {
             let mut read = BytesMut::with_capacity(usize::try_from(self.left).unwrap_or(PIECE).min(PIECE));
             self.link.read(&mut read).await.map_err(Error::into_up)?;
@@ -270,6 +273,6 @@ impl Incoming {
         }
         let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.read.len());
         self.left -= length as u64;
-        Ok(self.read.split_to(length))
+        Ok(Some(self.read.split_to(length)))
     }
 }

@@ -52,13 +52,15 @@ impl Gate {
         if matches!(passage.body, Body::Replace { .. }) {
             self.replace(client, passage, response, &mut answer).await?;
         } else {
+            // Before the head is written: an upstream that breaks off here still gets its client an answer.
+            let mut next = answer.next().await?;
             let head = client.compose_of(response, common_headers(&passage.id, passage.tls))?;
-            client.write_head(head, answer.is_over()).await.map_err(Error::into_down)?;
-            while !answer.is_over() {
-                let mut piece = Some(answer.piece().await?);
-                self.pass_piece(&mut piece, answer.is_over(), passage);
-                let piece = piece.unwrap_or_default();
+            client.write_head(head, next.is_none()).await.map_err(Error::into_down)?;
+            while next.is_some() {
+                self.pass_piece(&mut next, answer.is_over(), passage);
+                let piece = next.unwrap_or_default();
                 client.write_piece(piece, answer.is_over()).await.map_err(Error::into_down)?;
+                next = answer.next().await?;
             }
         }
         self.links.keep(answer);
@@ -74,8 +76,8 @@ impl Gate {
         answer: &mut Incoming,
     ) -> Result<()> {
         let mut text = None;
-        while !answer.is_over() {
-            text = Some(answer.piece().await?);
+        while let Some(piece) = answer.next().await? {
+            text = Some(piece);
             self.pass_piece(&mut text, answer.is_over(), passage);
         }
         let text = text.unwrap_or_default();

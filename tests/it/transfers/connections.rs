@@ -196,6 +196,21 @@ fn a_manifest_that_breaks_off_ends_the_clients_connection() {
     });
 }
 
+/// As long as nothing of the answer has left, there is one to give.
+#[test]
+fn an_upstream_that_breaks_off_behind_its_head_is_told_of() {
+    let fake = Fake::answering(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
+        Then::Close
+    });
+    let seawall = Setup::new(&fake.url()).one_thread().start();
+    let mine = Caller::of(&seawall, MINE);
+    mine.get("/v2/mine/app/manifests/v1").expect(502);
+    wait_until("the record says so", || {
+        seawall.audit().first().is_some_and(|record| record["reason"] == "upstream_broken" && record["status"] == 502)
+    });
+}
+
 /// A client that leaves in the middle takes everything with it.
 #[test]
 fn a_client_that_leaves_leaves_nothing_behind() {
