@@ -34,7 +34,7 @@ pub struct UnknownEndpoint {
 const ENDPOINTS: usize = 1_024;
 
 /// How many places there are for uses of passwords: threads that have one each do not wait for each other.
-const PLACES: usize = 8;
+pub const PLACES: usize = 8;
 
 /// Where requests leave what they observed. Clones share the notes.
 #[derive(Debug, Clone)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
+use pingora::{Error, Result};
 
 use super::client_body::drained;
 use super::listener::{Connection, PlainRequest};
@@ -135,7 +135,7 @@ impl Client for ServerSession {
     async fn write_head(&mut self, head: Self::Head, is_all: bool) -> Result<()> {
         match self {
             // A stream whose end nobody has said is reset.
-            Self::H2(stream) => stream.write_response_header(head, is_all),
+            Self::H2(stream) => stream.write_response_header(head, is_all).map_err(Error::into_down),
             other => other.write_response_header(head).await,
         }
     }

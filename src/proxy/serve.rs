@@ -1,7 +1,7 @@
 //! Steps 2 to 9 of a request, whoever reads it, as far as pingora is not needed: the decision, a refusal, what is kept, what is relayed.
 //!
-//! A plain request is served by this alone, on the task of its connection. Of any other pingora calls [`Gate::attend`] from its hook,
-//! and goes on with what that leaves.
+//! A plain request is served by this alone, on the task of its connection or stream. Of any other pingora calls [`Gate::attend`] from
+//! its hook, and goes on with what that leaves.
 
 use std::net::IpAddr;
 
@@ -227,7 +227,9 @@ fn failure(error: &Error, reached: bool) -> Refusal {
 
 /// Whether the client's connection is of no use any more.
 fn is_gone(error: &Error) -> bool {
-    matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed)
+    use ErrorType::{ConnectionClosed, H2Error, ReadError, WriteError};
+    // HTTP/2's own is of a stream that its client has reset.
+    matches!(error.etype(), ReadError | WriteError | ConnectionClosed | H2Error)
 }
 
 #[cfg(test)]

@@ -130,40 +130,38 @@ impl AccessTokens {
         audience: &str,
         now: Timestamp,
     ) -> Result<(Arc<VerifiedAccess>, CacheOutcome), TokenRejection<VerifiedAccess>> {
-        check_size(presented.expose())?;
-        let (claims, outcome) = match self.remembered(presented) {
-            Some(claims) if self.tokens.knows(&claims.key, now) => (claims, CacheOutcome::Hit),
-            Some(_) => return Err(InvalidToken::UnknownKey.into()),
-            None => (self.open(presented, now)?, CacheOutcome::Miss),
+        let token = presented.expose();
+        check_size(token)?;
+        let (claims, outcome) = match self.recent.find(token) {
+            Some(claims) => (claims, CacheOutcome::Hit),
+            None => self.look_up(presented, now)?,
         };
+        if !self.tokens.knows(&claims.key, now) {
+            self.recent.forget(token);
+            return Err(InvalidToken::UnknownKey.into());
+        }
         match claims.validity.check(audience, now)? {
             Standing::Good => Ok((claims, outcome)),
-            Standing::Expired => Err(TokenRejection::Expired { since: claims.validity.expires_at, claims }),
+            Standing::Expired => {
+                self.recent.forget(token);
+                Err(TokenRejection::Expired { since: claims.validity.expires_at, claims })
+            }
         }
     }
 
-    /// What was found to be signed by us, of late or since it was made. Whether its key still counts is not looked at.
-    fn remembered(&self, presented: &Secret) -> Option<Arc<VerifiedAccess>> {
+    /// What a token says that this thread has not seen lately: as it is remembered, or read and then remembered.
+    fn look_up(&self, presented: &Secret, now: Timestamp) -> Result<(Arc<VerifiedAccess>, CacheOutcome), InvalidToken> {
         let token = presented.expose();
-        self.recent.find(token).or_else(|| {
-            let Remembered { claims, .. } = self.verified.get(&self.digest(token))?;
+        let digest = self.hash_key.digest("verified-access-token", &[token.as_bytes()]);
+        if let Some(Remembered { claims, .. }) = self.verified.get(&digest) {
             self.recent.keep(presented, &claims);
-            Some(claims)
-        })
-    }
-
-    /// What a token says that nobody has seen yet; from then on it is remembered.
-    fn open(&self, presented: &Secret, now: Timestamp) -> Result<Arc<VerifiedAccess>, InvalidToken> {
-        let token = presented.expose();
+            return Ok((claims, CacheOutcome::Hit));
+        }
         let (payload, key) = self.tokens.open(token, now)?;
         let claims = Arc::new(VerifiedAccess::of(payload, key)?);
         let size = u32::try_from(token.len()).unwrap_or(u32::MAX);
-        self.verified.insert(self.digest(token), Remembered { claims: Arc::clone(&claims), size });
-        Ok(claims)
-    }
-
-    fn digest(&self, token: &str) -> KeyedDigest {
-        self.hash_key.digest("verified-access-token", &[token.as_bytes()])
+        self.verified.insert(digest, Remembered { claims: Arc::clone(&claims), size });
+        Ok((claims, CacheOutcome::Miss))
     }
 }
 

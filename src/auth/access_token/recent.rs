@@ -16,7 +16,8 @@ use crate::secret::Secret;
 
 /// How many tokens a thread keeps; a power of two.
 const PLACES: usize = 64;
-/// The longest that is kept, in bytes: with [`PLACES`] the most that a thread keeps is 256 KiB.
+/// The longest that is kept, in bytes: with [`PLACES`] the most that a thread keeps is 256 KiB, and about as much again of what they
+/// say.
 const LONGEST: usize = 4096;
 /// As many characters at the end say where a token is kept.
 const TAIL: usize = 8;
@@ -52,6 +53,15 @@ impl Recent {
                 && verify_slices_are_equal(place.token.expose().as_bytes(), token.as_bytes()).is_ok();
             is_it.then(|| Arc::clone(&place.claims))
         })
+    }
+
+    /// Forgets a token that is good no more.
+    pub(super) fn forget(&self, token: &str) {
+        RECENT.with_borrow_mut(|recent| {
+            if let Some(place) = place_of(token).and_then(|at| recent.get_mut(at)) {
+                *place = None;
+            }
+        });
     }
 
     /// Keeps what `token` says, in place of another.
@@ -95,6 +105,8 @@ mod tests {
         assert_eq!(elsewhere, None);
         recent.keep(&token, &verified("b"));
         assert_eq!(recent.find(token.expose()).map(|claims| claims.id.clone()).as_deref(), Some("b"));
+        recent.forget(token.expose());
+        assert_eq!(recent.find(token.expose()), None);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) struct Steps<T> {
 #[derive(Debug, Clone, Copy)]
 struct Group<T> {
     /// The position of its first place.
-    start: u32,
+    start: usize,
     /// What holds behind its last place.
     last: Option<T>,
 }
@@ -39,8 +39,7 @@ impl<T: Copy> Steps<T> {
         let mut steps = steps.into_iter().map(|(place, value)| (halves(place), value)).peekable();
         while let Some(((upper, lower), mut last)) = steps.next() {
             uppers.push(upper);
-            // No memory holds as many places as a `u32` cannot count; a wrong position stops.
-            let start = u32::try_from(places.len()).unwrap_or(u32::MAX);
+            let start = places.len();
             let mut more = steps.next_if(|((next, _), _)| *next == upper);
             if lower > 0 || more.is_some() {
                 places.push((lower, last));
@@ -52,7 +51,7 @@ impl<T: Copy> Steps<T> {
             }
             groups.push(Group { start, last });
         }
-        groups.push(Group { start: u32::try_from(places.len()).unwrap_or(u32::MAX), last: None });
+        groups.push(Group { start: places.len(), last: None });
         Self { uppers: Tree::new(&uppers), groups, places }
     }
 
@@ -65,7 +64,7 @@ impl<T: Copy> Steps<T> {
         if found < upper || start == end {
             return last;
         }
-        let places = &self.places[start as usize..end as usize];
+        let places = &self.places[start..end];
         match places.partition_point(|(place, _)| *place <= lower) {
             // Before its first place the group before it holds; the first of all begins at 0.
             0 => self.groups[group - 1].last,

@@ -16,7 +16,7 @@ use http::Method;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::listeners::ALPN;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::http::v2::server::{H2Options, HttpSession as Http2};
 use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::{Ssl as _, Stream};
 use pingora::server::ShutdownWatch;
@@ -221,7 +221,8 @@ where
         let _serving = self.in_flight.request();
         let mut known = None;
         if brings_nothing(&session) {
-            known = Some(self.plain.answer_stream(&mut session).await?);
+            // What it needs is not held by a request that takes its time with pingora.
+            known = Some(Box::pin(self.plain.answer_stream(&mut session)).await?);
         }
         self.left_to_pingora(session, known, shutdown).await
     }
@@ -239,11 +240,11 @@ where
     }
 }
 
-/// Whether it is a stream of HTTP/2 on which a `GET` or `HEAD` has come whole.
+/// Whether it is a stream of HTTP/2 with a `GET` or `HEAD` that brings no body.
 fn brings_nothing(session: &ServerSession) -> bool {
-    session
-        .as_http2()
-        .is_some_and(|stream| stream.is_body_done() && matches!(stream.req_header().method, Method::GET | Method::HEAD))
+    let is_nothing =
+        |stream: &Http2| matches!(stream.req_header().method, Method::GET | Method::HEAD) && stream.is_body_done();
+    session.as_http2().is_some_and(is_nothing)
 }
 
 /// One HTTP/1 request, from before its head was read; ends with its task, whatever ends that.

@@ -17,13 +17,13 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use self::endpoints::UnknownEndpoints;
 pub(super) use self::pending::PendingEndpoints;
-use crate::observed::{Observations, PasswordUse};
+use crate::observed::{Observations, PLACES, PasswordUse};
 use crate::policy::credential::CredentialId;
 use crate::store::{LastUse, Store};
 use crate::telemetry::metrics::Metrics;
 
 /// Of how many credentials uses may be noted between two visits, in each place of [`Observed`](crate::observed::Observed).
-pub(super) const NOTED: usize = 65_536;
+pub(super) const NOTED: usize = MOST / PLACES;
 /// Credentials whose last use may wait for the store.
 const MOST: usize = 100_000;
 const TAKE_EVERY: Duration = Duration::from_millis(200);

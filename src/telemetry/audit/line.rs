@@ -60,10 +60,8 @@ pub(super) fn write(line: &mut Vec<u8>, record: &AuditRecord<'_>) -> bool {
 
 /// Whom a provider vouched for goes through serde_json.
 fn write_principal(line: &mut Vec<u8>, principal: &PrincipalRecord) -> bool {
-    let PrincipalRecord { kind, name, provider: None, subject: None, identities } = principal else {
-        return json(line, "principal", principal);
-    };
-    if !identities.is_empty() {
+    let PrincipalRecord { kind, name, provider, subject, identities } = principal;
+    if provider.is_some() || subject.is_some() || !identities.is_empty() {
         return json(line, "principal", principal);
     }
     line.extend_from_slice(br#","principal":{"kind":""#);

@@ -1,15 +1,17 @@
 //! HTTP/2 over TLS in front, HTTP/1.1 behind: the same pushes and pulls, and the empty last frame of pingora#935.
 
+use std::io::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::harness::caller::{Caller, digest, with_query};
-use crate::harness::fake::{Fake, answer};
+use crate::harness::fake::{Fake, Then, answer};
 use crate::harness::image::MANIFEST;
 use crate::harness::registry::{Distribution, Registry};
 use crate::harness::seawall::Seawall;
 use crate::harness::secure::{Http2, push, whole};
+use crate::harness::wait_until;
 use crate::harness::wall::{MINE, Setup, account};
 
 /// Between two frames that shall not be read together.
@@ -228,4 +230,76 @@ async fn a_denied_upload_over_http_2_hears_its_401() {
     let got = client.send("GET", "/v2/mine/app/manifests/v1", &[("authorization", &authorization)], b"").await;
     assert_eq!(got.status(), 200);
     assert_eq!(fake.of_clients().len(), 1);
+}
+
+/// Answered without pingora's proxy or left to it: every stream ends as its answer does, and has one record.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_as_its_answer_does() {
+    let fake = Fake::answering(|request, stream| {
+        let half = request.line.contains("/half ");
+        let not_modified = request.header("If-None-Match").is_some();
+        let head = match (half, not_modified) {
+            (true, _) => "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf".to_owned(),
+            (_, true) => "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n".to_owned(),
+            _ if request.line.starts_with("HEAD") => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n".to_owned(),
+            _ => answer("200 OK", "Content-Type: application/json\r\n", "{}"),
+        };
+        let _ = stream.write_all(head.as_bytes());
+        if half { Then::Close } else { Then::KeepOpen }
+    });
+    let seawall = Setup::new(&fake.url()).tls().one_thread().start();
+    let mut client = client(&seawall).await;
+    let authorization = authorization();
+    let auth = ("authorization", authorization.as_str());
+    let path = "/v2/mine/app/manifests/v1";
+    assert_eq!(client.send("GET", path, &[auth], b"").await.body(), b"{}");
+    let head = client.send("HEAD", path, &[auth], b"").await;
+    assert_eq!((head.status().as_u16(), &head.headers()["content-length"]), (200, &"2".parse().unwrap()));
+    let known = client.send("GET", path, &[auth, ("if-none-match", "\"x\"")], b"").await;
+    assert_eq!((known.status().as_u16(), known.body().len()), (304, 0));
+    assert_eq!(client.send("GET", "/v2/mine/app/tags/list", &[auth], b"").await.status(), 200);
+    assert_eq!(client.send("HEAD", path, &[], b"").await.status(), 401);
+
+    let (half, _) = client.begin("GET", "/v2/mine/app/manifests/half", &[auth], true).await;
+    let mut body = half.await.unwrap().into_body();
+    assert_eq!(body.data().await.unwrap().unwrap(), "half");
+    let ended = body.data().await;
+    assert!(matches!(&ended, Some(Err(error)) if error.is_reset()), "{ended:?}");
+
+    assert_eq!(client.send("GET", path, &[auth], b"").await.status(), 200);
+    wait_until("all is written", || seawall.audit().len() >= 7);
+    let reasons: Vec<_> = seawall.audit().iter().map(|record| record["reason"].clone()).collect();
+    let permitted = "permitted";
+    let expected = [permitted, permitted, permitted, permitted, "credential_required", "upstream_broken", permitted];
+    assert_eq!(reasons, expected);
+}
+
+/// Who may have it, and stops in the middle, was not denied anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_resets_a_download_has_left() {
+    let content = vec![b'x'; 900_000];
+    let told = content.clone();
+    let fake = Fake::answering(move |_, stream| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", told.len());
+        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&told));
+        Then::KeepOpen
+    });
+    let seawall = Setup::new(&fake.url()).tls().one_thread().start();
+    let mut client = client(&seawall).await;
+    let authorization = authorization();
+    let auth = ("authorization", authorization.as_str());
+    let path = format!("/v2/mine/app/blobs/{}", digest(&content));
+    // From the registry behind, then from memory.
+    for (number, served) in [(1, &serde_json::Value::Null), (3, &"memory".into())] {
+        let (stopped, mut stream) = client.begin("GET", &path, &[auth], true).await;
+        let mut body = stopped.await.unwrap().into_body();
+        body.data().await.unwrap().unwrap();
+        stream.send_reset(h2::Reason::CANCEL);
+        wait_until("the record is written", || seawall.audit().len() >= number);
+        let record = seawall.audit().pop().unwrap();
+        assert_eq!((&record["decision"], &record["reason"]), (&"permit".into(), &"client_left".into()), "{record}");
+        assert_eq!(&record["servedFrom"], served, "{record}");
+        assert_eq!(client.send("GET", &path, &[auth], b"").await.body(), &content);
+        wait_until("the record is written", || seawall.audit().len() > number);
+    }
 }

@@ -1,5 +1,7 @@
 //! Certificates by name, replaced under open connections; HTTP/2 by ALPN.
 
+use std::io::Read;
+
 use tokio::net::TcpStream as AsyncTcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -101,6 +103,54 @@ fn a_client_gets_the_cheapest_suite_or_the_one_that_it_needs() {
         assert_eq!(got(&[chacha, large, small], is_split), chacha.suite());
         assert_eq!(got(&[large], is_split), large.suite());
     }
+}
+
+/// What is no first message of TLS ends the connection, and takes no memory until it does.
+#[test]
+fn what_is_no_hello_ends_the_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let tls = certificates(vec![write_certificate(directory.path(), "a", &["a.test"])]);
+    let running = Running::start(SourceMode::Peer, |listener| listener.tls = Some(tls));
+    // A first message of 65,535 bytes, in records: with their heads it is longer than any that is taken.
+    let endless = |length: u8| {
+        let mut record = vec![22, 3, 1, 0x40, 0];
+        record.extend([1, 0, length, 255]);
+        record.resize(5 + 0x4000, 0);
+        record
+    };
+    let unending = [endless(255), [vec![22, 3, 1, 0x40, 0], vec![0; 0x4000]].concat().repeat(200)].concat();
+    for (name, sent) in [
+        ("plain HTTP", b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n".to_vec()),
+        ("noise", vec![0x5a; 3000]),
+        ("nothing but a record's head", vec![22, 3, 1, 0, 0]),
+        ("a message without an end", unending),
+    ] {
+        let mut client = running.connect();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        // It is closed while we write.
+        let _ = client.write_all(&sent);
+        let mut answer = Vec::new();
+        let is_closed = match client.read_to_end(&mut answer) {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        };
+        assert!(is_closed && answer.len() < 100, "{name}: {answer:?}");
+    }
+    wait_until(|| running.in_flight.connections() == 0);
+    assert_eq!(ask(&mut running.connect_tls("a.test", b"").0, WHO), "public 127.0.0.1 none a.test");
+}
+
+/// Longer than what is read at once, as one with a session or keys of two kinds.
+#[test]
+fn a_long_hello_is_read_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let tls = certificates(vec![write_certificate(directory.path(), "a", &["a.test"])]);
+    let running = Running::start(SourceMode::Peer, |listener| listener.tls = Some(tls));
+    let names: Vec<_> = (0..500).map(|number| format!("protocol-{number:04}")).chain(["http/1.1".to_owned()]).collect();
+    let config = client_config(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let session = rustls::ClientConnection::new(Arc::new(config), "a.test".try_into().unwrap()).unwrap();
+    let mut client = rustls::StreamOwned::new(session, running.connect());
+    assert_eq!(ask(&mut client, WHO), "public 127.0.0.1 none a.test");
 }
 
 async fn http2(running: &Running) -> h2::client::SendRequest<bytes::Bytes> {

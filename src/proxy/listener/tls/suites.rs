@@ -10,11 +10,14 @@ use std::sync::Arc;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::tls::TlsStream;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{CipherSuite, ServerConfig};
 use tokio::io::AsyncReadExt as _;
 
 use crate::crypto;
+
+/// In bytes; rustls takes no longer one either.
+const LONGEST_HELLO: usize = 64 * 1024;
 
 /// Terminates the TLS of one listener's connections.
 pub(in crate::proxy::listener) struct Handshakes {
@@ -72,27 +75,35 @@ impl Handshakes {
     }
 }
 
-/// The suite that the client lists first. Whatever was read for that is read again by the handshake, which says what is wrong
-/// with it.
+/// The suite that the client lists first, of those that are known here: some list a reserved one before all others (RFC 8701).
+/// Whatever was read for that is read again by the handshake, which says what is wrong with it.
 async fn first_choice(stream: &mut Stream) -> Option<CipherSuite> {
-    let (mut hello, mut seen) = (rustls::server::Acceptor::default(), Vec::new());
-    let choice = loop {
-        let mut piece = [0; 2048];
-        let Some(mut piece) = stream.read(&mut piece).await.ok().and_then(|length| piece.get(..length)) else {
-            break None;
-        };
-        seen.extend_from_slice(piece);
-        if piece.is_empty() {
-            break None;
-        }
-        // It takes as much as it has room for, which is more than a first message may have.
-        while !piece.is_empty() && hello.read_tls(&mut piece).is_ok_and(|taken| taken > 0) {}
-        match hello.accept() {
-            Ok(None) => {}
-            Ok(Some(accepted)) => break accepted.client_hello().cipher_suites().first().copied(),
-            Err(_) => break None,
-        }
-    };
+    let mut seen = Vec::new();
+    let choice = choice(stream, &mut seen).await;
     stream.rewind(&seen);
     choice
+}
+
+/// The same, with all that was read in `seen`: no more than a client's first message may be long.
+async fn choice(stream: &mut Stream, seen: &mut Vec<u8>) -> Option<CipherSuite> {
+    let mut hello = rustls::server::Acceptor::default();
+    while seen.len() <= LONGEST_HELLO {
+        let mut room = [0; 2048];
+        let length = stream.read(&mut room).await.ok().filter(|length| *length > 0)?;
+        let mut piece = room.get(..length)?;
+        seen.extend_from_slice(piece);
+        while !piece.is_empty() {
+            // What it does not take is no first message of anybody.
+            hello.read_tls(&mut piece).ok().filter(|taken| *taken > 0)?;
+        }
+        if let Some(accepted) = hello.accept().ok()? {
+            let hello = accepted.client_hello();
+            return hello.cipher_suites().iter().copied().find(|suite| is_known(*suite));
+        }
+    }
+    None
+}
+
+fn is_known(suite: CipherSuite) -> bool {
+    aws_lc_rs::ALL_CIPHER_SUITES.iter().any(|known| known.suite() == suite)
 }
