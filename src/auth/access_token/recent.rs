@@ -58,7 +58,8 @@ impl Recent {
     /// Forgets a token that is good no more.
     pub(super) fn forget(&self, token: &str) {
         RECENT.with_borrow_mut(|recent| {
-            if let Some(place) = place_of(token).and_then(|at| recent.get_mut(at)) {
+            let place = place_of(token).and_then(|at| recent.get_mut(at));
+            if let Some(place) = place.filter(|place| place.as_ref().is_some_and(|kept| kept.owner == self.owner)) {
                 *place = None;
             }
         });
@@ -83,7 +84,7 @@ fn place_of(token: &str) -> Option<usize> {
     let tail = token.as_bytes().last_chunk::<TAIL>().filter(|_| token.len() <= LONGEST)?;
     // Every bit of the characters counts: the last one has only a few that differ.
     let mixed = u64::from_le_bytes(*tail).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    Some((mixed >> (u64::BITS - PLACES.trailing_zeros())) as usize)
+    usize::try_from(mixed >> (u64::BITS - PLACES.trailing_zeros())).ok()
 }
 
 #[cfg(test)]
@@ -116,7 +117,9 @@ mod tests {
         recent.keep(&long, &verified("long"));
         assert_eq!(recent.find(long.expose()), None);
         let tokens: Vec<_> = (0..1000).map(|number| Secret::new(format!("a.b.signature-{number:04}"))).collect();
-        tokens.iter().for_each(|token| recent.keep(token, &verified(token.expose())));
+        for token in &tokens {
+            recent.keep(token, &verified(token.expose()));
+        }
         let kept = tokens.iter().filter(|token| recent.find(token.expose()).is_some()).count();
         assert!((PLACES / 2..=PLACES).contains(&kept), "{kept}");
     }
