@@ -262,8 +262,11 @@ async fn a_stream_ends_as_its_answer_does() {
 
     let (half, _) = client.begin("GET", "/v2/mine/app/manifests/half", &[auth], true).await;
     let mut body = half.await.unwrap().into_body();
-    assert_eq!(body.data().await.unwrap().unwrap(), "half");
-    let ended = body.data().await;
+    // What has not left when the stream is reset does not leave.
+    let mut ended = body.data().await;
+    if matches!(&ended, Some(Ok(piece)) if piece == "half") {
+        ended = body.data().await;
+    }
     assert!(matches!(&ended, Some(Err(error)) if error.is_reset()), "{ended:?}");
 
     assert_eq!(client.send("GET", path, &[auth], b"").await.status(), 200);
