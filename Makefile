@@ -1,7 +1,7 @@
 # What people and CI run here; `make` lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint bench release microbench soak deps
+.PHONY: help quickstart test lint bench microbench soak deps
 
 help: ## lists these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -29,10 +29,6 @@ lint: ## format, clippy, docs, licences, advisories
 bench: ## seawall beside nginx, HAProxy and Distribution (ROUNDS, SECONDS, ONLY=part, CHECK=1)
 	@scripts/install-deps.sh bench
 	@env $(if $(ROUNDS),ROUNDS=$(ROUNDS)) $(if $(SECONDS),SECONDS=$(SECONDS),-u SECONDS) cargo bench --locked --profile dev --bench peers
-
-release: ## seawall as a release has it, in target/dist (about half an hour)
-	@scripts/install-deps.sh build
-	@scripts/release.sh
 
 microbench: ## what single steps take
 	cargo bench --locked $(patsubst %,--bench %,$(filter-out peers,$(shell sed -n '/^\[\[bench/{n;s/name = "\(.*\)"/\1/p}' Cargo.toml)))

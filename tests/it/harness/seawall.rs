@@ -108,7 +108,7 @@ impl Place {
 
     /// Starts seawall with a file that the test has put below this place; returns when it is ready.
     pub(crate) fn start_with(self, file: &str) -> Seawall {
-        let mut process = Process::start("seawall", &mut self.command(file), self.path(), stop());
+        let mut process = Process::start("seawall", &mut self.command(file), self.path(), Stop::Kill);
         wait_until("seawall is ready", || {
             process.expect_running();
             http::get(self.metrics, "/readyz").is_some_and(|response| response.status == 200)
@@ -138,11 +138,6 @@ impl Place {
 /// The seawall that is built with the tests; measurements name an optimised one by `SEAWALL_BINARY`.
 pub(crate) fn program() -> PathBuf {
     env::var_os("SEAWALL_BINARY").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_seawall")), PathBuf::from)
-}
-
-/// One that counts what it does, to be optimised by that, writes it down only when it ends in order.
-fn stop() -> Stop {
-    if env::var_os("LLVM_PROFILE_FILE").is_some() { Stop::Terminate } else { Stop::Kill }
 }
 
 /// By rename, as editors and configuration managers do: no reader ever sees half a file.
