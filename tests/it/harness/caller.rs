@@ -69,6 +69,13 @@ impl Caller {
 
     /// Stores an image of one empty layer, different for different words; returns the manifest.
     pub(crate) fn push_image(&self, repository: &str, tag: &str, words: &str) -> Vec<u8> {
+        let (manifest, answer) = self.try_push_image(repository, tag, words);
+        answer.expect(201);
+        manifest
+    }
+
+    /// The same, with the answer to the manifest, whatever it is.
+    pub(crate) fn try_push_image(&self, repository: &str, tag: &str, words: &str) -> (Vec<u8>, Response) {
         let config = format!("{{\"architecture\":\"amd64\",\"os\":\"linux\",\"comment\":\"{words}\"}}");
         let config_digest = self.push_blob(repository, config.as_bytes());
         let manifest = format!(
@@ -76,8 +83,8 @@ impl Caller {
              \"application/vnd.oci.image.config.v1+json\",\"digest\":\"{config_digest}\",\"size\":{}}},\"layers\":[]}}",
             config.len()
         );
-        self.put_manifest(&format!("/v2/{repository}/manifests/{tag}"), manifest.as_bytes()).expect(201);
-        manifest.into_bytes()
+        let answer = self.put_manifest(&format!("/v2/{repository}/manifests/{tag}"), manifest.as_bytes());
+        (manifest.into_bytes(), answer)
     }
 
     pub(crate) fn put_manifest(&self, path: &str, manifest: &[u8]) -> Response {
