@@ -150,7 +150,7 @@ impl Gate {
             passage.keeping.over(forward, None);
         }
         let reached = passage.sent_upstream.is_some();
-        let refusal = passage.failure.take().unwrap_or_else(|| failure(error, reached));
+        let refusal = passage.failure.take().unwrap_or_else(|| failure(error, reached, client.is_answered()));
         passage.trail.refused(&refusal);
         let gone = matches!(refusal, Refusal::ClientLeft) && is_gone(error);
         if !gone && !client.is_answered() {
@@ -197,8 +197,9 @@ fn caller_address(connection: &Connection) -> IpAddr {
     }
 }
 
-/// What an error means for the client. While the upstream was not reached, the error is on the client's side.
-fn failure(error: &Error, reached: bool) -> Refusal {
+/// What an error means for the client. While the upstream was not reached, the error is on the client's side; where an answer has
+/// begun, its request was not what is wrong.
+fn failure(error: &Error, reached: bool, answered: bool) -> Refusal {
     use ErrorType::{
         ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, InvalidCert, ReadTimedout, TLSHandshakeFailure,
         TLSHandshakeTimedout, WriteTimedout,
@@ -210,7 +211,7 @@ fn failure(error: &Error, reached: bool) -> Refusal {
         return Refusal::Internal("what is kept on the disk could not be read");
     }
     if *error.esource() == ErrorSource::Downstream || !reached {
-        return if is_gone(error) || matches!(error.etype(), ReadTimedout | WriteTimedout) {
+        return if answered || is_gone(error) || matches!(error.etype(), ReadTimedout | WriteTimedout) {
             Refusal::ClientLeft
         } else {
             Refusal::BadRequest { code: ErrorCode::Unsupported, status: 400, reason: "the request is malformed" }

@@ -294,7 +294,9 @@ async fn a_client_that_resets_a_download_has_left() {
     let path = format!("/v2/mine/app/blobs/{}", digest(&content));
     // From the registry behind, then from memory.
     for (number, served) in [(1, &serde_json::Value::Null), (3, &"memory".into())] {
-        let (stopped, mut stream) = client.begin("GET", &path, &[auth], true).await;
+        // On a connection of its own, whose window nobody else needs.
+        let mut stopping = Http2::connect(seawall.address()).await;
+        let (stopped, mut stream) = stopping.begin("GET", &path, &[auth], true).await;
         let mut body = stopped.await.unwrap().into_body();
         body.data().await.unwrap().unwrap();
         stream.send_reset(h2::Reason::CANCEL);
