@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::version::{TLS12, TLS13};
 
+use crate::harness::caller::Caller;
 use crate::harness::http::{Connection, Response};
 use crate::harness::nearby::{listener, registry, with_listeners, worker};
 use crate::harness::registry::{Distribution, Registry};
@@ -322,6 +323,35 @@ fn an_upstream_with_tls_is_verified_by_its_own_authority_and_name() {
         }
     }
     seawall.process().expect_running();
+}
+
+/// Without `ca`, the system's authorities count, here those of `SSL_CERT_FILE`: for what is relayed and for what pingora sends. One
+/// among them that nobody can read takes nothing from the others.
+#[test]
+fn an_upstream_is_verified_by_the_systems_authorities() {
+    let [right, other] = [Authority::new(), Authority::new()];
+    let upstream = TlsRegistry::start(&right, &["inside.test"]);
+    let broken = "-----BEGIN CERTIFICATE-----\nbm9uZSBhdCBhbGw=\n-----END CERTIFICATE-----\n";
+    let start = |authorities: String| {
+        let place = Place::new();
+        let system = place.path().join("system.pem");
+        fs::write(&system, authorities).unwrap();
+        let target = format!("url: \"https://{}\", serverName: inside.test", upstream.address);
+        let registries = registry(&place, "myregistry", &place.login_server(), &target, &[]);
+        let document = place.document(&format!("registries:\n{registries}"));
+        place.start_where(("SSL_CERT_FILE", &system), &document)
+    };
+    let trusting = start(format!("{}{broken}{}", other.pem(), right.pem()));
+    let client = Caller { address: trusting.address(), authorization: Some(worker().basic()) };
+    client.push_image("team/app", "v1", "an image");
+    assert_eq!(client.has_manifest("team/app", "v1"), 200);
+    for authorities in [other.pem().to_owned(), broken.to_owned(), String::new()] {
+        let mut seawall = start(authorities);
+        let client = Caller { address: seawall.address(), authorization: Some(worker().basic()) };
+        assert_eq!(client.get("/v2/team/app/tags/list").status, 502);
+        assert_eq!(client.send("POST", "/v2/team/app/blobs/uploads/", &[], b"").status, 502);
+        seawall.process().expect_running();
+    }
 }
 
 /// An answer that comes from the upstream.

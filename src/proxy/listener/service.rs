@@ -29,6 +29,7 @@ use super::accept::{Accept, Streams};
 use super::tls::Handshakes;
 use super::{AnswersPlain, InFlight, Listener, socket};
 use crate::crypto;
+use crate::proxy::peer::NO_AUTHORITIES;
 
 /// In bytes; an idle connection costs both. Only the header of the PROXY protocol is read in pieces smaller than the read buffer:
 /// everything else is read past it. The write buffer lets a response head and a small body leave in one packet.
@@ -134,6 +135,7 @@ pub fn server_configuration() -> ServerConf {
         work_stealing: false,
         upstream_keepalive_pool_size: UPSTREAM_POOL,
         max_retries: UPSTREAM_ATTEMPTS,
+        ca_file: Some(NO_AUTHORITIES.to_owned()),
         // `server::lifecycle` waits for what is in flight; when pingora is told, nothing is left to wait for.
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(0),

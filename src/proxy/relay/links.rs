@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use pingora::connectors::TransportConnector;
+use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::upstreams::peer::{HttpPeer, Peer, PeerOptions};
@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::Instant;
 
 use super::head::{self, Head, Parsed};
+use crate::proxy::peer::NO_AUTHORITIES;
 
 /// The largest head of an answer, in bytes.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -44,7 +45,6 @@ type PeerKey = u64;
 #[derive(Default)]
 pub(in crate::proxy) struct Links {
     racks: ThreadLocal<Arc<Mutex<Rack>>>,
-    /// Made when it is first needed: it reads the system's authorities.
     connector: OnceLock<TransportConnector>,
     shunned: Mutex<HashMap<PeerKey, Instant>>,
 }
@@ -155,7 +155,11 @@ impl Links {
     }
 
     fn connector(&self) -> &TransportConnector {
-        self.connector.get_or_init(|| TransportConnector::new(None))
+        self.connector.get_or_init(|| {
+            let mut options = ConnectorOptions::new(0);
+            options.ca_file = Some(NO_AUTHORITIES.to_owned());
+            TransportConnector::new(Some(options))
+        })
     }
 
     fn shuns(&self, key: PeerKey) -> bool {

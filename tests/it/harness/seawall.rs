@@ -106,9 +106,22 @@ impl Place {
         self.start_with("seawall.yaml")
     }
 
+    /// The same, with this variable in the process's environment.
+    pub(crate) fn start_where(self, (name, value): (&str, &Path), document: &str) -> Seawall {
+        write(self.path(), document);
+        let mut command = self.command("seawall.yaml");
+        command.env(name, value);
+        self.start_by(&mut command)
+    }
+
     /// Starts seawall with a file that the test has put below this place; returns when it is ready.
     pub(crate) fn start_with(self, file: &str) -> Seawall {
-        let mut process = Process::start("seawall", &mut self.command(file), self.path(), Stop::Kill);
+        let mut command = self.command(file);
+        self.start_by(&mut command)
+    }
+
+    fn start_by(self, command: &mut Command) -> Seawall {
+        let mut process = Process::start("seawall", command, self.path(), Stop::Kill);
         wait_until("seawall is ready", || {
             process.expect_running();
             http::get(self.metrics, "/readyz").is_some_and(|response| response.status == 200)

@@ -1,7 +1,6 @@
 //! The upstream as a pingora peer: where to connect, whom to trust, how long to wait.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,14 +8,15 @@ use std::time::Duration;
 use pingora::protocols::{ALPN, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::upstreams::peer::HttpUpstreamRequestPolicy;
-use pingora::utils::tls::WrappedX509;
 use pingora::{Error, ErrorType, OrErr, Result};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::clock::Clock;
 use crate::policy::address::UpstreamTarget;
-use crate::secret::Secret;
+
+mod authorities;
+
+use authorities::Authorities;
+pub(super) use authorities::NONE as NO_AUTHORITIES;
 
 /// How long a resolved address is used before it is asked for again.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
@@ -27,14 +27,11 @@ type HostAndPort = (Arc<str>, u16);
 /// An address and until when it is used.
 type Resolved = (SocketAddr, Duration);
 
-/// Certificate authorities as pingora takes them.
-type Authorities = Arc<[WrappedX509]>;
-
 /// Makes peers, remembering what is costly: addresses of host names and parsed certificate authorities.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     resolved: Mutex<HashMap<HostAndPort, Resolved>>,
-    authorities: Mutex<HashMap<u64, Authorities>>,
+    authorities: Authorities,
 }
 
 impl Peers {
@@ -54,8 +51,8 @@ impl Peers {
         peer.options.tcp_keepalive = Some(keepalive(timeouts.write));
         peer.options.alpn = ALPN::H1;
         peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
-        if let Some(pem) = target.tls.as_ref().and_then(|tls| tls.authorities.as_ref()) {
-            let (key, authorities) = self.authorities(pem)?;
+        if let Some(tls) = &target.tls {
+            let (key, authorities) = self.authorities.of(tls)?;
             peer.options.ca = Some(authorities);
             // pingora's pool does not know which authorities a connection was verified against.
             peer.group_key = key;
@@ -85,19 +82,6 @@ impl Peers {
         resolved.insert(key, (address, now + RESOLVED_FOR));
         Ok(address)
     }
-
-    fn authorities(&self, pem: &Secret) -> Result<(u64, Authorities)> {
-        let mut hasher = DefaultHasher::new();
-        pem.expose().hash(&mut hasher);
-        let key = hasher.finish();
-        let mut known = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(authorities) = known.get(&key) {
-            return Ok((key, Arc::clone(authorities)));
-        }
-        let authorities: Authorities = parse(pem)?;
-        known.insert(key, Arc::clone(&authorities));
-        Ok((key, authorities))
-    }
 }
 
 /// What the kernel watches for us: a peer that is gone, and one that takes no byte for the time of a write. After a write
@@ -111,19 +95,4 @@ fn keepalive(write: Duration) -> TcpKeepalive {
         #[cfg(target_os = "linux")]
         user_timeout: write,
     }
-}
-
-fn parse(pem: &Secret) -> Result<Authorities> {
-    let certificates = CertificateDer::pem_slice_iter(pem.expose().as_bytes());
-    let parsed: Result<Vec<_>> = certificates
-        .map(|der| {
-            let der = der.map_err(|_| Error::explain(ErrorType::InvalidCert, "the authorities are not PEM"))?;
-            Ok(WrappedX509::new(der.to_vec(), pingora::utils::tls::parse_x509))
-        })
-        .collect();
-    let parsed = parsed?;
-    if parsed.is_empty() {
-        return Error::e_explain(ErrorType::InvalidCert, "no certificate authority in the file");
-    }
-    Ok(Arc::from(parsed))
 }
