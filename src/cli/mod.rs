@@ -24,7 +24,10 @@ struct Arguments {
     command: Command,
 }
 
+/// `defer`, here and below: the arguments of a hundred commands are not put together for the one that is meant, least of all where
+/// that serves for months.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     /// Serve the registries that a configuration file describes, until SIGTERM.
     Serve {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::mem::take;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::future;
@@ -85,7 +85,12 @@ pub(super) struct Waiting {
 /// What was read: by this tag or none, and what it was; or a reference that led to nothing.
 type Read = (Place, Result<(Option<Tag>, Digest), Reference>);
 
-/// All of it.
+/// What upstreams can do.
+fn of_upstreams<V: Clone + Send + Sync + 'static>() -> Cache<Arc<str>, V> {
+    Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build()
+}
+
+/// All of it. What few servers ask for is made when it is first asked for: an empty cache has 36 kB.
 #[derive(Debug)]
 pub(super) struct State {
     waiting: mpsc::Sender<Waiting>,
@@ -105,11 +110,11 @@ pub(super) struct State {
     /// Repositories that were pushed to, with the moment.
     new: Mutex<HashMap<Arc<str>, HashMap<RepositoryName, Timestamp>>>,
     /// Whether an upstream has the referrers API.
-    pub(super) has_referrers: Cache<Arc<str>, bool>,
+    pub(super) has_referrers: LazyLock<Cache<Arc<str>, bool>>,
     /// Whoever changes a repository at the upstream in several steps holds its turn.
     changing: Turnstiles<Place>,
     /// When manifests were pushed by tags lately: who asks for the tag first may be quicker than the note.
-    pushes: Cache<(Place, Tag, Digest), Timestamp>,
+    pushes: LazyLock<Cache<(Place, Tag, Digest), Timestamp>>,
     /// Whoever reads a repository for an answer holds its turn.
     reading: Turnstiles<Place>,
     /// Whoever fetches a list of tags as of now holds it; whoever waited for it finds what came.
@@ -117,7 +122,7 @@ pub(super) struct State {
     /// Counts who asks for a list of tags as of now, and who fetches one.
     moments: AtomicU64,
     /// Upstreams that cannot remove a tag alone.
-    pub(super) cannot_untag: Cache<Arc<str>, ()>,
+    pub(super) cannot_untag: LazyLock<Cache<Arc<str>, ()>>,
 }
 
 impl State {
@@ -142,13 +147,13 @@ impl State {
                 .build(),
             catalogues: future::Cache::builder().max_capacity(1_000).time_to_live(age).build(),
             new: Mutex::default(),
-            has_referrers: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
+            has_referrers: LazyLock::new(of_upstreams),
             changing: Turnstiles::default(),
-            pushes: Cache::builder().max_capacity(MOST_PUSHES).time_to_live(CHANGED_LIFE).build(),
+            pushes: LazyLock::new(|| Cache::builder().max_capacity(MOST_PUSHES).time_to_live(CHANGED_LIFE).build()),
             reading: Turnstiles::default(),
             fetching: Turnstiles::default(),
             moments: AtomicU64::new(0),
-            cannot_untag: Cache::builder().max_capacity(1_000).time_to_live(REFERRERS_LIFE).build(),
+            cannot_untag: LazyLock::new(of_upstreams),
         }
     }
 

@@ -5,7 +5,7 @@
 //! storm of logins. What is remembered is bound to all settings of the upstream and its credential: a reload that
 //! changes one of them starts anew.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -132,13 +132,13 @@ impl Expiry<Key, Outcome> for Lives {
     }
 }
 
-/// The credentials for all upstreams: one per process.
+/// The credentials for all upstreams: one per process. An empty cache has 36 kB, so none is made before there is something to keep.
 pub struct Credentials {
     minter: Arc<dyn Mint>,
-    tokens: Cache<Key, Outcome>,
-    challenges: Cache<KeyedDigest, Option<Bearer>>,
-    clients: moka::sync::Cache<KeyedDigest, reqwest::Client>,
-    told: moka::sync::Cache<(Arc<str>, String), ()>,
+    tokens: LazyLock<Cache<Key, Outcome>>,
+    challenges: LazyLock<Cache<KeyedDigest, Option<Bearer>>>,
+    clients: LazyLock<moka::sync::Cache<KeyedDigest, reqwest::Client>>,
+    told: LazyLock<moka::sync::Cache<(Arc<str>, String), ()>>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -152,10 +152,12 @@ impl Credentials {
     pub fn new(minter: Arc<dyn Mint>) -> Self {
         Self {
             minter,
-            tokens: Cache::builder().max_capacity(TOKENS).expire_after(Lives).build(),
-            challenges: Cache::builder().max_capacity(UPSTREAMS).time_to_live(CHALLENGE_LIFE).build(),
-            clients: moka::sync::Cache::builder().max_capacity(UPSTREAMS).time_to_idle(CHALLENGE_LIFE).build(),
-            told: moka::sync::Cache::builder().max_capacity(UPSTREAMS).time_to_live(TOLD_FOR).build(),
+            tokens: LazyLock::new(|| Cache::builder().max_capacity(TOKENS).expire_after(Lives).build()),
+            challenges: LazyLock::new(|| Cache::builder().max_capacity(UPSTREAMS).time_to_live(CHALLENGE_LIFE).build()),
+            clients: LazyLock::new(|| {
+                moka::sync::Cache::builder().max_capacity(UPSTREAMS).time_to_idle(CHALLENGE_LIFE).build()
+            }),
+            told: LazyLock::new(|| moka::sync::Cache::builder().max_capacity(UPSTREAMS).time_to_live(TOLD_FOR).build()),
         }
     }
 

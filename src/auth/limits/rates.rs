@@ -1,7 +1,8 @@
 //! The counters of rate limits: one look-up and a few atomic additions for a request, nothing where nothing is limited.
 
-use std::sync::Arc;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -15,11 +16,14 @@ use crate::telemetry::metrics::Metrics;
 /// A counter for each category.
 type Counters = [Counter; Category::ALL.len()];
 
+/// Made where something is limited.
+type By<K> = LazyLock<Cache<K, Arc<Counters>>>;
+
 /// The counters of all registries and identities.
 pub struct Rates {
-    registries: Cache<Arc<str>, Arc<Counters>>,
+    registries: By<Arc<str>>,
     /// Of an identity at a registry; without an id whoever is anonymous.
-    identities: Cache<(Arc<str>, Option<PrincipalId>), Arc<Counters>>,
+    identities: By<(Arc<str>, Option<PrincipalId>)>,
     metrics: Arc<Metrics>,
 }
 
@@ -29,16 +33,15 @@ impl std::fmt::Debug for Rates {
     }
 }
 
+fn counters<K: Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<Counters>> {
+    // Whoever was not here for a whole period has nothing to remember.
+    Cache::builder().max_capacity(COUNTERS).time_to_idle(PERIOD.saturating_mul(2)).build()
+}
+
 impl Rates {
     /// Nothing is used up.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        // Whoever was not here for a whole period has nothing to remember.
-        let kept = PERIOD.saturating_mul(2);
-        Self {
-            registries: Cache::builder().max_capacity(COUNTERS).time_to_idle(kept).build(),
-            identities: Cache::builder().max_capacity(COUNTERS).time_to_idle(kept).build(),
-            metrics,
-        }
+        Self { registries: LazyLock::new(counters), identities: LazyLock::new(counters), metrics }
     }
 
     /// Counts a request of `principal` to `registry` at `now`, in ticks of the clock, in all of `categories`.

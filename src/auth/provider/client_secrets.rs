@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -78,26 +78,31 @@ struct Right {
     token: Remembered,
 }
 
-/// One per process.
+/// Who issues, and the certificate authorities of its server.
+type Issuer = (Arc<str>, Option<PathBuf>);
+
+/// One per process; its caches are made when somebody first logs in with such a secret.
 #[derive(Debug)]
 pub(super) struct ClientSecrets {
     /// Apart from `failures`, so that guesses cannot push right ones out.
-    right: Cache<KeyedDigest, Right>,
-    failures: Cache<KeyedDigest, (Timestamp, SecretFailure)>,
-    /// Where tokens are, by issuer and certificate authorities.
-    endpoints: Cache<(Arc<str>, Option<PathBuf>), Url>,
+    right: LazyLock<Cache<KeyedDigest, Right>>,
+    failures: LazyLock<Cache<KeyedDigest, (Timestamp, SecretFailure)>>,
+    /// Where tokens are.
+    endpoints: LazyLock<Cache<Issuer, Url>>,
     questions: Questions,
 }
 
 impl ClientSecrets {
     pub(super) fn new() -> Self {
-        let right = Cache::builder().max_capacity(REMEMBERED_BYTES).weigher(|_, right: &Right| right.token.size);
-        let failures = Cache::builder().max_capacity(REMEMBERED_FAILURES);
-        let endpoints = Cache::builder().max_capacity(ENDPOINTS).time_to_live(ENDPOINT_FOR);
         Self {
-            right: right.time_to_live(RIGHT_FOR.unsigned_abs()).build(),
-            failures: failures.time_to_live(WRONG_FOR.unsigned_abs()).build(),
-            endpoints: endpoints.build(),
+            right: LazyLock::new(|| {
+                let cache = Cache::builder().max_capacity(REMEMBERED_BYTES).time_to_live(RIGHT_FOR.unsigned_abs());
+                cache.weigher(|_, right: &Right| right.token.size).build()
+            }),
+            failures: LazyLock::new(|| {
+                Cache::builder().max_capacity(REMEMBERED_FAILURES).time_to_live(WRONG_FOR.unsigned_abs()).build()
+            }),
+            endpoints: LazyLock::new(|| Cache::builder().max_capacity(ENDPOINTS).time_to_live(ENDPOINT_FOR).build()),
             questions: Questions::default(),
         }
     }

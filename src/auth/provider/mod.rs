@@ -16,7 +16,7 @@ mod tests;
 mod token;
 mod verify;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -72,20 +72,30 @@ pub struct Providers {
     sources: RwLock<Vec<Arc<Source>>>,
     hash_key: HashKey,
     /// By a keyed digest of the whole token, so that neither a token nor something to guess at lies in memory.
-    verified: Cache<KeyedDigest, Remembered>,
+    verified: LazyLock<Cache<KeyedDigest, Remembered>>,
     secrets: ClientSecrets,
     metrics: Arc<Metrics>,
+}
+
+/// Not made where there is no provider.
+fn verified() -> Cache<KeyedDigest, Remembered> {
+    Cache::builder()
+        .max_capacity(REMEMBERED_BYTES)
+        .weigher(|_, remembered: &Remembered| remembered.size)
+        .time_to_live(REMEMBERED_FOR)
+        .build()
 }
 
 impl Providers {
     /// No keys yet: they are fetched when first needed, or by [`Self::keep_fresh`].
     pub fn new(hash_key: HashKey, metrics: Arc<Metrics>) -> Self {
-        let verified = Cache::builder()
-            .max_capacity(REMEMBERED_BYTES)
-            .weigher(|_, remembered: &Remembered| remembered.size)
-            .time_to_live(REMEMBERED_FOR)
-            .build();
-        Self { sources: RwLock::default(), hash_key, verified, secrets: ClientSecrets::new(), metrics }
+        Self {
+            sources: RwLock::default(),
+            hash_key,
+            verified: LazyLock::new(verified),
+            secrets: ClientSecrets::new(),
+            metrics,
+        }
     }
 
     /// What the provider of `token`, one of `providers`, says about its subject.

@@ -19,6 +19,7 @@ const IN_USE: &str = "ScopeMapInUse";
 
 /// Named sets of permissions on repositories, for tokens.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Create a scope map.
     Create(Create),

@@ -19,6 +19,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 
 /// Applications that log in with a client id and a secret.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Create a service principal and a secret, which is shown once, and give it a role.
     Create(Create),
@@ -37,6 +38,7 @@ pub(in crate::cli) enum Command {
 
 /// The secrets of a service principal.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(in crate::cli) enum CredentialCommand {
     /// Make a secret, which is shown once. All former ones are refused from then on, unless --append is given.
     Reset(Reset),

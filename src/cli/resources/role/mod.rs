@@ -18,6 +18,7 @@ pub(super) use scope::id;
 
 /// Who may do what.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Roles, and scope maps, of identities.
     #[command(subcommand)]
@@ -29,6 +30,7 @@ pub(in crate::cli) enum Command {
 
 /// Roles, and scope maps, of identities.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(in crate::cli) enum AssignmentCommand {
     /// Give an identity a role, on one registry or on all.
     Create(Create),
@@ -40,6 +42,7 @@ pub(in crate::cli) enum AssignmentCommand {
 
 /// The roles that there are.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(in crate::cli) enum DefinitionCommand {
     /// Print the roles.
     List(Definitions),
