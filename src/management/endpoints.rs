@@ -2,6 +2,8 @@
 //!
 //! Paths are ARM's: the words in them are compared without regard to case, and any subscription and resource group will do.
 
+use std::borrow::Cow;
+
 use http::Method;
 
 use super::error::ApiError;
@@ -357,8 +359,10 @@ fn segments(path: &str) -> Result<Vec<String>, ApiError> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
     let decoded = path.split('/').map(|segment| percent::decode(segment, Plus::Literal));
-    let segments: Vec<_> =
-        decoded.collect::<Result<_, _>>().map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let segments: Vec<_> = decoded
+        .map(|segment| segment.map(Cow::into_owned))
+        .collect::<Result<_, _>>()
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
     if segments.iter().any(String::is_empty) { Err(no_such_path()) } else { Ok(segments) }
 }
 

@@ -3,6 +3,8 @@
 //! Go, which runs most upstreams, treats `;` differently from release to release, and parsers disagree on which of two
 //! equal keys wins. Both are errors here, so that nobody behind us can read another value than we did (threats 4.1).
 
+use std::borrow::Cow;
+
 use super::error::{ErrorCode, RouteError};
 use super::percent::{self, PercentError, Plus};
 
@@ -59,7 +61,7 @@ impl Query {
 }
 
 fn decode(raw: &str) -> Result<String, RouteError> {
-    percent::decode(raw, Plus::Space).map_err(|error| {
+    percent::decode(raw, Plus::Space).map(Cow::into_owned).map_err(|error| {
         refused(match error {
             PercentError::Escape => "a query has a broken percent escape",
             PercentError::Utf8 => "a query does not decode to UTF-8",

@@ -22,6 +22,8 @@
 //!
 //! An empty parameter counts as a missing one. Parameters that a route does not know are dropped.
 
+use std::borrow::Cow;
+
 use super::super::digest::{Digest, is_algorithm};
 use super::super::error::{ErrorCode, RouteError};
 use super::super::name::RepositoryName;
@@ -83,13 +85,20 @@ fn split(target: &str) -> Result<(&str, &str), RouteError> {
     if !target.starts_with('/') {
         return Err(refused("the request target does not begin with a slash"));
     }
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\')) {
+    // To the end in any case, here and below, so that many bytes are looked at in one step.
+    if !target.bytes().fold(true, |clean, byte| clean & is_of_targets(byte)) {
         return Err(refused("the request target holds a character that no target may hold"));
     }
     Ok(target.split_once('?').unwrap_or((target, "")))
 }
 
-fn decode(raw_path: &str) -> Result<String, RouteError> {
+/// Whether a target may hold a byte.
+#[expect(clippy::needless_bitwise_bool, reason = "a branch for each byte is what it avoids")]
+const fn is_of_targets(byte: u8) -> bool {
+    byte.is_ascii_graphic() & (byte != b'#') & (byte != b'\\')
+}
+
+fn decode(raw_path: &str) -> Result<Cow<'_, str>, RouteError> {
     let path = percent::decode(raw_path, Plus::Literal).map_err(|error| {
         refused(match error {
             PercentError::Escape => "the path has a broken percent escape",
@@ -97,16 +106,29 @@ fn decode(raw_path: &str) -> Result<String, RouteError> {
             PercentError::Control => "the path holds a control character",
         })
     })?;
-    if path.contains('\\') {
+    if matches!(path, Cow::Owned(_)) && path.contains('\\') {
         return Err(refused("the path holds a backslash"));
     }
-    let ends_well = matches!(path.as_str(), "/" | "/v2/") || path.ends_with("/blobs/uploads/");
-    let whole = if ends_well { path.strip_suffix('/') } else { Some(path.as_str()) };
-    let segments = whole.unwrap_or_default().split('/').skip(1);
-    if segments.into_iter().any(|segment| matches!(segment, "" | "." | "..")) {
+    let ends_well = matches!(&*path, "/" | "/v2/") || path.ends_with("/blobs/uploads/");
+    let whole = if ends_well { path.strip_suffix('/') } else { Some(&*path) };
+    if whole.is_none_or(has_odd_segment) {
         return Err(refused("the path has an empty segment, a dot segment, or a slash at its end"));
     }
     Ok(path)
+}
+
+/// Whether a segment is empty, `.` or `..`.
+fn has_odd_segment(path: &str) -> bool {
+    let next = path.as_bytes().get(1..).unwrap_or_default();
+    let pairs = path.bytes().zip(next);
+    let may_have = pairs.fold(path.ends_with('/'), |odd, (byte, next)| odd | begins_oddly(byte, *next));
+    may_have && path.split('/').skip(1).any(|segment| matches!(segment, "" | "." | ".."))
+}
+
+/// Whether a segment that begins between these two may be an odd one.
+#[expect(clippy::needless_bitwise_bool, reason = "a branch for each byte is what it avoids")]
+const fn begins_oddly(byte: u8, next: u8) -> bool {
+    (byte == b'/') & ((next == b'/') | (next == b'.'))
 }
 
 /// The registry endpoint that a decoded path belongs to, its fields still unread.
@@ -273,4 +295,26 @@ fn bounded(text: Option<&str>, longest: usize) -> Result<Option<String>, RouteEr
 
 const fn refused(reason: &'static str) -> RouteError {
     RouteError::malformed(ErrorCode::Unsupported, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_target_is_of_visible_characters_but_for_two() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(is_of_targets(byte), matches!(byte, b'!'..=b'~') && !b"#\\".contains(&byte), "{byte}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_odd_segment_is_found_wherever_it_is(path in "(/[a/.]{0,6}){1,3}") {
+            let odd = path.split('/').skip(1).any(|segment| matches!(segment, "" | "." | ".."));
+            prop_assert_eq!(has_odd_segment(&path), odd, "{}", path);
+        }
+    }
 }
