@@ -11,6 +11,11 @@ pub fn names(headers: &HeaderMap, media_type: &str) -> bool {
     let mut named = false;
     for line in headers.get_all(header::ACCEPT).iter().map(HeaderValue::to_str) {
         let Ok(line) = line else { return false };
+        // As docker and most others write it: a line for each type.
+        if line.eq_ignore_ascii_case(wanted) {
+            named = true;
+            continue;
+        }
         for one in line.split(',').filter(|one| essence(one).eq_ignore_ascii_case(wanted)) {
             let Some((_, parameters)) = one.split_once(';') else {
                 named = true;

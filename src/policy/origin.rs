@@ -44,7 +44,15 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.line == 0 { f.write_str(&self.file) } else { write!(f, "{}:{}:{}", self.file, self.line, self.column) }
+        f.write_str(&self.file)?;
+        if self.line == 0 {
+            return Ok(());
+        }
+        for number in [self.line, self.column] {
+            f.write_str(":")?;
+            number.fmt(f)?;
+        }
+        Ok(())
     }
 }
 

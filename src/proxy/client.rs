@@ -13,6 +13,19 @@ use pingora::{Error, Result};
 use super::client_body::drained;
 use super::listener::{Connection, PlainRequest};
 
+/// A header of an answer: one that is kept elsewhere is not copied.
+pub(super) type Line<'a> = (Cow<'a, HeaderName>, Cow<'a, HeaderValue>);
+
+/// A header of this answer alone.
+pub(super) fn owned<'a>((name, value): (HeaderName, HeaderValue)) -> Line<'a> {
+    (Cow::Owned(name), Cow::Owned(value))
+}
+
+/// One that is kept elsewhere.
+pub(super) fn borrowed<'a>((name, value): (&'a HeaderName, &'a HeaderValue)) -> Line<'a> {
+    (Cow::Borrowed(name), Cow::Borrowed(value))
+}
+
 /// A request that has come, and the way its answer goes.
 pub(super) trait Client: Send {
     /// The head of an answer that has not left yet.
@@ -46,11 +59,7 @@ pub(super) trait Client: Send {
     ///
     /// # Errors
     /// When there are too many of them.
-    fn compose(
-        &mut self,
-        status: StatusCode,
-        lines: impl Iterator<Item = (HeaderName, HeaderValue)>,
-    ) -> Result<Self::Head>;
+    fn compose<'a>(&mut self, status: StatusCode, lines: impl Iterator<Item = Line<'a>>) -> Result<Self::Head>;
 
     /// The same of one that is made already, and `more`.
     ///
@@ -113,13 +122,9 @@ impl Client for ServerSession {
         self.response_written().is_some()
     }
 
-    fn compose(
-        &mut self,
-        status: StatusCode,
-        lines: impl Iterator<Item = (HeaderName, HeaderValue)>,
-    ) -> Result<Self::Head> {
+    fn compose<'a>(&mut self, status: StatusCode, lines: impl Iterator<Item = Line<'a>>) -> Result<Self::Head> {
         let mut head = ResponseHeader::build_no_case(status, Some(16))?;
-        insert(&mut head, lines)?;
+        insert(&mut head, lines.map(|(name, value)| (name.into_owned(), value.into_owned())))?;
         Ok(Box::new(head))
     }
 
@@ -185,11 +190,7 @@ impl Client for PlainRequest<'_> {
         self.is_answered()
     }
 
-    fn compose(
-        &mut self,
-        status: StatusCode,
-        lines: impl Iterator<Item = (HeaderName, HeaderValue)>,
-    ) -> Result<Self::Head> {
+    fn compose<'a>(&mut self, status: StatusCode, lines: impl Iterator<Item = Line<'a>>) -> Result<Self::Head> {
         self.begin_answer(status, lines);
         Ok(())
     }
@@ -199,8 +200,7 @@ impl Client for PlainRequest<'_> {
         head: Box<ResponseHeader>,
         more: impl Iterator<Item = (HeaderName, HeaderValue)>,
     ) -> Result<Self::Head> {
-        let lines = head.headers.iter().map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)));
-        self.begin_answer(head.status, lines.chain(more.map(|(name, value)| (Cow::Owned(name), Cow::Owned(value)))));
+        self.begin_answer(head.status, head.headers.iter().map(borrowed).chain(more.map(owned)));
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use pingora::http::ResponseHeader;
 use pingora::{ErrorType, OrErr, Result};
 
 use super::answer::common_headers;
-use super::client::Client;
+use super::client::{Client, borrowed, owned};
 use super::forward::Forward;
 use super::gate::Gate;
 use super::passage::Passage;
@@ -221,9 +221,9 @@ impl Gate {
         let not_for_others = !client.head().headers.contains_key(header::AUTHORIZATION);
         let head = {
             let kept = kept.headers().filter(|(name, _)| !not_for_others || *name != header::CACHE_CONTROL);
-            let lines = kept.map(|(name, value)| (name.clone(), value.clone())).chain([age]);
-            let lines = lines.chain(not_for_others.then_some((header::CACHE_CONTROL, NOT_FOR_OTHERS)));
-            client.compose(StatusCode::OK, lines.chain(common_headers(&passage.id, passage.tls)))?
+            let more = [age].into_iter().chain(not_for_others.then_some((header::CACHE_CONTROL, NOT_FOR_OTHERS)));
+            let more = more.chain(common_headers(&passage.id, passage.tls));
+            client.compose(StatusCode::OK, kept.map(borrowed).chain(more.map(owned)))?
         };
         client.write_head(head, source.is_over()).await?;
         if !source.is_over() {

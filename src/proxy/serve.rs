@@ -10,7 +10,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::{Answer, common_headers};
-use super::client::Client;
+use super::client::{Client, owned};
 use super::forward::is_framed;
 use super::gate::Gate;
 use super::journey::{self, House, Next, Request, examine};
@@ -116,7 +116,7 @@ impl Gate {
         let length = (http::header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         let lines = common_headers(&passage.id, passage.tls).chain(headers).chain(denial).chain([length]);
         let head_only = client.is_head() || body.is_empty();
-        let head = client.compose(status, lines)?;
+        let head = client.compose(status, lines.map(owned))?;
         client.write_head(head, head_only).await?;
         if head_only { Ok(()) } else { client.write_piece(body, true).await }
     }

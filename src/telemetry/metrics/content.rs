@@ -1,8 +1,9 @@
 //! The metrics of what is kept of registries' contents.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::{Metrics, MetricsError, counters};
+use super::sharded::{Counters, IntCounter};
+use super::{Metrics, MetricsError};
 use crate::telemetry::labels::ContentResult;
 
 /// Where contents are kept.
@@ -10,8 +11,8 @@ const PLACES: [&str; 2] = ["memory", "disk"];
 
 #[derive(Debug)]
 pub(super) struct Content {
-    requests: IntCounterVec,
-    rejected: IntCounterVec,
+    requests: Counters<2>,
+    rejected: Counters<1>,
     bytes: IntGaugeVec,
 }
 
@@ -26,17 +27,17 @@ impl Content {
         )?;
         registry.register(Box::new(bytes.clone()))?;
         Ok(Self {
-            requests: counters(
+            requests: Counters::new(
                 registry,
                 "seawall_content_cache_requests_total",
                 "Permitted downloads of manifests and blobs by digest, by registry and what the content cache had.",
-                &["registry", "result"],
+                ["registry", "result"],
             )?,
-            rejected: counters(
+            rejected: Counters::new(
                 registry,
                 "seawall_content_cache_rejected_total",
                 "Answers of upstreams that were not kept because their bytes have another digest, by registry.",
-                &["registry"],
+                ["registry"],
             )?,
             bytes,
         })
@@ -59,10 +60,8 @@ impl Metrics {
         let results = ContentResult::ALL.iter();
         let gauge = |place| bytes.get_metric_with_label_values(&[registry, place]).ok();
         ContentMetrics {
-            requests: results
-                .filter_map(|result| requests.get_metric_with_label_values(&[registry, result.as_str()]).ok())
-                .collect(),
-            rejected: rejected.get_metric_with_label_values(&[registry]).ok(),
+            requests: results.filter_map(|result| requests.of([registry, result.as_str()]).ok()).collect(),
+            rejected: rejected.of([registry]).ok(),
             memory: gauge("memory"),
             disk: gauge("disk"),
         }

@@ -2,23 +2,24 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::{Metrics, MetricsError, count, counter, counters, gauge, histogram};
+use super::sharded::{Counters, IntCounter};
+use super::{Metrics, MetricsError, counter, gauge, histogram};
 
 /// From a write on this machine to one that a reader found after an outage.
 const DELAY_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 #[derive(Debug)]
 pub(super) struct Control {
-    requests: IntCounterVec,
+    requests: Counters<2>,
     store_up: IntGauge,
     store_errors: IntCounter,
     policy_revision: IntGauge,
     policy_delay: Histogram,
     passwords_expiring: IntGaugeVec,
     observations_dropped: IntCounter,
-    private_endpoints_unknown: IntCounterVec,
+    private_endpoints_unknown: Counters<1>,
 }
 
 impl Control {
@@ -32,11 +33,11 @@ impl Control {
         )?;
         registry.register(Box::new(passwords_expiring.clone()))?;
         Ok(Self {
-            requests: counters(
+            requests: Counters::new(
                 registry,
                 "seawall_management_requests_total",
                 "Requests to the management API by operation and status sent.",
-                &["operation", "code"],
+                ["operation", "code"],
             )?,
             store_up: gauge(registry, "seawall_store_up", "Whether the store answered when it was last asked.")?,
             store_errors: counter(
@@ -61,11 +62,11 @@ impl Control {
                 "seawall_observations_dropped_total",
                 "Uses of passwords that are not in their last-used times, because they came too fast or the store was away.",
             )?,
-            private_endpoints_unknown: counters(
+            private_endpoints_unknown: Counters::new(
                 registry,
                 "seawall_private_endpoints_unknown_total",
                 "Private endpoints that asked for a registry and that no connection of it names; each counts once.",
-                &["registry"],
+                ["registry"],
             )?,
         })
     }
@@ -78,12 +79,12 @@ impl Control {
 impl Metrics {
     /// Counts a request to the management API. `operation` is a name of ours, fixed at compile time.
     pub fn management_request(&self, operation: &'static str, status: u16) {
-        count(&self.control.requests, [operation, &status.to_string()]);
+        self.control.requests.count([operation, &status.to_string()]);
     }
 
     /// Counts a private endpoint that nobody knows.
     pub fn private_endpoint_unknown(&self, registry: &str) {
-        count(&self.control.private_endpoints_unknown, [registry]);
+        self.control.private_endpoints_unknown.count([registry]);
     }
 
     /// The store answered.

@@ -2,9 +2,10 @@
 
 use std::marker::PhantomData;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry};
 
 use super::MetricsError;
+use super::sharded::{Counters, IntCounter};
 use crate::telemetry::labels::Label;
 
 #[derive(Debug)]
@@ -28,9 +29,8 @@ impl<L: Label, M> Family<L, M> {
 
 impl<L: Label> Family<L, IntCounter> {
     pub(super) fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> Result<Self, MetricsError> {
-        let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
-        registry.register(Box::new(counters.clone()))?;
-        Self::new(|value| counters.get_metric_with_label_values(&[value]))
+        let counters = Counters::new(registry, name, help, [label])?;
+        Self::new(|value| counters.of([value]))
     }
 }
 

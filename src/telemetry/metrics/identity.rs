@@ -1,8 +1,9 @@
 //! The metrics of identity providers. Their names are from the configuration, so that no client can add a series.
 
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntGaugeVec, Opts, Registry};
 
-use super::{Metrics, MetricsError, count, counters};
+use super::sharded::Counters;
+use super::{Metrics, MetricsError};
 
 /// The `provider` label of tokens that no provider could be found for.
 const NO_PROVIDER: &str = "none";
@@ -10,7 +11,7 @@ const NO_PROVIDER: &str = "none";
 #[derive(Debug)]
 pub(super) struct Identity {
     provider_up: IntGaugeVec,
-    tokens_refused: IntCounterVec,
+    tokens_refused: Counters<2>,
 }
 
 impl Identity {
@@ -25,11 +26,11 @@ impl Identity {
         registry.register(Box::new(provider_up.clone()))?;
         Ok(Self {
             provider_up,
-            tokens_refused: counters(
+            tokens_refused: Counters::new(
                 registry,
                 "seawall_identity_tokens_refused_total",
                 "Tokens of identity providers that were refused or could not be verified, by reason.",
-                &["provider", "reason"],
+                ["provider", "reason"],
             )?,
         })
     }
@@ -51,6 +52,6 @@ impl Metrics {
 
     /// Counts a token that was refused; `reason` is a code of ours, fixed at compile time.
     pub fn identity_token_refused(&self, provider: Option<&str>, reason: &'static str) {
-        count(&self.identity.tokens_refused, [provider.unwrap_or(NO_PROVIDER), reason]);
+        self.identity.tokens_refused.count([provider.unwrap_or(NO_PROVIDER), reason]);
     }
 }

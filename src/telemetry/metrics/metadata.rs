@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntGauge, Registry};
+use prometheus::{Histogram, IntGauge, Registry};
 
+use super::sharded::IntCounter;
 use super::{Family, Metrics, MetricsError, gauge, histogram};
 use crate::clock::Timestamp;
 use crate::telemetry::labels::{Noted, UpstreamCall};

@@ -9,10 +9,12 @@ mod control;
 mod family;
 mod identity;
 mod metadata;
+mod sharded;
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, IntGauge, Registry, TextEncoder};
 use thiserror::Error;
 
 use super::labels::{Cache, Direction, OperationClass, Outcome, RefusedConnection, Reload, StatusClass};
@@ -22,6 +24,7 @@ pub use content::ContentMetrics;
 use control::Control;
 use family::Family;
 use identity::Identity;
+use sharded::{Counters, IntCounter, Level};
 
 /// From a cached answer to a slow upload's last byte.
 const REQUEST_SECONDS: &[f64] =
@@ -59,16 +62,16 @@ pub struct FinishedRequest<'a> {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
+    requests: Counters<3>,
     request_seconds: Family<OperationClass, Histogram>,
     upstream_seconds: Histogram,
-    decisions: IntCounterVec,
-    shadow_decisions: IntCounterVec,
+    decisions: Counters<3>,
+    shadow_decisions: Counters<2>,
     cache_hits: Family<Cache, IntCounter>,
     cache_misses: Family<Cache, IntCounter>,
     bytes: Family<Direction, IntCounter>,
-    requests_in_flight: IntGauge,
-    open_transfers: IntGauge,
+    requests_in_flight: Level,
+    open_transfers: Level,
     policy_version: IntGauge,
     reloads: Family<Reload, IntCounter>,
     last_reload: IntGauge,
@@ -76,7 +79,7 @@ pub struct Metrics {
     refused_connections: Family<RefusedConnection, IntCounter>,
     malformed_requests: IntCounter,
     panics: IntCounter,
-    rate_limited: IntCounterVec,
+    rate_limited: Counters<3>,
     control: Control,
     identity: Identity,
     metadata: metadata::Metadata,
@@ -89,11 +92,11 @@ impl Metrics {
         let registry = Registry::new();
         let r = &registry;
         Ok(Self {
-            requests: counters(
+            requests: Counters::new(
                 r,
                 "seawall_requests_total",
                 "Finished requests by registry, operation and class of the status sent.",
-                &["registry", "operation", "status"],
+                ["registry", "operation", "status"],
             )?,
             request_seconds: Family::histograms(
                 r,
@@ -108,17 +111,17 @@ impl Metrics {
                 "Time the upstream takes to send the head of its answer.",
                 UPSTREAM_SECONDS,
             )?,
-            decisions: counters(
+            decisions: Counters::new(
                 r,
                 "seawall_decisions_total",
                 "Decisions by registry, outcome and reason.",
-                &["registry", "outcome", "reason"],
+                ["registry", "outcome", "reason"],
             )?,
-            shadow_decisions: counters(
+            shadow_decisions: Counters::new(
                 r,
                 "seawall_shadow_decisions_total",
                 "Requests about which the network rules that are tried (networkRuleSet.shadow) would have decided otherwise.",
-                &["registry", "would"],
+                ["registry", "would"],
             )?,
             cache_hits: Family::counters(
                 r,
@@ -138,8 +141,8 @@ impl Metrics {
                 "Bytes of request bodies (upload) and of response bodies (download).",
                 "direction",
             )?,
-            requests_in_flight: gauge(r, "seawall_requests_in_flight", "Requests that are being answered.")?,
-            open_transfers: gauge(r, "seawall_open_transfers", "Bodies that are being passed on.")?,
+            requests_in_flight: level(r, "seawall_requests_in_flight", "Requests that are being answered.")?,
+            open_transfers: level(r, "seawall_open_transfers", "Bodies that are being passed on.")?,
             policy_version: gauge(r, "seawall_policy_version", "Version of the policy in force.")?,
             reloads: Family::counters(
                 r,
@@ -169,11 +172,11 @@ impl Metrics {
                 "Requests that are not HTTP, refused before anything could be decided.",
             )?,
             panics: counter(r, "seawall_panics_total", "Defects that stopped a task: please report them.")?,
-            rate_limited: counters(
+            rate_limited: Counters::new(
                 r,
                 "seawall_rate_limited_total",
                 "Requests that were refused with 429, by registry, category and whose limit it was.",
-                &["registry", "category", "scope"],
+                ["registry", "category", "scope"],
             )?,
             control: Control::new(r)?,
             identity: Identity::new(r)?,
@@ -187,23 +190,25 @@ impl Metrics {
     pub fn request_finished(&self, request: &FinishedRequest<'_>) {
         let registry = request.registry.unwrap_or(NO_REGISTRY);
         let status = StatusClass::of(request.status);
-        count(&self.requests, [registry, request.operation.as_str(), status.as_str()]);
+        self.requests.count([registry, request.operation.as_str(), status.as_str()]);
         self.request_seconds.of(request.operation).observe(request.duration.as_secs_f64());
         if let Some(upstream) = request.upstream {
             self.upstream_seconds.observe(upstream.as_secs_f64());
         }
-        self.bytes.of(Direction::Upload).inc_by(request.uploaded);
+        if request.uploaded > 0 {
+            self.bytes.of(Direction::Upload).inc_by(request.uploaded);
+        }
         self.bytes.of(Direction::Download).inc_by(request.downloaded);
     }
 
     /// Counts a decision; `reason` is a code of ours, fixed at compile time, so that it stays bounded.
     pub fn decided(&self, registry: Option<&str>, outcome: Outcome, reason: &'static str) {
-        count(&self.decisions, [registry.unwrap_or(NO_REGISTRY), outcome.as_str(), reason]);
+        self.decisions.count([registry.unwrap_or(NO_REGISTRY), outcome.as_str(), reason]);
     }
 
     /// Counts a request about which the network rules that are tried would have decided otherwise: `allow` or `deny`.
     pub fn shadow_decided(&self, registry: &str, would: &'static str) {
-        count(&self.shadow_decisions, [registry, would]);
+        self.shadow_decisions.count([registry, would]);
     }
 
     /// Counts a look-up in a cache of verified credentials.
@@ -252,7 +257,7 @@ impl Metrics {
 
     /// Counts a request that was refused with 429; `category` and `scope` are words of ours, fixed at compile time.
     pub fn rate_limited(&self, registry: Option<&str>, category: &'static str, scope: &'static str) {
-        count(&self.rate_limited, [registry.unwrap_or(NO_REGISTRY), category, scope]);
+        self.rate_limited.count([registry.unwrap_or(NO_REGISTRY), category, scope]);
     }
 
     /// Counts a panic, from the hook that the server installs.
@@ -269,10 +274,10 @@ impl Metrics {
 /// One more in a gauge, for as long as this lives.
 #[derive(Debug)]
 #[must_use = "dropping it at once counts nothing"]
-pub struct Gauged(IntGauge);
+pub struct Gauged(Level);
 
 impl Gauged {
-    fn new(gauge: &IntGauge) -> Self {
+    fn new(gauge: &Level) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
@@ -284,35 +289,25 @@ impl Drop for Gauged {
     }
 }
 
-/// The number of labels is the only thing that can be wrong here, and the tests move every metric.
-fn count<const N: usize>(counters: &IntCounterVec, labels: [&str; N]) {
-    if let Ok(counter) = counters.get_metric_with_label_values(&labels) {
-        counter.inc();
-    }
-}
-
 fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
-    let counter = IntCounter::new(name, help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
+    registered(registry, IntCounter::new(name, help)?)
 }
 
 fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, MetricsError> {
-    let gauge = IntGauge::new(name, help)?;
-    registry.register(Box::new(gauge.clone()))?;
-    Ok(gauge)
+    registered(registry, IntGauge::new(name, help)?)
+}
+
+fn level(registry: &Registry, name: &str, help: &str) -> Result<Level, MetricsError> {
+    registered(registry, Level::new(name, help)?)
+}
+
+fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> Result<M, MetricsError> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }
 
 fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, MetricsError> {
-    let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
-    registry.register(Box::new(histogram.clone()))?;
-    Ok(histogram)
-}
-
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
-    let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-    registry.register(Box::new(counters.clone()))?;
-    Ok(counters)
+    registered(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
 }
 
 #[cfg(test)]

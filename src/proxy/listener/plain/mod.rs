@@ -31,6 +31,9 @@ const CLOSING_TIME: Duration = Duration::from_mins(1);
 /// Pieces up to this many bytes leave together with the head of their answer.
 const SMALL: usize = 16 * 1024;
 
+/// What most answers take, in bytes, so that none of it has to be moved.
+const HEAD_AND_MANIFEST: usize = 4 * 1024;
+
 /// Serves plain requests.
 pub trait AnswersPlain {
     /// Answers it. What is known of one that is still to be answered, by pingora, is returned.
@@ -116,7 +119,7 @@ impl<'a> PlainRequest<'a> {
         V: std::borrow::Borrow<HeaderValue>,
     {
         let head = &mut self.answer.waiting;
-        head.reserve(1024);
+        head.reserve(HEAD_AND_MANIFEST);
         let reason = status.canonical_reason().unwrap_or_default();
         for piece in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
             head.extend_from_slice(piece.as_bytes());
