@@ -16,7 +16,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &AuditRecord<'_>) -> bool {
     line.extend_from_slice(br#"{"time":""#);
     shown(line, format_args!("{time:.6}"));
     line.push(b'"');
-    word(line, "requestId", request_id);
+    text(line, "requestId", request_id);
     text_if(line, "registry", record.registry.as_deref());
     text_if(line, "dataEndpoint", record.data_endpoint.as_deref());
     text(line, "listener", listener);
