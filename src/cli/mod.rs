@@ -24,17 +24,18 @@ struct Arguments {
     command: Command,
 }
 
-/// `defer`, here and below: the arguments of a hundred commands are not put together for the one that is meant, least of all where
-/// that serves for months.
+/// The one command that runs for months. Where this is what is meant, the arguments of the hundred others are not put together: a
+/// megabyte that it would keep. Whatever is not understood here, [`Arguments`] understands, or explains.
+#[derive(Debug, Parser)]
+#[command(name = "seawall")]
+enum Serving {
+    Serve(serve::Arguments),
+}
+
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 enum Command {
     /// Serve the registries that a configuration file describes, until SIGTERM.
-    Serve {
-        /// The configuration file.
-        #[arg(long, env = "SEAWALL_CONFIG", value_name = "FILE")]
-        config: PathBuf,
-    },
+    Serve(serve::Arguments),
     /// Report every problem in a configuration file, with file:line:column and a hint. Exit code 1 if any is more than a warning.
     Check {
         /// The configuration file.
@@ -79,12 +80,15 @@ pub fn main() -> ExitCode {
     if resources::helper::is_meant() {
         return resources::helper::run();
     }
+    if let Ok(Serving::Serve(arguments)) = Serving::try_parse() {
+        return serve::run(&arguments.config);
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return not_understood(&error),
     };
     match arguments.command {
-        Command::Serve { config } => serve::run(&config),
+        Command::Serve(arguments) => serve::run(&arguments.config),
         Command::Check { file } => check::run(&file),
         Command::Schema => output::json(&crate::config::schema()),
         Command::HashPassword { generate } => hash_password::run(generate),

@@ -1,10 +1,20 @@
 //! `seawall serve --config FILE`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use clap::Args;
 
 use super::output;
 use crate::server::{self, StartError};
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The configuration file.
+    #[arg(long, env = "SEAWALL_CONFIG", value_name = "FILE")]
+    pub(super) config: PathBuf,
+}
 
 /// Serves until it is told to stop. Exit code 1: it could not start.
 pub(super) fn run(config: &Path) -> ExitCode {

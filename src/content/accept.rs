@@ -12,7 +12,7 @@ pub fn names(headers: &HeaderMap, media_type: &str) -> bool {
     for line in headers.get_all(header::ACCEPT).iter().map(HeaderValue::to_str) {
         let Ok(line) = line else { return false };
         // As docker and most others write it: a line for each type.
-        if line.eq_ignore_ascii_case(wanted) {
+        if line.eq_ignore_ascii_case(wanted) && !line.contains(',') {
             named = true;
             continue;
         }
@@ -46,6 +46,14 @@ fn is_weight(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What an upstream calls a type, but is none.
+    #[test]
+    fn a_list_is_no_type() {
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("a/b,c/d"))]);
+        assert!(!names(&headers, "a/b,c/d"));
+        assert!(names(&headers, "c/d"));
+    }
 
     const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 

@@ -23,7 +23,6 @@ use crate::server;
 /// Turn the files of other programs into a configuration file for seawall. What cannot be taken over is named, and the exit
 /// code is 1 then.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(super) enum Source {
     /// An htpasswd file: each user with a bcrypt hash becomes a token.
     Htpasswd {

@@ -12,7 +12,6 @@ use crate::cli::format::Outcome;
 
 /// The admin account's passwords.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Print the admin account's user name and both passwords.
     Show(Show),

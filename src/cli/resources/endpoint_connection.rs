@@ -12,7 +12,6 @@ use crate::cli::format::Outcome;
 
 /// Which private endpoints may carry traffic to a registry.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Let a private endpoint in.
     Approve(Approve),

@@ -15,7 +15,6 @@ use crate::cli::format::Outcome;
 
 /// People, groups, machines and clusters, to whom roles are assigned.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Create an identity, or say anew whom an identity provider must describe for it.
     Create(Create),

@@ -14,7 +14,6 @@ const KEYS: &str = "/seawall/v1/keys";
 
 /// The keys of the server: what signs access tokens, and the owner's credential.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Print all keys, without what is secret.
     List(List),

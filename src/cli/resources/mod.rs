@@ -59,7 +59,6 @@ trait Operation: Sized {
 
 /// All of them.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(super) enum Command {
     /// Print a registry.
     Show(registry::Show),

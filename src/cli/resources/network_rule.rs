@@ -16,7 +16,6 @@ use crate::cli::format::Outcome;
 
 /// Which addresses may reach a registry, and which may not.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Add a network rule.
     Add(Add),

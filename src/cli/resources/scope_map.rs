@@ -19,7 +19,6 @@ const IN_USE: &str = "ScopeMapInUse";
 
 /// Named sets of permissions on repositories, for tokens.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Create a scope map.
     Create(Create),

@@ -19,7 +19,6 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 
 /// Applications that log in with a client id and a secret.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Create a service principal and a secret, which is shown once, and give it a role.
     Create(Create),
@@ -38,7 +37,6 @@ pub(in crate::cli) enum Command {
 
 /// The secrets of a service principal.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum CredentialCommand {
     /// Make a secret, which is shown once. All former ones are refused from then on, unless --append is given.
     Reset(Reset),

@@ -12,7 +12,6 @@ use crate::cli::format::Outcome;
 
 /// The identities for which the rules for public networks do not count.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Trust an identity as a service.
     Add(Add),

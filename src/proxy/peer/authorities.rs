@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pingora::utils::tls::WrappedX509;
 use pingora::{Error, ErrorType, Result};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio::sync::OnceCell;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::policy::address::UpstreamTls;
@@ -30,7 +31,7 @@ type Certificates = Arc<[WrappedX509]>;
 #[derive(Debug, Default)]
 pub(super) struct Authorities {
     named: Mutex<HashMap<u64, Certificates>>,
-    system: OnceLock<Certificates>,
+    system: OnceCell<Certificates>,
 }
 
 impl Authorities {
@@ -38,10 +39,10 @@ impl Authorities {
     ///
     /// # Errors
     /// When there is none.
-    pub(super) fn of(&self, tls: &UpstreamTls) -> Result<(u64, Certificates)> {
+    pub(super) async fn of(&self, tls: &UpstreamTls) -> Result<(u64, Certificates)> {
         match &tls.authorities {
             Some(pem) => self.named(pem),
-            None => Ok((OF_THE_SYSTEM, self.system()?)),
+            None => Ok((OF_THE_SYSTEM, self.system().await?)),
         }
     }
 
@@ -58,22 +59,36 @@ impl Authorities {
         Ok((key, certificates))
     }
 
-    /// Read when an upstream first needs them; `SSL_CERT_FILE` and `SSL_CERT_DIR` name others.
-    fn system(&self) -> Result<Certificates> {
-        if let Some(certificates) = self.system.get() {
-            return Ok(Arc::clone(certificates));
+    /// Read when an upstream first needs them, and never again: what is trusted changes with a restart only.
+    async fn system(&self) -> Result<Certificates> {
+        let read = async || {
+            // The files of a hundred authorities are nothing for a worker to wait for.
+            tokio::task::spawn_blocking(read_system).await.unwrap_or_else(|_| Arc::from([]))
+        };
+        let certificates = self.system.get_or_init(read).await;
+        if certificates.is_empty() {
+            return Error::e_explain(
+                ErrorType::InvalidCert,
+                "the system has no certificate authorities that can be used",
+            );
         }
-        let found = rustls_native_certs::load_native_certs();
-        for error in &found.errors {
-            tracing::warn!(%error, "some of the system's certificate authorities cannot be read");
-        }
-        // One that nobody can use is no reason to trust none of the others.
-        let sound: Certificates = found.certs.iter().filter_map(usable).collect();
-        if sound.is_empty() {
-            return Error::e_explain(ErrorType::InvalidCert, "the system has no certificate authorities");
-        }
-        Ok(Arc::clone(self.system.get_or_init(|| sound)))
+        Ok(Arc::clone(certificates))
     }
+}
+
+/// Those that pingora would read; `SSL_CERT_FILE` and `SSL_CERT_DIR` name others. None that nobody can use is a reason to trust none of
+/// the others.
+fn read_system() -> Certificates {
+    let found = rustls_native_certs::load_native_certs().unwrap_or_else(|error| {
+        tracing::error!(%error, "the system's certificate authorities cannot be read");
+        Vec::new()
+    });
+    let usable: Certificates = found.iter().filter_map(usable).collect();
+    let left_out = found.len() - usable.len();
+    if left_out > 0 {
+        tracing::warn!(left_out, "some of the system's certificate authorities cannot be used");
+    }
+    usable
 }
 
 fn usable(der: &CertificateDer<'static>) -> Option<WrappedX509> {

@@ -52,7 +52,7 @@ impl Peers {
         peer.options.alpn = ALPN::H1;
         peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         if let Some(tls) = &target.tls {
-            let (key, authorities) = self.authorities.of(tls)?;
+            let (key, authorities) = self.authorities.of(tls).await?;
             peer.options.ca = Some(authorities);
             // pingora's pool does not know which authorities a connection was verified against.
             peer.group_key = key;

@@ -20,7 +20,6 @@ use crate::oci::{Digest, Reference, RepositoryName};
 
 /// Which of them.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Print the manifests of a repository.
     List(List),

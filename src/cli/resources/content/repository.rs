@@ -18,7 +18,6 @@ use crate::cli::resources::passes::registry_or_server;
 
 /// Which of them.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Print the names of the repositories. Tokens may not, as in ACR.
     List(List),

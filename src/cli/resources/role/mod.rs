@@ -18,7 +18,6 @@ pub(super) use scope::id;
 
 /// Who may do what.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Roles, and scope maps, of identities.
     #[command(subcommand)]
@@ -30,7 +29,6 @@ pub(in crate::cli) enum Command {
 
 /// Roles, and scope maps, of identities.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum AssignmentCommand {
     /// Give an identity a role, on one registry or on all.
     Create(Create),
@@ -42,7 +40,6 @@ pub(in crate::cli) enum AssignmentCommand {
 
 /// The roles that there are.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum DefinitionCommand {
     /// Print the roles.
     List(Definitions),

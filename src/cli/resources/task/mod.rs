@@ -24,7 +24,6 @@ pub(in crate::cli) use self::run::{Run, run};
 use super::arguments::name;
 
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Keep a task on this machine, and make its identity at the server.
     Create(Create),
@@ -42,7 +41,6 @@ pub(in crate::cli) enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum CredentialCommand {
     /// Let a task log in to a further registry as one of its identities.
     Add(CredentialAdd),

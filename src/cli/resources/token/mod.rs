@@ -19,7 +19,6 @@ pub(super) use credential::{DeletePasswords, Generate};
 
 /// Names to log in with, for people and machines, each with the permissions of a scope map.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Create a token and two passwords, which are shown once.
     Create(Create),
@@ -38,7 +37,6 @@ pub(in crate::cli) enum Command {
 
 /// The passwords of a token.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(in crate::cli) enum CredentialCommand {
     /// Generate passwords, which are shown once. Those they replace are refused from then on.
     Generate(Generate),
