@@ -24,4 +24,11 @@ fn every_command_has_a_page() {
     assert!(page("seawall-token-credential-generate.1").contains("overlap"));
     assert!(page("seawall-serve.1").contains("SIGTERM"));
     assert!(page("seawall.1").contains("scope\\-map"));
+    // What it does, not what its arguments are in the source.
+    for (name, purpose) in
+        [("show", "Print a registry"), ("token-list", "Print all tokens"), ("backup", "Write everything")]
+    {
+        let page = page(&format!("seawall-{name}.1"));
+        assert!(page.contains(&format!("\\- {purpose}")), "{page}");
+    }
 }
