@@ -48,7 +48,11 @@ pub(crate) fn common_headers(request_id: &str, tls: bool) -> impl Iterator<Item 
         (header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING),
         (header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED),
     ];
-    let request_id = HeaderValue::from_str(request_id).ok().map(|id| (REQUEST_ID, id));
+    let request_id = HeaderValue::from_str(request_id).ok().map(|mut id| {
+        // No other answer has it: in the table that HTTP/2 keeps for a connection it would drive out what all answers have.
+        id.set_sensitive(true);
+        (REQUEST_ID, id)
+    });
     let strict = tls.then_some((header::STRICT_TRANSPORT_SECURITY, STRICT));
     fixed.into_iter().chain(request_id).chain(strict)
 }

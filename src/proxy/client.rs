@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, response};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
-use pingora::{Error, Result};
+use pingora::{Error, ErrorType, OrErr as _, Result};
 
 use super::client_body::drained;
 use super::listener::{Connection, PlainRequest};
+
+/// What pingora writes at a time, in bytes.
+const PART: usize = 64 * 1024;
 
 /// A header of an answer: one that is kept elsewhere is not copied.
 pub(super) type Line<'a> = (Cow<'a, HeaderName>, Cow<'a, HeaderValue>);
@@ -123,18 +126,21 @@ impl Client for ServerSession {
     }
 
     fn compose<'a>(&mut self, status: StatusCode, lines: impl Iterator<Item = Line<'a>>) -> Result<Self::Head> {
-        let mut head = ResponseHeader::build_no_case(status, Some(16))?;
-        insert(&mut head, lines.map(|(name, value)| (name.into_owned(), value.into_owned())))?;
-        Ok(Box::new(head))
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.status = status;
+        head.headers.reserve(16);
+        put(&mut head.headers, lines.map(|(name, value)| (name.into_owned(), value.into_owned())))?;
+        Ok(Box::new(head.into()))
     }
 
     fn compose_of(
         &mut self,
-        mut head: Box<ResponseHeader>,
+        head: Box<ResponseHeader>,
         more: impl Iterator<Item = (HeaderName, HeaderValue)>,
     ) -> Result<Self::Head> {
-        insert(&mut head, more)?;
-        Ok(head)
+        let mut head = response::Parts::from(*head);
+        put(&mut head.headers, more)?;
+        Ok(Box::new(head.into()))
     }
 
     async fn write_head(&mut self, head: Self::Head, is_all: bool) -> Result<()> {
@@ -145,7 +151,11 @@ impl Client for ServerSession {
         }
     }
 
-    async fn write_piece(&mut self, piece: Bytes, is_last: bool) -> Result<()> {
+    async fn write_piece(&mut self, mut piece: Bytes, is_last: bool) -> Result<()> {
+        // The time that the client has is for each of them.
+        while piece.len() > PART {
+            self.write_response_body(piece.split_to(PART), false).await?;
+        }
         self.write_response_body(piece, is_last).await
     }
 
@@ -217,7 +227,15 @@ impl Client for PlainRequest<'_> {
     }
 }
 
-/// Puts headers into a head, each in place of one with its name.
+/// Puts headers into a head, each in place of one with its name. pingora reads each name anew where it does that.
+fn put(head: &mut HeaderMap, lines: impl Iterator<Item = (HeaderName, HeaderValue)>) -> Result<()> {
+    for (name, value) in lines {
+        head.try_insert(name, value).or_err(ErrorType::InvalidHTTPHeader, "too many headers")?;
+    }
+    Ok(())
+}
+
+/// The same with one that pingora made, and keeps its own account of.
 pub(super) fn insert(head: &mut ResponseHeader, lines: impl Iterator<Item = (HeaderName, HeaderValue)>) -> Result<()> {
     for (name, value) in lines {
         head.insert_header(name, value)?;

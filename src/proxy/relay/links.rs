@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::Instant;
 
 use super::head::{self, Head, Parsed};
+use super::pace::Pace;
 use crate::proxy::peer::NO_AUTHORITIES;
 
 /// The largest head of an answer, in bytes.
@@ -25,9 +26,6 @@ const HEAD_LIMIT: usize = 64 * 1024;
 
 /// What is read at first, in bytes: most manifests with their head.
 const FIRST_PIECE: usize = 8 * 1024;
-
-/// What is read at a time after that, in bytes.
-const PIECE: usize = 64 * 1024;
 
 /// Connections that a thread keeps.
 const MOST_KEPT: usize = 512;
@@ -77,6 +75,7 @@ pub(super) struct Incoming {
     read: Bytes,
     /// Bytes of the body that nobody has taken yet.
     left: u64,
+    pace: Pace,
 }
 
 /// The head of an answer, and what follows.
@@ -112,7 +111,7 @@ impl Links {
         let mut link = Link::new(stream, key, &peer.options);
         match link.exchange(request, is_head, &peer.options).await {
             Ok(Some((Head { response, body, stays }, read))) => {
-                Ok(Some((response, Incoming { link, stays, read, left: body })))
+                Ok(Some((response, Incoming { link, stays, read, left: body, pace: Pace::default() })))
             }
             Ok(None) => {
                 self.shunned().insert(key, Instant::now() + SHUNNED_FOR);
@@ -262,6 +261,12 @@ impl Incoming {
         self.left == 0
     }
 
+    /// The same, where nobody wants the body: with as much of it taken as has come.
+    pub(super) fn without_what_came(mut self) -> Self {
+        let _ = self.split();
+        self
+    }
+
     /// The next piece of the body; `None`: all of it was taken.
     ///
     /// # Errors
@@ -271,12 +276,19 @@ impl Incoming {
             return Ok(None);
         }
         if self.read.is_empty() {
-            let mut read = BytesMut::with_capacity(usize::try_from(self.left).unwrap_or(PIECE).min(PIECE));
+            let most = self.pace.next(Instant::now());
+            let mut read = BytesMut::with_capacity(usize::try_from(self.left).map_or(most, |left| left.min(most)));
             self.link.read(&mut read).await.map_err(Error::into_up)?;
+            self.pace.came(read.len());
             self.read = read.freeze();
         }
+        Ok(Some(self.split()))
+    }
+
+    /// What has come of the body.
+    fn split(&mut self) -> Bytes {
         let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.read.len());
         self.left -= length as u64;
-        Ok(Some(self.read.split_to(length)))
+        self.read.split_to(length)
     }
 }

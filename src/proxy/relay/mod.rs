@@ -1,4 +1,4 @@
-//! Step 9 for what is asked for most: a manifest, or a blob's head, whose answer comes in one piece that says how long it is.
+//! Step 9 for what is asked for most: a manifest or a blob, whose answer says how long it is.
 //!
 //! pingora's own way serves any request: two tasks with a channel between them, so that a body can go up while the answer comes
 //! down. Here is nothing to go up, so that the request is written, the answer read and passed on, one after the other. What becomes
@@ -7,6 +7,7 @@
 
 mod head;
 mod links;
+mod pace;
 
 use http::{Version, header};
 use pingora::http::ResponseHeader;
@@ -47,6 +48,7 @@ impl Gate {
         mut answer: Incoming,
     ) -> Result<bool> {
         if let Err(error) = self.returned(client, &mut response, passage).await {
+            self.links.keep(answer.without_what_came());
             return if passage.answered || passage.is_due_again() { Ok(passage.answered) } else { Err(error) };
         }
         if matches!(passage.body, Body::Replace { .. }) {
@@ -92,8 +94,7 @@ impl Gate {
 /// Whether what is asked for has an answer whose length is known before it comes.
 const fn is_plain(forward: &Forward) -> bool {
     match forward.route {
-        Route::Manifest { .. } => matches!(forward.method, Method::Get | Method::Head),
-        Route::Blob { .. } => matches!(forward.method, Method::Head),
+        Route::Manifest { .. } | Route::Blob { .. } => matches!(forward.method, Method::Get | Method::Head),
         _ => false,
     }
 }

@@ -160,6 +160,25 @@ fn leading(status: &'static str, headers: String) -> Fake {
     })
 }
 
+/// It has done what it should, and is asked again soon.
+#[test]
+fn a_redirect_leaves_the_registrys_connection_open() {
+    let listed = Fake::always(answer("200 OK", "", "from the storage"));
+    let location = format!("Location: {}/b\r\n", listed.url());
+    let upstream = Fake::always(answer("307 Temporary Redirect", &location, "<a href>Temporary Redirect</a>."));
+    let place = Place::new();
+    let settings =
+        format!("url: \"{}\", redirects: {{ mode: follow, origins: [\"{}\"] }}", upstream.url(), listed.url());
+    let text = registry(&place, "myregistry", &place.login_server(), &settings, &[]);
+    let document = place.document(&format!("threads: 1\nregistries:\n{text}"));
+    let seawall = place.start(&document);
+    for _ in 0..5 {
+        let blob = fetch(&seawall, "127.0.0.1", "GET", &digest(b"anything"), &[]).expect(200);
+        assert_eq!(blob.body, b"from the storage");
+    }
+    assert!(upstream.of_clients().iter().all(|request| request.connection == 0), "{:?}", upstream.seen());
+}
+
 /// Threat class P, CVE-2026-2376: the listed storage is asked nothing, and nobody else either.
 #[test]
 fn an_upstream_cannot_lead_elsewhere() {

@@ -7,6 +7,7 @@
 mod head;
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -176,24 +177,20 @@ impl<'a> PlainRequest<'a> {
 
     /// Writes what waits, and `piece`.
     async fn write(&mut self, piece: &[u8]) -> Result<()> {
-        let Self { stream, answer, .. } = self;
-        let write = async {
-            if !answer.waiting.is_empty() {
-                stream.write_all(&answer.waiting).await?;
+        let mut waiting = std::mem::take(&mut self.answer.waiting);
+        for mut rest in [&*waiting, piece] {
+            while !rest.is_empty() {
+                // Large pieces go in parts: a client that takes its time still takes something.
+                let taken = in_time(self.write_timeout, self.stream.write(rest)).await?;
+                if taken == 0 {
+                    return Error::e_explain(ErrorType::WriteError, "the client has left").map_err(Error::into_down);
+                }
+                rest = rest.get(taken..).unwrap_or_default();
             }
-            if !piece.is_empty() {
-                stream.write_all(piece).await?;
-            }
-            stream.flush().await
-        };
-        let written = match self.write_timeout {
-            Some(time) => {
-                pingora::prelude::timeout(time, write).await.or_err(ErrorType::WriteTimedout, "writing an answer")
-            }
-            None => Ok(write.await),
-        };
-        answer.waiting.clear();
-        written.and_then(|written| written.or_err(ErrorType::WriteError, "writing an answer")).map_err(Error::into_down)
+        }
+        waiting.clear();
+        self.answer.waiting = waiting;
+        in_time(self.write_timeout, self.stream.flush()).await
     }
 
     /// It is over. Whether another may come on its connection; if not, that is closed.
@@ -208,6 +205,17 @@ impl<'a> PlainRequest<'a> {
         }
         self.head.stays
     }
+}
+
+/// Does one thing with the client, in no more than this time.
+async fn in_time<T>(time: Option<Duration>, doing: impl Future<Output = io::Result<T>>) -> Result<T> {
+    let done = match time {
+        Some(time) => {
+            pingora::prelude::timeout(time, doing).await.or_err(ErrorType::WriteTimedout, "writing an answer")
+        }
+        None => Ok(doing.await),
+    };
+    done.and_then(|done| done.or_err(ErrorType::WriteError, "writing an answer")).map_err(Error::into_down)
 }
 
 /// The names that pingora writes in another way than in lower case, in that way.

@@ -75,3 +75,21 @@ fn a_client_that_reads_nothing_is_cut() {
     let _ = client.read_to_end(&mut read);
     assert!(read.starts_with(b"HTTP/1.1 200 OK\r\n") && read.len() < 50_000_000);
 }
+
+/// What it may not do is take nothing at all: the time that a gate allows is for that.
+#[test]
+fn a_client_that_takes_its_time_is_served() {
+    const LENGTH: usize = 30_000_000;
+    let running = Running::start(SourceMode::Peer, |_| {});
+    let mut client = running.connect();
+    client.write_all(get(&format!("/plain/{LENGTH}"), "").as_bytes()).unwrap();
+    read_until(&mut client, "\r\n\r\n");
+    let (mut room, mut read) = (vec![0; 1_000_000], 0);
+    while read < LENGTH {
+        let piece = room.len().min(LENGTH - read);
+        client.read_exact(&mut room[..piece]).unwrap();
+        read += piece;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(ask(&mut client, &get("/plain/3", "")), "xxx");
+}
