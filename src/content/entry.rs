@@ -80,7 +80,8 @@ impl Head {
     /// What is kept of the `headers` of an answer whose body has `length` bytes.
     pub(super) fn of(headers: &HeaderMap, length: u64) -> Self {
         let kept = KEPT.into_iter().filter_map(|name| {
-            let value = headers.get(&name)?.clone();
+            // A copy: the answer's own is a part of all that came with it.
+            let value = HeaderValue::from_bytes(headers.get(&name)?.as_bytes()).ok()?;
             Some((name, value))
         });
         let length = (header::CONTENT_LENGTH, HeaderValue::from(length));

@@ -116,7 +116,8 @@ impl Fill {
                     memory.verification.take(piece);
                     true
                 }
-                Destination::Disk(writer) => writer.take(piece.clone()),
+                // A piece may be the end of a large one: what waits is to be as long as it says.
+                Destination::Disk(writer) => writer.take(Bytes::copy_from_slice(piece)),
             };
         let is_whole = is_taken && coming.taken == coming.length;
         if !is_taken || is_whole {

@@ -1,6 +1,7 @@
 //! The client's side of one request, whoever reads it: pingora, or the listener itself where the request is plain.
 
 use std::borrow::Cow;
+use std::future::pending;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -79,6 +80,9 @@ pub(super) trait Client: Send {
 
     /// Writes a piece of the body.
     fn write_piece(&mut self, piece: Bytes, is_last: bool) -> impl Future<Output = Result<()>> + Send;
+
+    /// Ends when the client has left, where that can be seen before all of its answer is written.
+    fn left(&mut self) -> impl Future<Output = ()> + Send;
 
     /// Bytes of bodies: those that came, those that went.
     fn transferred(&self) -> (u64, u64);
@@ -159,6 +163,14 @@ impl Client for ServerSession {
         self.write_response_body(piece, is_last).await
     }
 
+    async fn left(&mut self) {
+        match self.watch_h2_stream_close() {
+            // Whether it was reset, or its connection broke.
+            Some(closed) => drop(closed.await),
+            None => pending().await,
+        }
+    }
+
     fn transferred(&self) -> (u64, u64) {
         (self.body_bytes_read() as u64, self.body_bytes_sent() as u64)
     }
@@ -220,6 +232,10 @@ impl Client for PlainRequest<'_> {
 
     async fn write_piece(&mut self, piece: Bytes, is_last: bool) -> Result<()> {
         self.write_piece(&piece, is_last).await
+    }
+
+    async fn left(&mut self) {
+        self.left().await;
     }
 
     fn transferred(&self) -> (u64, u64) {

@@ -55,6 +55,8 @@ pub(super) struct HeadDeadline {
     lingered: Option<usize>,
     /// Bytes of the head that is arriving, and of what came with it.
     head_bytes: usize,
+    /// What was read to see whether the client is still there.
+    early: Option<u8>,
 }
 
 impl HeadDeadline {
@@ -73,6 +75,7 @@ impl HeadDeadline {
             answered_early: false,
             lingered: None,
             head_bytes: 0,
+            early: None,
         })
     }
 
@@ -92,6 +95,21 @@ impl HeadDeadline {
             Poll::Ready(Ok(BytesMut::from(piece.filled())))
         })
         .await
+    }
+
+    /// Waits until the client leaves, while nothing is awaited of it. A client that has sent more is there.
+    pub(super) async fn left(&mut self) {
+        poll_fn(|cx| {
+            if self.early.is_some() {
+                return Poll::Pending;
+            }
+            let mut byte = [0];
+            let mut room = ReadBuf::new(&mut byte);
+            let read = ready!(Pin::new(&mut *self.inner).poll_read(cx, &mut room));
+            self.early = room.filled().first().copied();
+            if read.is_ok() && self.early.is_some() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
     }
 
     /// Whether what is awaited in this state should have come by now. If not, we are woken when it should have.
@@ -158,7 +176,12 @@ impl AsyncRead for HeadDeadline {
         let this = self.get_mut();
         let state = this.connection.head.state();
         let filled = buf.filled().len();
-        let read = Pin::new(&mut *this.inner).poll_read(cx, buf);
+        let early = this.early.take_if(|_| buf.remaining() > 0);
+        buf.put_slice(early.as_slice());
+        let read = match Pin::new(&mut *this.inner).poll_read(cx, buf) {
+            Poll::Pending if early.is_some() => Poll::Ready(Ok(())),
+            read => read,
+        };
         let arrived = buf.filled().len() - filled;
         if this.head_is_too_large(state, arrived) {
             this.connection.refuse(Refusal::LargeHead);

@@ -19,6 +19,8 @@ use tokio::time::Instant;
 
 use super::head::{self, Head, Parsed};
 use super::pace::Pace;
+use crate::oci::{Method, Route};
+use crate::proxy::forward::Forward;
 use crate::proxy::peer::NO_AUTHORITIES;
 
 /// The largest head of an answer, in bytes.
@@ -39,12 +41,15 @@ const WITHOUT_LIMIT: Duration = Duration::from_mins(15);
 /// What pingora tells upstreams apart by.
 type PeerKey = u64;
 
+/// An upstream, and whether of its blobs: many send those in another way than manifests.
+type Kind = (PeerKey, bool);
+
 /// All kept connections.
 #[derive(Default)]
 pub(in crate::proxy) struct Links {
     racks: ThreadLocal<Arc<Mutex<Rack>>>,
     connector: OnceLock<TransportConnector>,
-    shunned: Mutex<HashMap<PeerKey, Instant>>,
+    shunned: Mutex<HashMap<Kind, Instant>>,
 }
 
 impl fmt::Debug for Links {
@@ -95,9 +100,10 @@ impl Links {
     ///
     /// # Errors
     /// When it takes too long, or the upstream hangs up on a new connection.
-    pub(super) async fn ask(&self, peer: &HttpPeer, request: &[u8], is_head: bool) -> Result<Option<Answered>> {
+    pub(super) async fn ask(&self, peer: &HttpPeer, request: &[u8], forward: &Forward) -> Result<Option<Answered>> {
         let key = peer.reuse_hash();
-        if self.shuns(key) {
+        let kind = (key, matches!(forward.route, Route::Blob { .. }));
+        if self.shuns(kind) {
             return Ok(None);
         }
         let (stream, is_new) = match self.take(key) {
@@ -109,12 +115,12 @@ impl Links {
             },
         };
         let mut link = Link::new(stream, key, &peer.options);
-        match link.exchange(request, is_head, &peer.options).await {
+        match link.exchange(request, forward.method == Method::Head, &peer.options).await {
             Ok(Some((Head { response, body, stays }, read))) => {
                 Ok(Some((response, Incoming { link, stays, read, left: body, pace: Pace::default() })))
             }
             Ok(None) => {
-                self.shunned().insert(key, Instant::now() + SHUNNED_FOR);
+                self.shunned().insert(kind, Instant::now() + SHUNNED_FOR);
                 Ok(None)
             }
             Err(error) if is_new || is_late(&error) => Err(error.into_up()),
@@ -161,17 +167,17 @@ impl Links {
         })
     }
 
-    fn shuns(&self, key: PeerKey) -> bool {
+    fn shuns(&self, kind: Kind) -> bool {
         let mut shunned = self.shunned();
         if shunned.is_empty() {
             return false;
         }
         let now = Instant::now();
         shunned.retain(|_, until| *until > now);
-        shunned.contains_key(&key)
+        shunned.contains_key(&kind)
     }
 
-    fn shunned(&self) -> MutexGuard<'_, HashMap<PeerKey, Instant>> {
+    fn shunned(&self) -> MutexGuard<'_, HashMap<Kind, Instant>> {
         self.shunned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -276,6 +282,9 @@ impl Incoming {
             return Ok(None);
         }
         if self.read.is_empty() {
+            if self.pace.has_had_its_turn() {
+                tokio::task::yield_now().await;
+            }
             let most = self.pace.next(Instant::now());
             let mut read = BytesMut::with_capacity(usize::try_from(self.left).map_or(most, |left| left.min(most)));
             self.link.read(&mut read).await.map_err(Error::into_up)?;

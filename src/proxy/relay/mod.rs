@@ -11,7 +11,8 @@ mod pace;
 
 use http::{Version, header};
 use pingora::http::ResponseHeader;
-use pingora::{Error, Result};
+use pingora::{Error, ErrorType, Result};
+use tokio::select;
 
 use self::links::Incoming;
 pub(super) use self::links::Links;
@@ -26,15 +27,16 @@ use crate::oci::{Method, Route};
 impl Gate {
     /// Sends the request and passes the answer on. `false`: that is still to be done, by pingora.
     pub(super) async fn relay<C: Client>(&self, client: &mut C, passage: &mut Passage) -> Result<bool> {
-        let Some(forward) = passage.forward.as_deref().filter(|forward| is_plain(forward)) else { return Ok(false) };
-        let is_head = forward.method == Method::Head;
+        if !passage.forward.as_deref().is_some_and(is_plain) {
+            return Ok(false);
+        }
         if client.head().version < Version::HTTP_11 || client.has_body() {
             return Ok(false);
         }
         let peer = self.peer(passage).await?;
         let Some(forward) = passage.forward.as_deref() else { return Ok(false) };
         let request = forward.head(&client.head().headers, passage.presented.authorization())?;
-        match self.links.ask(&peer, &request, is_head).await? {
+        match beside(client, self.links.ask(&peer, &request, forward)).await? {
             Some((response, incoming)) => self.pass_on(client, passage, response, incoming).await,
             None => Ok(false),
         }
@@ -55,14 +57,14 @@ impl Gate {
             self.replace(client, passage, response, &mut answer).await?;
         } else {
             // Before the head is written: an upstream that breaks off here still gets its client an answer.
-            let mut next = answer.next().await?;
+            let mut next = beside(client, answer.next()).await?;
             let head = client.compose_of(response, common_headers(&passage.id, passage.tls))?;
             client.write_head(head, next.is_none()).await.map_err(Error::into_down)?;
             while next.is_some() {
                 self.pass_piece(&mut next, answer.is_over(), passage);
                 let piece = next.unwrap_or_default();
                 client.write_piece(piece, answer.is_over()).await.map_err(Error::into_down)?;
-                next = answer.next().await?;
+                next = beside(client, answer.next()).await?;
             }
         }
         self.links.keep(answer);
@@ -78,7 +80,7 @@ impl Gate {
         answer: &mut Incoming,
     ) -> Result<()> {
         let mut text = None;
-        while let Some(piece) = answer.next().await? {
+        while let Some(piece) = beside(client, answer.next()).await? {
             text = Some(piece);
             self.pass_piece(&mut text, answer.is_over(), passage);
         }
@@ -88,6 +90,15 @@ impl Gate {
         let head = client.compose_of(response, common_headers(&passage.id, passage.tls))?;
         client.write_head(head, text.is_empty()).await.map_err(Error::into_down)?;
         if text.is_empty() { Ok(()) } else { client.write_piece(text, true).await.map_err(Error::into_down) }
+    }
+}
+
+/// What comes of waiting for the upstream, as long as the client is there.
+async fn beside<C: Client, T>(client: &mut C, upstream: impl Future<Output = Result<T>>) -> Result<T> {
+    select! {
+        biased;
+        came = upstream => came,
+        () = client.left() => Error::e_explain(ErrorType::ConnectionClosed, "the client has left").map_err(Error::into_down),
     }
 }
 

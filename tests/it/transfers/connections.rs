@@ -2,6 +2,7 @@
 
 use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -254,6 +255,61 @@ fn a_client_that_leaves_leaves_nothing_behind() {
         wait_until("all are gone", || is(0.0));
     }
     wait_until("each is in the audit log", || seawall.audit().len() == 24);
+}
+
+/// An upstream that reads requests and does not answer them, and how many of those connections are over.
+pub(super) fn silent() -> (Fake, Arc<AtomicUsize>) {
+    let over = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&over);
+    let fake = Fake::raw(move |_, stream| {
+        let mut reader = BufReader::new(stream);
+        let Some(request) = read_head(&mut reader) else { return };
+        let _ = std::io::copy(&mut reader, &mut std::io::sink());
+        let is_clients = request.header("User-Agent") != Some("seawall");
+        counted.fetch_add(is_clients.into(), Ordering::AcqRel);
+    });
+    (fake, over)
+}
+
+/// Nobody waits for an answer that nobody will read.
+#[test]
+fn a_client_that_leaves_before_its_answer_takes_its_request_along() {
+    let (fake, over) = silent();
+    let seawall = Setup::new(&fake.url()).start();
+    let mine = Caller::of(&seawall, MINE);
+    let paths = ["/v2/mine/app/manifests/v1", &format!("/v2/mine/app/blobs/{}", digest(b"x"))];
+    for (number, path) in paths.into_iter().enumerate() {
+        let mut stream = TcpStream::connect(mine.address).unwrap();
+        stream.write_all(mine.head("GET", path, "").as_bytes()).unwrap();
+        wait_until("it is under way", || seawall.metric("seawall_requests_in_flight") > 0.5);
+        drop(stream);
+        wait_until("it is over behind seawall", || over.load(Ordering::Acquire) > number);
+        wait_until("it is over", || seawall.audit().len() > number);
+        assert_eq!(seawall.audit()[number]["reason"], "client_left");
+    }
+}
+
+/// A client that has sent the next request meanwhile is there.
+#[test]
+fn a_request_that_comes_before_the_answer_to_the_one_before_waits() {
+    let fake = Fake::answering(|request, stream| {
+        std::thread::sleep(Duration::from_millis(300));
+        let tag = request.line.split(' ').nth(1).unwrap().rsplit('/').next().unwrap();
+        let _ = stream.write_all(answer("200 OK", "Content-Type: application/json\r\n", tag).as_bytes());
+        Then::KeepOpen
+    });
+    let seawall = Setup::new(&fake.url()).start();
+    let mine = Caller::of(&seawall, MINE);
+    let mut stream = TcpStream::connect(mine.address).unwrap();
+    for tag in ["first", "second", "third"] {
+        let more = if tag == "third" { "Connection: close\r\n" } else { "" };
+        stream.write_all(mine.head("GET", &format!("/v2/mine/app/manifests/{tag}"), more).as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    let bodies: Vec<_> = all.split("\r\n\r\n").skip(1).map(|rest| rest.split("HTTP/1.1").next().unwrap()).collect();
+    assert_eq!(bodies, ["first", "second", "third"], "{all}");
 }
 
 /// The same in front of a real registry, which must be none the worse for it.

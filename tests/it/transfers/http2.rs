@@ -1,6 +1,7 @@
 //! HTTP/2 over TLS in front, HTTP/1.1 behind: the same pushes and pulls, and the empty last frame of pingora#935.
 
 use std::io::Write;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use crate::harness::seawall::Seawall;
 use crate::harness::secure::{Http2, push, whole};
 use crate::harness::wait_until;
 use crate::harness::wall::{MINE, Setup, account};
+use crate::transfers::connections::silent;
 
 /// Between two frames that shall not be read together.
 const APART: Duration = Duration::from_millis(30);
@@ -275,6 +277,25 @@ async fn a_stream_ends_as_its_answer_does() {
     let permitted = "permitted";
     let expected = [permitted, permitted, permitted, permitted, "credential_required", "upstream_broken", permitted];
     assert_eq!(reasons, expected);
+}
+
+/// Nobody waits for an answer that nobody will read: otherwise a connection had as many requests under way as it has begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_reset_before_its_answer_is_over() {
+    let (fake, over) = silent();
+    let seawall = Setup::new(&fake.url()).tls().start();
+    let mut client = client(&seawall).await;
+    let authorization = authorization();
+    let auth = ("authorization", authorization.as_str());
+    let blob = format!("/v2/mine/app/blobs/{}", digest(b"x"));
+    for (number, path) in ["/v2/mine/app/manifests/v1", &blob].into_iter().enumerate() {
+        let (_, mut stream) = client.begin("GET", path, &[auth], true).await;
+        wait_until("it is under way", || seawall.metric("seawall_requests_in_flight") > 0.5);
+        stream.send_reset(h2::Reason::CANCEL);
+        wait_until("it is over behind seawall", || over.load(Ordering::Acquire) > number);
+        wait_until("it is over", || seawall.audit().len() > number);
+        assert_eq!(seawall.audit()[number]["reason"], "client_left");
+    }
 }
 
 /// Who may have it, and stops in the middle, was not denied anything.

@@ -29,7 +29,7 @@ use crate::proxy::http1::has_body;
 /// How long it may take to close a connection, where nobody has said how long the client may take.
 const CLOSING_TIME: Duration = Duration::from_mins(1);
 
-/// Pieces up to this many bytes leave together with the head of their answer.
+/// Pieces of less than this many bytes leave together with the head of their answer.
 const SMALL: usize = 16 * 1024;
 
 /// What most answers take, in bytes, so that none of it has to be moved.
@@ -93,7 +93,7 @@ impl<'a> PlainRequest<'a> {
         &self.head.target
     }
 
-    /// How long the client may take for one piece of the answer.
+    /// How long the client may take nothing of the answer.
     pub fn set_write_timeout(&mut self, time: Duration) {
         self.write_timeout = Some(time);
     }
@@ -106,6 +106,11 @@ impl<'a> PlainRequest<'a> {
     /// Whether an answer has begun.
     pub fn is_answered(&self) -> bool {
         self.answer.has_begun
+    }
+
+    /// Ends when the client has left. What it sends in the meantime waits.
+    pub async fn left(&mut self) {
+        self.stream.left().await;
     }
 
     /// Bytes of the answer's body that were written.
@@ -162,23 +167,23 @@ impl<'a> PlainRequest<'a> {
     /// Writes a piece of the body.
     ///
     /// # Errors
-    /// When the client has left, or takes too long for this piece.
+    /// When the client has left, or takes nothing for too long.
     pub async fn write_piece(&mut self, piece: &[u8], is_last: bool) -> Result<()> {
-        if piece.len() > SMALL {
+        if piece.len() >= SMALL {
             self.write(piece).await?;
         } else {
             self.answer.waiting.extend_from_slice(piece);
             self.write(&[]).await?;
+            self.answer.sent += piece.len() as u64;
         }
-        self.answer.sent += piece.len() as u64;
         self.answer.is_whole = is_last;
         Ok(())
     }
 
-    /// Writes what waits, and `piece`.
+    /// Writes what waits, and `piece`, which is counted as it goes.
     async fn write(&mut self, piece: &[u8]) -> Result<()> {
         let mut waiting = std::mem::take(&mut self.answer.waiting);
-        for mut rest in [&*waiting, piece] {
+        for (mut rest, is_counted) in [(&*waiting, false), (piece, true)] {
             while !rest.is_empty() {
                 // Large pieces go in parts: a client that takes its time still takes something.
                 let taken = in_time(self.write_timeout, self.stream.write(rest)).await?;
@@ -186,6 +191,7 @@ impl<'a> PlainRequest<'a> {
                     return Error::e_explain(ErrorType::WriteError, "the client has left").map_err(Error::into_down);
                 }
                 rest = rest.get(taken..).unwrap_or_default();
+                self.answer.sent += if is_counted { taken as u64 } else { 0 };
             }
         }
         waiting.clear();
