@@ -23,7 +23,7 @@ use pingora::server::ShutdownWatch;
 use tokio::select;
 use tokio::time::timeout;
 
-use super::connection::{Connection, Head};
+use super::connection::{Connection, Head, HeadState};
 use super::head_deadline::HeadDeadline;
 use super::in_flight::InFlight;
 use super::left::Left;
@@ -32,6 +32,10 @@ use super::proxy_protocol::{peer_address, read_header};
 use super::tls::{Handshake, Handshakes};
 use super::{Listener, Refusal, SourceMode};
 use crate::proxy::source::Header;
+
+/// What a client says first who knows that it may speak HTTP/2 (RFC 9113 3.4). No HTTP/1 request begins like this, and no proxy that
+/// reads HTTP/1 passes it on: it would add headers of its own.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_mins(1);
@@ -79,7 +83,7 @@ where
             network,
             server_name,
             shown,
-            http2: matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
+            http2: matches!(stream.selected_alpn_proto(), Some(ALPN::H2)).into(),
             in_flight: self.in_flight.clone(),
             head: Head::first(),
             serving: std::sync::Mutex::default(),
@@ -124,7 +128,19 @@ where
                 head = stream.next_head() => head,
                 _ = &mut stopped => return,
             };
-            let Some(head) = head.ok().filter(|head| !head.is_empty()) else { return };
+            let Some(mut head) = head.ok().filter(|head| !head.is_empty()) else { return };
+            if !connection.is_encrypted() && connection.head.state() == HeadState::First {
+                while head.len() < PREFACE.len() && PREFACE.starts_with(&head) {
+                    if stream.more(&mut head).await.is_err() {
+                        return;
+                    }
+                }
+                if head.starts_with(PREFACE) {
+                    stream.begins_http2(head);
+                    self.app.process_new(stream, shutdown).await;
+                    return;
+                }
+            }
             let head = head.freeze();
             let is_stopping = *shutdown.borrow();
             let turn = Turn(connection);
@@ -170,7 +186,7 @@ where
         let (connection, stream) = self.admit(stream).await?;
         let _open = self.in_flight.connection();
         let stream = Box::new(HeadDeadline::new(stream, Arc::clone(&connection), self.idle_timeout).ok()?);
-        if connection.http2 {
+        if connection.is_http2() {
             return self.app.process_new(stream, shutdown).await;
         }
         self.serve(&connection, stream, shutdown).await;

@@ -29,7 +29,7 @@ pub struct Connection {
     pub(super) network: Network,
     pub(super) server_name: Option<Box<str>>,
     pub(super) shown: Option<Arc<Shown>>,
-    pub(super) http2: bool,
+    pub(super) http2: AtomicBool,
     pub(super) in_flight: InFlight,
     pub(super) head: Head,
     /// The HTTP/1 request being served; HTTP/2 requests are counted by their own tasks.
@@ -94,6 +94,10 @@ impl Connection {
         self.listener.tls.is_some()
     }
 
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.load(Ordering::Acquire)
+    }
+
     /// It is going to be closed while the client still sends: for a moment what comes is taken and thrown away, so that the client
     /// can read its answer (RFC 9112 9.6).
     pub fn linger(&self) {
@@ -115,7 +119,7 @@ impl Connection {
     /// Without this call the connection is cut when the deadline passes, response or not.
     pub fn head_received(&self) {
         let before = self.head.replace(HeadState::Received);
-        if before != HeadState::Received && !self.http2 {
+        if before != HeadState::Received && !self.is_http2() {
             *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.in_flight.request());
         }
     }

@@ -10,11 +10,12 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use pingora::listeners::ALPN;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
@@ -22,7 +23,7 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
     UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::Refusal;
@@ -55,8 +56,8 @@ pub(super) struct HeadDeadline {
     lingered: Option<usize>,
     /// Bytes of the head that is arriving, and of what came with it.
     head_bytes: usize,
-    /// What was read to see whether the client is still there.
-    early: Option<u8>,
+    /// What was read already, and is to be read again.
+    early: Bytes,
 }
 
 impl HeadDeadline {
@@ -75,7 +76,7 @@ impl HeadDeadline {
             answered_early: false,
             lingered: None,
             head_bytes: 0,
-            early: None,
+            early: Bytes::new(),
         })
     }
 
@@ -97,17 +98,34 @@ impl HeadDeadline {
         .await
     }
 
+    /// Adds what comes next to `head`.
+    ///
+    /// # Errors
+    /// As for [`Self::next_head`]; also when nothing more comes.
+    pub(super) async fn more(&mut self, head: &mut BytesMut) -> io::Result<()> {
+        match self.read_buf(head).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What was read, `head`, is HTTP/2's beginning: whoever reads next reads it too.
+    pub(super) fn begins_http2(&mut self, head: BytesMut) {
+        self.early = head.freeze();
+        self.connection.http2.store(true, Ordering::Release);
+    }
+
     /// Waits until the client leaves, while nothing is awaited of it. A client that has sent more is there.
     pub(super) async fn left(&mut self) {
         poll_fn(|cx| {
-            if self.early.is_some() {
+            if !self.early.is_empty() {
                 return Poll::Pending;
             }
             let mut byte = [0];
             let mut room = ReadBuf::new(&mut byte);
             let read = ready!(Pin::new(&mut *self.inner).poll_read(cx, &mut room));
-            self.early = room.filled().first().copied();
-            if read.is_ok() && self.early.is_some() { Poll::Pending } else { Poll::Ready(()) }
+            self.early = Bytes::copy_from_slice(room.filled());
+            if read.is_ok() && !self.early.is_empty() { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
     }
@@ -140,7 +158,7 @@ impl HeadDeadline {
             HeadState::First | HeadState::Begun => self.head_bytes + arrived,
             HeadState::Awaited | HeadState::Received => arrived,
         };
-        let counts = matches!(state, HeadState::First | HeadState::Begun) && !self.connection.http2;
+        let counts = matches!(state, HeadState::First | HeadState::Begun) && !self.connection.is_http2();
         counts && self.head_bytes > HEAD_LIMIT
     }
 
@@ -164,7 +182,7 @@ impl HeadDeadline {
     /// An HTTP/1 answer before the gate has seen a head is pingora's own: it could not read what came.
     fn about_to_write(&mut self) {
         let unseen = matches!(self.connection.head.state(), HeadState::First | HeadState::Begun);
-        if unseen && !self.connection.http2 && !self.answered_early {
+        if unseen && !self.connection.is_http2() && !self.answered_early {
             self.answered_early = true;
             self.connection.refuse(Refusal::MalformedHead);
         }
@@ -176,10 +194,10 @@ impl AsyncRead for HeadDeadline {
         let this = self.get_mut();
         let state = this.connection.head.state();
         let filled = buf.filled().len();
-        let early = this.early.take_if(|_| buf.remaining() > 0);
-        buf.put_slice(early.as_slice());
+        let early = this.early.split_to(this.early.len().min(buf.remaining()));
+        buf.put_slice(&early);
         let read = match Pin::new(&mut *this.inner).poll_read(cx, buf) {
-            Poll::Pending if early.is_some() => Poll::Ready(Ok(())),
+            Poll::Pending if !early.is_empty() => Poll::Ready(Ok(())),
             read => read,
         };
         let arrived = buf.filled().len() - filled;
@@ -269,7 +287,8 @@ impl Ssl for HeadDeadline {
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
+        // Also where the client has begun with it, and there is no TLS in which to agree on it.
+        if self.connection.is_http2() { Some(ALPN::H2) } else { self.inner.selected_alpn_proto() }
     }
 }
 

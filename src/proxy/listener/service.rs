@@ -145,8 +145,7 @@ pub fn server_configuration() -> ServerConf {
 
 /// A service for each worker of each listener, all in front of clones of `gate`, which share what it has.
 ///
-/// HTTP/2 is offered on TLS listeners only. On plain ones pingora would have to wait for the 24 bytes of a preface before
-/// every HTTP/1 request, and no registry client speaks HTTP/2 without TLS.
+/// HTTP/2 is agreed on in the TLS handshake, or begun by the client at once: proxies that stand before us speak it without TLS, too.
 pub fn services<G>(
     configuration: &Arc<ServerConf>,
     gate: &G,

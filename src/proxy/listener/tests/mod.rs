@@ -14,6 +14,7 @@ use super::testing::*;
 use super::*;
 
 mod heads;
+mod http2_without_tls;
 mod plain;
 mod proxy_header;
 mod tls_listener;

@@ -164,7 +164,7 @@ async fn http2(running: &Running) -> h2::client::SendRequest<bytes::Bytes> {
 }
 
 /// What comes back from `path`, asked for with this body or with none.
-async fn told(
+pub(super) async fn told(
     requests: &h2::client::SendRequest<bytes::Bytes>,
     path: &str,
     body: Option<&'static str>,
