@@ -1,4 +1,4 @@
-//! HTTP/2 beside HTTP/1.1, both over TLS.
+//! HTTP/2 beside HTTP/1.1, with TLS and without.
 
 use tempfile::TempDir;
 
@@ -15,13 +15,15 @@ use crate::walls::{Registry, Wall};
 
 pub(crate) const NAME: &str = "http2";
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 8] = [
     "nginx, HTTP/1.1",
     "nginx, HTTP/2",
     "seawall, HTTP/1.1",
     "seawall, HTTP/2",
     "seawall, by digest, content cache, HTTP/1.1",
     "seawall, by digest, content cache, HTTP/2",
+    "seawall without TLS, HTTP/1.1",
+    "seawall without TLS, HTTP/2",
 ];
 const WARM_UP: u32 = 5_000;
 
@@ -36,9 +38,10 @@ pub(crate) fn run(settings: &Settings) -> Part {
         Ask::new(format!("https://{}{}", nginx.address, Upstream::by_tag())),
         wall.ask_encrypted("plain", &Upstream::by_tag()).bearer(&wall.puller("plain")),
         wall.ask_encrypted("keeping", &upstream.by_digest()).bearer(&wall.puller("keeping")),
+        wall.ask("plain", &Upstream::by_tag()).bearer(&wall.puller("plain")),
     ]
     .map(|ask| ask.header("Accept", crate::harness::image::MANIFEST).body(&upstream.manifest));
-    let processes = [nginx.id(), wall.id(), wall.id()];
+    let processes = [nginx.id(), wall.id(), wall.id(), wall.id()];
     let length = u64::try_from(upstream.manifest.len()).unwrap();
     let mut rows: Vec<(Spread, Spread)> = vec![Default::default(); NAMES.len()];
     in_turns(settings, NAME, &NAMES, settings.seconds + 1, |at| {
@@ -58,12 +61,16 @@ pub(crate) fn run(settings: &Settings) -> Part {
     let cells =
         NAMES.iter().zip(&rows).map(|(name, (rate, cost))| vec![(*name).to_owned(), rate.text(0), cost.text(3)]);
     Part {
-        title: "HTTP/2 over TLS",
+        title: "HTTP/2",
         text: "`GET` of the manifest by h2load with one thread and 64 requests at a time: 64 connections of HTTP/1.1, or 16 of \
-               HTTP/2 with four streams each. The first request and the handshake of each connection are part of it."
+               HTTP/2 with four streams each. The first request and the handshake of each connection are part of it. With TLS where \
+               nothing else is said."
             .to_owned(),
         tables: vec![Table::new(&["target", "requests/s", "CPU s per 10,000"], cells.collect())],
-        verdicts: vec![Verdict::at_most("HTTP/2 over TLS: CPU ÷ our own HTTP/1.1 over TLS", &rows[3].1, &rows[2].1, 1.3, 1.15)],
+        verdicts: vec![
+            Verdict::at_most("HTTP/2 over TLS: CPU ÷ our own HTTP/1.1 over TLS", &rows[3].1, &rows[2].1, 1.3, 1.15),
+            Verdict::at_most("HTTP/2 without TLS: CPU ÷ our own HTTP/1.1 without TLS", &rows[7].1, &rows[6].1, 1.3, 1.15),
+        ],
         charts: Vec::new(),
     }
 }

@@ -223,7 +223,7 @@ pub(crate) fn connections(ask: &Ask, count: u32, length: u64) -> f64 {
     seconds
 }
 
-/// Which protocol h2load speaks over TLS, with 64 requests at a time either way.
+/// Which protocol h2load speaks, with 64 requests at a time either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// 64 connections.
@@ -242,7 +242,8 @@ pub(crate) fn h2load(ask: &Ask, protocol: Protocol, count: u32, length: u64) -> 
     command.args(["-t1", "-n", &count.to_string()]);
     let (options, name): (&[&str], _) = match protocol {
         Protocol::Http1 => (&["--h1", "-c64"], "http/1.1"),
-        Protocol::Http2 => (&["-c16", "-m4"], "h2"),
+        Protocol::Http2 if ask.url.starts_with("https:") => (&["-c16", "-m4"], "h2"),
+        Protocol::Http2 => (&["-c16", "-m4"], "h2c"),
     };
     command.args(options);
     for header in &ask.headers {

@@ -1,4 +1,4 @@
-//! HTTP/2 over TLS: a certificate made for this run, and the frames a test wants to send.
+//! HTTP/2: a certificate made for this run, and the frames a test wants to send.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
@@ -9,6 +9,7 @@ use h2::{RecvStream, SendStream};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -28,7 +29,7 @@ pub(crate) fn certificate() -> &'static Certificate {
 
 /// One HTTP/2 connection.
 pub(crate) struct Http2 {
-    address: SocketAddr,
+    origin: String,
     sender: SendRequest<Bytes>,
 }
 
@@ -44,11 +45,20 @@ impl Http2 {
         let name = ServerName::try_from(address.ip().to_string()).unwrap();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]), "HTTP/2 is offered");
+        Self::over(stream, format!("https://{address}")).await
+    }
+
+    /// Begins with it at once, without TLS.
+    pub(crate) async fn without_tls(address: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(address).await.unwrap(), format!("http://{address}")).await
+    }
+
+    async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, origin: String) -> Self {
         let (sender, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(async move {
             let _ = connection.await;
         });
-        Self { address, sender }
+        Self { origin, sender }
     }
 
     /// Begins a request; `ended` says that it has no body.
@@ -59,7 +69,7 @@ impl Http2 {
         headers: &[(&str, &str)],
         ended: bool,
     ) -> (ResponseFuture, SendStream<Bytes>) {
-        let mut request = http::Request::builder().method(method).uri(format!("https://{}{path}", self.address));
+        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.origin));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -1,4 +1,4 @@
-//! HTTP/2 over TLS in front, HTTP/1.1 behind: the same pushes and pulls, and the empty last frame of pingora#935.
+//! HTTP/2 in front, HTTP/1.1 behind: the same pushes and pulls, and the empty last frame of pingora#935.
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
@@ -34,10 +34,14 @@ async fn client(seawall: &Seawall) -> Http2 {
 /// A push in the ways that clients of HTTP/2 send it, and a pull.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_pushed_and_pulled_over_http_2() {
-    for version in Distribution::at_hand() {
+    for (version, is_encrypted) in
+        Distribution::at_hand().into_iter().flat_map(|version| [(version, true), (version, false)])
+    {
         let registry = Registry::start(version);
-        let seawall = Setup::new(&registry.url()).tls().start();
-        let mut client = client(&seawall).await;
+        let setup = Setup::new(&registry.url());
+        let seawall = if is_encrypted { setup.tls() } else { setup }.start();
+        let address = seawall.address();
+        let mut client = if is_encrypted { Http2::connect(address).await } else { Http2::without_tls(address).await };
         let authorization = authorization();
         let auth = ("authorization", authorization.as_str());
         let content: Vec<u8> = (0..3_000_000_u32).map(|number| number.to_be_bytes()[3]).collect();
@@ -45,7 +49,8 @@ async fn an_image_is_pushed_and_pulled_over_http_2() {
         let refused = client.send("POST", "/v2/mine/app/blobs/uploads/", &[], b"").await;
         assert_eq!(refused.status(), 401);
         let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
-        assert!(challenge.starts_with("Bearer realm=\"https://"), "{challenge}");
+        let realm = if is_encrypted { "Bearer realm=\"https://" } else { "Bearer realm=\"http://" };
+        assert!(challenge.starts_with(realm), "{challenge}");
 
         let begun = client.send("POST", "/v2/mine/app/blobs/uploads/", &[auth], b"").await;
         assert_eq!(begun.status(), 202, "{version:?}");
