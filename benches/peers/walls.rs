@@ -128,7 +128,8 @@ impl Wall {
         let mut document = document.replace(signing.0, &signing.1);
         assert!(document.contains(&signing.1));
         if let Some(files) = files {
-            let both = [listener("public", place.public(), ""), listener("encrypted", tls, &listener_tls(&[files]))];
+            let both =
+                [listener("public", place.public(), "h2c: true"), listener("encrypted", tls, &listener_tls(&[files]))];
             document = with_listeners(&document, &both.join(", "));
         }
         let mut seawall = place.start(&document);

@@ -92,6 +92,9 @@ pub struct ListenerDocument {
     /// Speaks TLS, with HTTP/2 and HTTP/1.1. Without it the listener speaks plain HTTP/1.1.
     #[serde(default)]
     pub tls: Option<At<TlsDocument>>,
+    /// Without TLS: also HTTP/2, where a client begins with it, as a proxy of yours may. Default `false`.
+    #[serde(default)]
+    pub h2c: Option<At<bool>>,
     #[serde(default)]
     pub source: Option<At<SourceDocument>>,
     /// Over what connections come in here. Default `public`.

@@ -73,8 +73,13 @@ fn listener(document: &ListenerDocument, taken: &mut Taken, problems: &mut Probl
         taken.address("listeners", address, &document.address.origin, problems);
     }
     let tls = document.tls.as_ref().map(|document| tls(document, problems));
+    let h2c = document.h2c.as_ref().filter(|h2c| h2c.value);
+    if let Some(h2c) = h2c.filter(|_| tls.is_some()) {
+        let problem = Problem::new(&h2c.origin, "h2c is HTTP/2 without TLS, and this listener has TLS");
+        problems.push(problem.hint("remove h2c: with TLS, HTTP/2 is offered"));
+    }
     let source = document.source.as_ref().map_or(Some(Source::Peer), |document| source(document, problems));
-    Some(Listener { name, address: address?, tls, source: source?, network: document.network })
+    Some(Listener { name, address: address?, tls, h2c: h2c.is_some(), source: source?, network: document.network })
 }
 
 pub(super) fn tls(document: &At<TlsDocument>, problems: &mut Problems) -> Tls {

@@ -73,6 +73,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// `None` speaks plain HTTP/1.1.
     pub tls: Option<Tls>,
+    /// Whether a client may begin with HTTP/2 without TLS.
+    pub h2c: bool,
     pub source: Source,
     pub network: ListenerNetwork,
 }

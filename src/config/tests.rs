@@ -110,6 +110,7 @@ fn what_is_left_out_has_its_default() {
             name: "a".into(),
             address: "[::1]:80".parse().unwrap(),
             tls: None,
+            h2c: false,
             source: Source::Peer,
             network: ListenerNetwork::Public,
         }],

@@ -40,6 +40,7 @@ impl Bindings {
                 network: network(listener),
                 address: listener.address,
                 tls,
+                h2c: listener.h2c,
                 source: source(&listener.source),
                 head_timeout: config.limits.head_timeout,
                 on_refusal: Arc::new(move |refusal| count(&counted, refusal)),

@@ -33,8 +33,7 @@ use super::tls::{Handshake, Handshakes};
 use super::{Listener, Refusal, SourceMode};
 use crate::proxy::source::Header;
 
-/// What a client says first who knows that it may speak HTTP/2 (RFC 9113 3.4). No HTTP/1 request begins like this, and no proxy that
-/// reads HTTP/1 passes it on: it would add headers of its own.
+/// What a client says first who knows that it may speak HTTP/2 (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long a TLS handshake may take.
@@ -129,17 +128,18 @@ where
                 _ = &mut stopped => return,
             };
             let Some(mut head) = head.ok().filter(|head| !head.is_empty()) else { return };
-            if !connection.is_encrypted() && connection.head.state() == HeadState::First {
-                while head.len() < PREFACE.len() && PREFACE.starts_with(&head) {
-                    if stream.more(&mut head).await.is_err() {
-                        return;
-                    }
-                }
-                if head.starts_with(PREFACE) {
-                    stream.begins_http2(head);
-                    self.app.process_new(stream, shutdown).await;
+            let may_begin_http2 = self.listener.h2c && connection.head.state() == HeadState::First;
+            while is_plain_but_not_whole(&head)
+                || may_begin_http2 && head.len() < PREFACE.len() && PREFACE.starts_with(&head)
+            {
+                if stream.more(&mut head).await.is_err() {
                     return;
                 }
+            }
+            if may_begin_http2 && head.starts_with(PREFACE) {
+                stream.begins_http2(head);
+                self.app.process_new(stream, shutdown).await;
+                return;
             }
             let head = head.freeze();
             let is_stopping = *shutdown.borrow();
@@ -254,6 +254,14 @@ where
     async fn http_cleanup(&self) {
         self.http.http_cleanup().await;
     }
+}
+
+/// Whether it begins as what [`PlainRequest`] reads does, and its head goes on: a long access token takes more than one packet.
+fn is_plain_but_not_whole(head: &[u8]) -> bool {
+    let is_read = [&b"GET "[..], b"HEAD "].iter().any(|method| head.starts_with(method));
+    // Some take lines without a carriage return: what such a head is, pingora says.
+    let is_whole = || head.windows(2).any(|end| end == b"\n\n") || head.windows(3).any(|end| end == b"\n\r\n");
+    is_read && !head.ends_with(b"\r\n\r\n") && !is_whole()
 }
 
 /// Whether it is a stream of HTTP/2 with a `GET` or `HEAD` that brings no body.

@@ -103,6 +103,7 @@ impl HeadDeadline {
     /// # Errors
     /// As for [`Self::next_head`]; also when nothing more comes.
     pub(super) async fn more(&mut self, head: &mut BytesMut) -> io::Result<()> {
+        head.reserve(HEAD_PIECE);
         match self.read_buf(head).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),

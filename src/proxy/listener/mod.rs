@@ -45,6 +45,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Certificates for a TLS listener; `None` for a plain one.
     pub tls: Option<Arc<Certificates>>,
+    /// Whether a client may begin with HTTP/2 where there is no TLS.
+    pub h2c: bool,
     /// How the source address of its requests is found.
     pub source: SourceMode,
     /// What its connections come over where nobody says more: a public network, or a private endpoint of its own.

@@ -18,6 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions};
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::{HttpProxy, ProxyHttp, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora::server::{ListenFds, ShutdownWatch};
@@ -37,6 +38,10 @@ const READ_BUFFER: usize = 1024;
 const WRITE_BUFFER: usize = 8 * 1024;
 /// What is under TLS comes in records, and large ones go past it.
 const TLS_WRITE_BUFFER: usize = 4 * 1024;
+
+/// In bytes: as much as Go's server takes of a stream, and as many streams of which nobody reads anything.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
 /// Idle connections that each worker keeps to the registries behind us.
 const UPSTREAM_POOL: usize = 512;
@@ -145,7 +150,7 @@ pub fn server_configuration() -> ServerConf {
 
 /// A service for each worker of each listener, all in front of clones of `gate`, which share what it has.
 ///
-/// HTTP/2 is agreed on in the TLS handshake, or begun by the client at once: proxies that stand before us speak it without TLS, too.
+/// HTTP/2 is agreed on in the TLS handshake, or begun by the client at once where a listener says so.
 pub fn services<G>(
     configuration: &Arc<ServerConf>,
     gate: &G,
@@ -181,7 +186,16 @@ where
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(serving.idle_timeout);
     http.server_options = Some(options);
+    http.h2_options = Some(http2());
     Streams { http: Arc::new(http), plain: Arc::new(gate.clone()), in_flight: serving.in_flight.clone() }
+}
+
+/// How much a client of HTTP/2 may send before somebody has read it. The default is 64 KiB for a stream, which is all that goes up in a
+/// round trip, and as much for the whole connection, so that one upload that waits for its registry stops all others.
+fn http2() -> H2Options {
+    let mut options = default_h2_options();
+    options.initial_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    options
 }
 
 fn service<H, G>(

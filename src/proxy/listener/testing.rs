@@ -155,6 +155,7 @@ pub(crate) fn listener(source: SourceMode) -> (Listener, Arc<Mutex<Vec<Refusal>>
         name: "public".into(),
         address: ([127, 0, 0, 1], 0).into(),
         tls: None,
+        h2c: false,
         source,
         network: Network::Public,
         head_timeout: Duration::from_secs(20),

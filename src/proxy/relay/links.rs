@@ -282,10 +282,11 @@ impl Incoming {
             return Ok(None);
         }
         if self.read.is_empty() {
+            let most = self.pace.next(Instant::now());
             if self.pace.has_had_its_turn() {
                 tokio::task::yield_now().await;
+                self.pace.goes_on(Instant::now());
             }
-            let most = self.pace.next(Instant::now());
             let mut read = BytesMut::with_capacity(usize::try_from(self.left).map_or(most, |left| left.min(most)));
             self.link.read(&mut read).await.map_err(Error::into_up)?;
             self.pace.came(read.len());

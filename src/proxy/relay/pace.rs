@@ -63,6 +63,11 @@ impl Pace {
         self.turn += bytes;
     }
 
+    /// It has waited for others.
+    pub(super) const fn goes_on(&mut self, now: Instant) {
+        self.began = Some(now);
+    }
+
     /// Whether it is somebody else's turn.
     pub(super) const fn has_had_its_turn(&mut self) -> bool {
         let is_over = self.turn >= TURN;

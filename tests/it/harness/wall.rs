@@ -41,6 +41,7 @@ pub(crate) struct Setup {
     timeouts: String,
     limits: String,
     tls: bool,
+    h2c: bool,
     disabled: Option<&'static str>,
     threads: Option<u32>,
 }
@@ -52,6 +53,7 @@ impl Setup {
             timeouts: String::new(),
             limits: String::new(),
             tls: false,
+            h2c: false,
             disabled: None,
             threads: None,
         }
@@ -72,6 +74,12 @@ impl Setup {
     /// TLS on the listener, with the certificate of [`tls`].
     pub(crate) fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// HTTP/2 without TLS, for clients that begin with it.
+    pub(crate) fn h2c(mut self) -> Self {
+        self.h2c = true;
         self
     }
 
@@ -126,6 +134,9 @@ registries:
             timeouts = self.timeouts,
             admin = admin.display(),
         ));
+        if self.h2c {
+            return text.replace("source: {mode: peer}}]", "source: {mode: peer}, h2c: true}]");
+        }
         if !self.tls {
             return text;
         }

@@ -11,6 +11,7 @@ use crate::harness::fake::{Fake, Then, answer, read_head};
 use crate::harness::image::MANIFEST;
 use crate::harness::ports;
 use crate::harness::registry::Distribution;
+use crate::harness::seawall::Seawall;
 use crate::harness::stopwatch::Stopwatch;
 use crate::harness::wait_until;
 use crate::harness::wall::{MINE, Setup, World};
@@ -257,35 +258,63 @@ fn a_client_that_leaves_leaves_nothing_behind() {
     wait_until("each is in the audit log", || seawall.audit().len() == 24);
 }
 
-/// An upstream that reads requests and does not answer them, and how many of those connections are over.
-pub(super) fn silent() -> (Fake, Arc<AtomicUsize>) {
-    let over = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&over);
-    let fake = Fake::raw(move |_, stream| {
-        let mut reader = BufReader::new(stream);
-        let Some(request) = read_head(&mut reader) else { return };
-        let _ = std::io::copy(&mut reader, &mut std::io::sink());
-        let is_clients = request.header("User-Agent") != Some("seawall");
-        counted.fetch_add(is_clients.into(), Ordering::AcqRel);
-    });
-    (fake, over)
+/// An upstream that reads requests of clients and does not answer them.
+pub(super) struct Silent {
+    pub(super) fake: Fake,
+    asked: Arc<AtomicUsize>,
+    over: Arc<AtomicUsize>,
+}
+
+impl Silent {
+    pub(super) fn start() -> Self {
+        let (asked, over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let counters = [&asked, &over].map(Arc::clone);
+        let fake = Fake::raw(move |_, stream| {
+            let mut reader = BufReader::new(stream);
+            let Some(request) = read_head(&mut reader) else { return };
+            let is_clients = request.header("User-Agent") != Some("seawall");
+            for counter in &counters {
+                counter.fetch_add(is_clients.into(), Ordering::AcqRel);
+                let _ = std::io::copy(&mut reader, &mut std::io::sink());
+            }
+        });
+        Self { fake, asked, over }
+    }
+
+    /// Waits until so many were asked.
+    pub(super) fn wait_for(&self, count: usize) {
+        wait_until("it is asked", || self.asked.load(Ordering::Acquire) == count);
+        assert_eq!(self.over.load(Ordering::Acquire), count - 1);
+    }
+
+    /// Waits until so many are over, and the last of so many records says why.
+    pub(super) fn wait_for_end(&self, count: usize, seawall: &Seawall) {
+        wait_until("it is over behind seawall", || self.over.load(Ordering::Acquire) == count);
+        wait_until("it is over", || seawall.audit().len() == count);
+        assert_eq!(seawall.audit()[count - 1]["reason"], "client_left");
+    }
 }
 
 /// Nobody waits for an answer that nobody will read.
 #[test]
 fn a_client_that_leaves_before_its_answer_takes_its_request_along() {
-    let (fake, over) = silent();
-    let seawall = Setup::new(&fake.url()).start();
+    let silent = Silent::start();
+    let seawall = Setup::new(&silent.fake.url()).start();
     let mine = Caller::of(&seawall, MINE);
-    let paths = ["/v2/mine/app/manifests/v1", &format!("/v2/mine/app/blobs/{}", digest(b"x"))];
-    for (number, path) in paths.into_iter().enumerate() {
+    let blob = format!("/v2/mine/app/blobs/{}", digest(b"x"));
+    for (number, (path, pieces)) in
+        [("/v2/mine/app/manifests/v1", 1), (&blob, 1), (&blob, 2), (&blob, 3)].into_iter().enumerate()
+    {
         let mut stream = TcpStream::connect(mine.address).unwrap();
-        stream.write_all(mine.head("GET", path, "").as_bytes()).unwrap();
-        wait_until("it is under way", || seawall.metric("seawall_requests_in_flight") > 0.5);
+        stream.set_nodelay(true).unwrap();
+        let head = mine.head("GET", path, &format!("X-Long: {}\r\n", "x".repeat(5_000)));
+        for piece in head.as_bytes().chunks(head.len().div_ceil(pieces)) {
+            stream.write_all(piece).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        silent.wait_for(number + 1);
         drop(stream);
-        wait_until("it is over behind seawall", || over.load(Ordering::Acquire) > number);
-        wait_until("it is over", || seawall.audit().len() > number);
-        assert_eq!(seawall.audit()[number]["reason"], "client_left");
+        silent.wait_for_end(number + 1, &seawall);
     }
 }
 

@@ -1,20 +1,19 @@
 //! HTTP/2 in front, HTTP/1.1 behind: the same pushes and pulls, and the empty last frame of pingora#935.
 
-use std::io::Write;
-use std::sync::atomic::Ordering;
+use std::io::{BufReader, Write};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::harness::caller::{Caller, digest, with_query};
-use crate::harness::fake::{Fake, Then, answer};
+use crate::harness::fake::{Fake, Then, answer, read_head};
 use crate::harness::image::MANIFEST;
 use crate::harness::registry::{Distribution, Registry};
 use crate::harness::seawall::Seawall;
 use crate::harness::secure::{Http2, push, whole};
 use crate::harness::wait_until;
 use crate::harness::wall::{MINE, Setup, account};
-use crate::transfers::connections::silent;
+use crate::transfers::connections::Silent;
 
 /// Between two frames that shall not be read together.
 const APART: Duration = Duration::from_millis(30);
@@ -39,7 +38,7 @@ async fn an_image_is_pushed_and_pulled_over_http_2() {
     {
         let registry = Registry::start(version);
         let setup = Setup::new(&registry.url());
-        let seawall = if is_encrypted { setup.tls() } else { setup }.start();
+        let seawall = if is_encrypted { setup.tls() } else { setup.h2c() }.start();
         let address = seawall.address();
         let mut client = if is_encrypted { Http2::connect(address).await } else { Http2::without_tls(address).await };
         let authorization = authorization();
@@ -284,23 +283,67 @@ async fn a_stream_ends_as_its_answer_does() {
     assert_eq!(reasons, expected);
 }
 
+/// A proxy may send what many clients upload over one connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_stands_still_stops_no_other() {
+    const ACCEPTED: &[u8] =
+        b"HTTP/1.1 202 Accepted\r\nLocation: /v2/mine/app/blobs/uploads/s\r\nContent-Length: 0\r\n\r\n";
+    let fake = Fake::raw(|_, mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let Some(request) = read_head(&mut reader) else { return };
+        if request.line.contains("/mine/stuck/") {
+            std::thread::sleep(Duration::from_secs(30));
+        }
+        let _ = stream.write_all(ACCEPTED);
+        let _ = std::io::copy(&mut reader, &mut std::io::sink());
+    });
+    let seawall = Setup::new(&fake.url()).h2c().start();
+    let mut client = Http2::without_tls(seawall.address()).await;
+    let authorization = authorization();
+    let auth = ("authorization", authorization.as_str());
+    let (_, mut stuck) = client.begin("POST", "/v2/mine/stuck/blobs/uploads/", &[auth], false).await;
+    // What the system takes is taken; the rest waits.
+    let mut pieces = 0;
+    while tokio::time::timeout(Duration::from_millis(500), push(&mut stuck, &[b'x'; 10_000], false)).await.is_ok() {
+        pieces += 1;
+        assert!(pieces < 10_000, "nothing stops it");
+    }
+    let body = vec![b'x'; 300_000];
+    let headers = [auth];
+    let other = client.send("POST", "/v2/mine/app/blobs/uploads/", &headers, &body);
+    let stored = tokio::time::timeout(Duration::from_secs(10), other).await.expect("it does not wait");
+    assert_eq!(stored.status(), 202);
+}
+
 /// Nobody waits for an answer that nobody will read: otherwise a connection had as many requests under way as it has begun.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_reset_before_its_answer_is_over() {
-    let (fake, over) = silent();
-    let seawall = Setup::new(&fake.url()).tls().start();
+    let silent = Silent::start();
+    let seawall = Setup::new(&silent.fake.url()).tls().start();
     let mut client = client(&seawall).await;
     let authorization = authorization();
     let auth = ("authorization", authorization.as_str());
     let blob = format!("/v2/mine/app/blobs/{}", digest(b"x"));
     for (number, path) in ["/v2/mine/app/manifests/v1", &blob].into_iter().enumerate() {
         let (_, mut stream) = client.begin("GET", path, &[auth], true).await;
-        wait_until("it is under way", || seawall.metric("seawall_requests_in_flight") > 0.5);
+        silent.wait_for(number + 1);
         stream.send_reset(h2::Reason::CANCEL);
-        wait_until("it is over behind seawall", || over.load(Ordering::Acquire) > number);
-        wait_until("it is over", || seawall.audit().len() > number);
-        assert_eq!(seawall.audit()[number]["reason"], "client_left");
+        silent.wait_for_end(number + 1, &seawall);
     }
+}
+
+/// So are all the requests of a connection that ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_ends_its_connection_over_tls_is_gone() {
+    let silent = Silent::start();
+    let seawall = Setup::new(&silent.fake.url()).tls().start();
+    let client = client(&seawall).await;
+    let (authorization, mut requests) = (authorization(), client);
+    let auth = ("authorization", authorization.as_str());
+    let begun = requests.begin("GET", "/v2/mine/app/manifests/v1", &[auth], true).await;
+    silent.wait_for(1);
+    drop((begun, requests));
+    silent.wait_for_end(1, &seawall);
 }
 
 /// Who may have it, and stops in the middle, was not denied anything.

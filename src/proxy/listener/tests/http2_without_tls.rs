@@ -19,7 +19,10 @@ async fn begin(running: &Running) -> h2::client::SendRequest<bytes::Bytes> {
 
 #[tokio::test]
 async fn a_client_may_begin_with_http2() {
-    let running = Running::start(SourceMode::Peer, |listener| listener.head_timeout = Duration::from_millis(300));
+    let running = Running::start(SourceMode::Peer, |listener| {
+        listener.h2c = true;
+        listener.head_timeout = Duration::from_millis(300);
+    });
     let requests = begin(&running).await;
     for _ in 0..2 {
         assert_eq!(told(&requests, "/who", None).await.unwrap(), "public 127.0.0.1 none none");
@@ -37,7 +40,7 @@ async fn a_client_may_begin_with_http2() {
 
 #[test]
 fn its_beginning_may_come_in_pieces() {
-    let running = Running::start(SourceMode::Peer, |_| {});
+    let running = Running::start(SourceMode::Peer, |listener| listener.h2c = true);
     let mut client = running.connect();
     for piece in [&PREFACE[..1], &PREFACE[1..16], &PREFACE[16..], SETTINGS] {
         client.write_all(piece).unwrap();
@@ -54,17 +57,19 @@ fn its_beginning_may_come_in_pieces() {
     assert_eq!(running.refused(), []);
 }
 
-/// Neither behind another request, where somebody in front of us may have read something else, nor over TLS, where protocols are agreed on.
+/// Neither behind another request, where somebody in front of us may have read something else, nor over TLS, where protocols are agreed on,
+/// nor where nobody has said so.
 #[test]
 fn it_is_nothing_anywhere_else() {
     let directory = tempfile::tempdir().unwrap();
     let tls = certificates(vec![write_certificate(directory.path(), "a", &["a.test"])]);
-    let running = Running::start(SourceMode::Peer, |_| {});
+    let running = Running::start(SourceMode::Peer, |listener| listener.h2c = true);
+    let unasked = Running::start(SourceMode::Peer, |_| {});
     let encrypted = Running::start(SourceMode::Peer, |listener| listener.tls = Some(tls));
     let mut later = running.connect();
     assert!(ask(&mut later, WHO).starts_with("public"));
     let (over_tls, _) = encrypted.connect_tls("a.test", b"");
-    for mut client in [Box::new(later) as Box<dyn Stream>, Box::new(over_tls)] {
+    for mut client in [Box::new(later) as Box<dyn Stream>, Box::new(over_tls), Box::new(unasked.connect())] {
         client.write_all(&[PREFACE, SETTINGS].concat()).unwrap();
         let mut answer = Vec::new();
         let _ = client.read_to_end(&mut answer);
