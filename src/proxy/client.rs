@@ -14,7 +14,7 @@ use pingora::{Error, ErrorType, OrErr as _, Result};
 use super::client_body::drained;
 use super::listener::{Connection, PlainRequest};
 
-/// What pingora writes at a time, in bytes.
+/// What is given to pingora to write at a time, in bytes.
 const PART: usize = 64 * 1024;
 
 /// A header of an answer: one that is kept elsewhere is not copied.

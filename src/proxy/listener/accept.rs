@@ -128,7 +128,8 @@ where
                 _ = &mut stopped => return,
             };
             let Some(mut head) = head.ok().filter(|head| !head.is_empty()) else { return };
-            let may_begin_http2 = self.listener.h2c && connection.head.state() == HeadState::First;
+            let may_begin_http2 =
+                self.listener.h2c && self.tls.is_none() && connection.head.state() == HeadState::First;
             while is_plain_but_not_whole(&head)
                 || may_begin_http2 && head.len() < PREFACE.len() && PREFACE.starts_with(&head)
             {

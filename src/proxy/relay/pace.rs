@@ -2,7 +2,8 @@
 //!
 //! Where both sides are fast, large pieces keep us ahead of the upstream: what it sends is read while it is still in the processor's
 //! cache. With small ones we fall behind, it fills the system's buffers, and each byte costs twice as much to copy. A client that is slow
-//! gains nothing by them, and a thousand of those would hold a thousand large pieces.
+//! gains nothing by them, and a thousand of those would hold a thousand large pieces. And after how much others have their turn: with
+//! pieces that large nobody else would have one for long.
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use crate::harness::caller::{Caller, digest, with_query};
 use crate::harness::fake::{Fake, Then, answer, read_head};
 use crate::harness::image::MANIFEST;
 use crate::harness::registry::{Distribution, Registry};
-use crate::harness::seawall::Seawall;
+use crate::harness::seawall::{Place, Seawall};
 use crate::harness::secure::{Http2, push, whole};
 use crate::harness::wait_until;
 use crate::harness::wall::{MINE, Setup, account};
@@ -337,13 +337,32 @@ async fn a_request_that_is_reset_before_its_answer_is_over() {
 async fn a_client_that_ends_its_connection_over_tls_is_gone() {
     let silent = Silent::start();
     let seawall = Setup::new(&silent.fake.url()).tls().start();
-    let client = client(&seawall).await;
-    let (authorization, mut requests) = (authorization(), client);
+    let mut client = client(&seawall).await;
+    let authorization = authorization();
     let auth = ("authorization", authorization.as_str());
-    let begun = requests.begin("GET", "/v2/mine/app/manifests/v1", &[auth], true).await;
+    let begun = client.begin("GET", "/v2/mine/app/manifests/v1", &[auth], true).await;
     silent.wait_for(1);
-    drop((begun, requests));
+    drop((begun, client));
     silent.wait_for_end(1, &seawall);
+}
+
+/// A proxy's connection has the requests of many clients: each has the address that the proxy says.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_one_connection_come_from_whom_the_proxy_says() {
+    let fake = Fake::always(answer("200 OK", "Content-Type: application/json\r\n", "{}"));
+    let place = Place::new();
+    let document = Setup::new(&fake.url()).h2c().document(&place);
+    let document = document.replace("{mode: peer}", "{mode: forwarded, trusted: [127.0.0.1]}");
+    let seawall = place.start(&document);
+    let mut client = Http2::without_tls(seawall.address()).await;
+    let authorization = authorization();
+    let auth = ("authorization", authorization.as_str());
+    for (number, source) in ["192.0.2.1", "192.0.2.2"].into_iter().enumerate() {
+        let got = client.send("GET", "/v2/mine/app/manifests/v1", &[auth, ("x-forwarded-for", source)], b"").await;
+        assert_eq!(got.status(), 200);
+        wait_until("it is recorded", || seawall.audit().len() > number);
+        assert_eq!(seawall.audit()[number]["sourceAddress"], source);
+    }
 }
 
 /// Who may have it, and stops in the middle, was not denied anything.

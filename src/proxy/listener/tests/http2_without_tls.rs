@@ -65,7 +65,7 @@ fn it_is_nothing_anywhere_else() {
     let tls = certificates(vec![write_certificate(directory.path(), "a", &["a.test"])]);
     let running = Running::start(SourceMode::Peer, |listener| listener.h2c = true);
     let unasked = Running::start(SourceMode::Peer, |_| {});
-    let encrypted = Running::start(SourceMode::Peer, |listener| listener.tls = Some(tls));
+    let encrypted = Running::start(SourceMode::Peer, |listener| (listener.h2c, listener.tls) = (true, Some(tls)));
     let mut later = running.connect();
     assert!(ask(&mut later, WHO).starts_with("public"));
     let (over_tls, _) = encrypted.connect_tls("a.test", b"");
